@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Each tests/{unit,property,torture,golden}/NAME.c is the test NAME; bench/*.c is locser-bench;
+# each tests/fuzz/NAME.c is a libFuzzer target. They may see every folder.
+enable_testing()
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+pkg_check_modules(OSIP IMPORTED_TARGET libosip2)  # only a yardstick: parser oracle and bench
+
+set(everything ${core_folders} crypto host sim support)
+include_link(support tests/support)
+
+function(see_everything target)
+  see(${target} ${everything})
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(${target} PRIVATE part-crypto core)
+  if(OSIP_FOUND)
+    target_link_libraries(${target} PRIVATE PkgConfig::OSIP)
+    target_compile_definitions(${target} PRIVATE HAVE_OSIP)
+  endif()
+endfunction()
+
+file(GLOB sources CONFIGURE_DEPENDS tests/support/*.c)
+if(sources)
+  add_library(part-support STATIC ${sources})
+  see_everything(part-support)
+  target_link_libraries(part-support PRIVATE PkgConfig::CMOCKA)
+else()
+  add_library(part-support INTERFACE)
+endif()
+
+# Tests of the host link it; the others must not need it.
+function(link_test target)
+  see_everything(${target})
+  target_link_libraries(${target} PRIVATE part-support part-crypto core)
+  if(target MATCHES "^(host|control)_")
+    target_link_libraries(${target} PRIVATE part-host)
+  endif()
+endfunction()
+
+foreach(group unit property torture golden)
+  file(GLOB sources CONFIGURE_DEPENDS tests/${group}/*.c)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    set_target_properties(${name} PROPERTIES
+                          RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    link_test(${name})
+    target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA)
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${name} PROPERTIES LABELS ${group} TIMEOUT 300 SKIP_RETURN_CODE 77)
+  endforeach()
+endforeach()
+
+file(GLOB sources CONFIGURE_DEPENDS bench/*.c)
+if(sources)
+  add_executable(locser-bench ${sources})
+  link_test(locser-bench)
+  target_link_libraries(locser-bench PRIVATE part-host)
+endif()
+
+if(LOCSER_FUZZ)
+  file(GLOB sources CONFIGURE_DEPENDS tests/fuzz/*.c)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(fuzz-${name} ${source})
+    link_test(fuzz-${name})
+    target_link_libraries(fuzz-${name} PRIVATE part-host)
+    target_link_options(fuzz-${name} PRIVATE -fsanitize=fuzzer)
+  endforeach()
+endif()
