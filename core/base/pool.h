@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A pool of equal objects that grows in chunks up to its limit and never moves an object.
+ * Objects are named by (index, generation) handles: a handle kept too long finds nothing instead
+ * of somebody else's object. Full (limit reached, or no memory) is an answer, never an error
+ * state: the caller states its policy. */
+#ifndef BASE_POOL_H
+#define BASE_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+
+struct handle {
+  uint32_t index;
+  uint32_t generation; /* 0: no object */
+};
+
+#define HANDLE_NONE ((struct handle){0, 0})
+
+static inline uint64_t handle_pack(struct handle h) {
+  return (uint64_t)h.generation << 32 | h.index;
+}
+static inline struct handle handle_unpack(uint64_t packed) {
+  return (struct handle){(uint32_t)packed, (uint32_t)(packed >> 32)};
+}
+static inline bool handle_is(struct handle h) { return h.generation != 0; }
+static inline bool handle_same(struct handle a, struct handle b) {
+  return a.index == b.index && a.generation == b.generation;
+}
+
+struct pool {
+  const struct memory *memory;
+  char **chunk;           /* table of chunk_limit pointers */
+  uint32_t object_bytes;  /* as rounded up, slot header included */
+  uint32_t chunk_objects; /* a power of two */
+  uint32_t chunk_shift;   /* its logarithm */
+  uint32_t chunk_limit;
+  uint32_t chunks;        /* chunks allocated so far */
+  uint32_t limit;         /* objects at most */
+  uint32_t used;          /* objects taken now */
+  uint32_t used_max;      /* high-water mark */
+  uint32_t free_first;    /* index of the first free slot, or POOL_NO_INDEX */
+  uint32_t fresh;         /* slots below this index were used at least once */
+};
+
+#define POOL_NO_INDEX UINT32_MAX
+
+/* Allocates nothing yet. `memory` must outlive the pool. chunk_objects is rounded down to a power
+ * of two, and a chunk is never larger than the limit needs. */
+void pool_init(struct pool *pool, const struct memory *memory, size_t object_bytes,
+               uint32_t chunk_objects, uint32_t limit);
+/* Gives all memory back; objects still taken are gone. */
+void pool_free(struct pool *pool);
+/* A cleared object and its handle, or NULL when full. */
+void *pool_take(struct pool *pool, struct handle *handle);
+/* The object, or NULL if the handle is stale or none. */
+void *pool_at(const struct pool *pool, struct handle handle);
+/* Returns the object; the handle must be live. Frees no memory (chunks are kept). */
+void pool_give(struct pool *pool, struct handle handle);
+/* The handle of an object obtained from this pool. */
+struct handle pool_handle_of(const struct pool *pool, const void *object);
+/* Iteration by index, in index order: start with index 0, stop at NULL. On return *index is one
+ * past the object returned. */
+void *pool_next(const struct pool *pool, uint32_t *index);
+
+#endif
