@@ -4,9 +4,9 @@
 #ifndef BASE_ASSERT_H
 #define BASE_ASSERT_H
 
-void assert_failed(const char *expression, const char *file, int line) __attribute__((noreturn, cold));
+void assert_failed(const char *expression, const char *file, int line)
+    __attribute__((noreturn, cold));
 
-#define ASSERT(expression) \
-  ((expression) ? (void)0 : assert_failed(#expression, __FILE__, __LINE__))
+#define ASSERT(expression) ((expression) ? (void)0 : assert_failed(#expression, __FILE__, __LINE__))
 
 #endif

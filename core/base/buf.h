@@ -16,9 +16,7 @@ struct buf {
 static inline struct buf buf_over(void *memory, size_t cap) {
   return (struct buf){memory, 0, cap, false};
 }
-static inline struct slice buf_slice(const struct buf *b) {
-  return (struct slice){b->at, b->len};
-}
+static inline struct slice buf_slice(const struct buf *b) { return (struct slice){b->at, b->len}; }
 static inline void buf_reset(struct buf *b) {
   b->len = 0;
   b->overflow = false;

@@ -92,8 +92,8 @@ bool endpoint_parse(struct slice text, enum transport transport, uint16_t defaul
 
 void endpoint_put_host(struct buf *b, const struct endpoint *e) {
   char text[HOST_TEXT_MAX];
-  if (e->family == 0 || inet_ntop(e->family == 4 ? AF_INET : AF_INET6, e->addr, text,
-                                  sizeof text) == NULL) {
+  if (e->family == 0 ||
+      inet_ntop(e->family == 4 ? AF_INET : AF_INET6, e->addr, text, sizeof text) == NULL) {
     buf_put(b, SLICE("0.0.0.0"));
     return;
   }
@@ -110,11 +110,16 @@ void endpoint_put(struct buf *b, const struct endpoint *e) {
 
 const char *transport_name(enum transport transport) {
   switch (transport) {
-    case TRANSPORT_UDP: return "udp";
-    case TRANSPORT_TCP: return "tcp";
-    case TRANSPORT_TLS: return "tls";
-    case TRANSPORT_WS: return "ws";
-    case TRANSPORT_WSS: return "wss";
+    case TRANSPORT_UDP:
+      return "udp";
+    case TRANSPORT_TCP:
+      return "tcp";
+    case TRANSPORT_TLS:
+      return "tls";
+    case TRANSPORT_WS:
+      return "ws";
+    case TRANSPORT_WSS:
+      return "wss";
   }
   return "udp";
 }

@@ -52,7 +52,9 @@ struct key key_add_power(const struct key *k, unsigned bit) {
   return sum;
 }
 
-struct key key_successor(const struct key *k) { return key_add_power(k, 0); }
+struct key key_successor(const struct key *k) {
+  return key_add_power(k, 0);
+}
 
 int key_top_bit(const struct key *k) {
   for (int i = 0; i < KEY_BYTES; i++) {

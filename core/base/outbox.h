@@ -31,11 +31,11 @@ struct output {
   uint32_t flow;
   uint64_t ticket;
   struct endpoint peer;
-  struct slice data;   /* in the outbox's bytes */
+  struct slice data; /* in the outbox's bytes */
   struct slice text;
   union {
-    struct record record;          /* OUT_STORE, OUT_ERASE; bytes live until the next step */
-    struct trace trace;            /* OUT_TRACE */
+    struct record record;           /* OUT_STORE, OUT_ERASE; bytes live until the next step */
+    struct trace trace;             /* OUT_TRACE */
     const struct node_reply *reply; /* OUT_REPLY, in the outbox's bytes */
   };
 };

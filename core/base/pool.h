@@ -36,12 +36,12 @@ struct pool {
   uint32_t chunk_objects; /* a power of two */
   uint32_t chunk_shift;   /* its logarithm */
   uint32_t chunk_limit;
-  uint32_t chunks;        /* chunks allocated so far */
-  uint32_t limit;         /* objects at most */
-  uint32_t used;          /* objects taken now */
-  uint32_t used_max;      /* high-water mark */
-  uint32_t free_first;    /* index of the first free slot, or POOL_NO_INDEX */
-  uint32_t fresh;         /* slots below this index were used at least once */
+  uint32_t chunks;     /* chunks allocated so far */
+  uint32_t limit;      /* objects at most */
+  uint32_t used;       /* objects taken now */
+  uint32_t used_max;   /* high-water mark */
+  uint32_t free_first; /* index of the first free slot, or POOL_NO_INDEX */
+  uint32_t fresh;      /* slots below this index were used at least once */
 };
 
 #define POOL_NO_INDEX UINT32_MAX

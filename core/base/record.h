@@ -9,15 +9,15 @@
 #include "base/usec.h"
 
 struct record {
-  struct key key;      /* SHA-1 of the canonical text of <key> */
-  struct key owner;    /* SHA-1 of the owner's SubjectPublicKeyInfo */
-  struct key nonce;    /* SHA-1 of the nonce token; with key and owner: the identity */
-  uint64_t version;    /* higher wins */
-  msec_wall floor;     /* latest expiry ever signed for this identity; a tombstone lives so long */
-  msec_wall expires;   /* of this version */
-  bool tombstone;      /* this version removes */
-  struct key digest;   /* first 20 bytes of SHA-256 over bytes: the last tie-break */
-  struct slice bytes;  /* the dhtRecord; borrowed */
+  struct key key;     /* SHA-1 of the canonical text of <key> */
+  struct key owner;   /* SHA-1 of the owner's SubjectPublicKeyInfo */
+  struct key nonce;   /* SHA-1 of the nonce token; with key and owner: the identity */
+  uint64_t version;   /* higher wins */
+  msec_wall floor;    /* latest expiry ever signed for this identity; a tombstone lives so long */
+  msec_wall expires;  /* of this version */
+  bool tombstone;     /* this version removes */
+  struct key digest;  /* first 20 bytes of SHA-256 over bytes: the last tie-break */
+  struct slice bytes; /* the dhtRecord; borrowed */
 };
 
 #endif

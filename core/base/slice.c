@@ -57,9 +57,7 @@ size_t slice_find(struct slice s, struct slice needle) {
   return s.len;
 }
 
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 struct slice slice_trim(struct slice s) {
   while (s.len > 0 && is_blank(s.at[0])) s = slice_skip(s, 1);

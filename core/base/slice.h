@@ -20,9 +20,7 @@ struct slice {
 /* For printf("%.*s", SLICE_FMT(s)) in hosts and tests. */
 #define SLICE_FMT(s) (int)(s).len, (s).at
 
-static inline struct slice slice_of(const void *at, size_t len) {
-  return (struct slice){at, len};
-}
+static inline struct slice slice_of(const void *at, size_t len) { return (struct slice){at, len}; }
 static inline struct slice slice_cstr(const char *text) {
   return (struct slice){text, strlen(text)};
 }

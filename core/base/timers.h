@@ -14,8 +14,8 @@ struct timer {
   usec at; /* meaningful while set */
   uint64_t order;
   struct timer *child, *next, *previous; /* previous: sibling, or parent for a first child */
-  uint64_t owner; /* the caller's: a packed handle, usually */
-  uint8_t kind;   /* the caller's */
+  uint64_t owner;                        /* the caller's: a packed handle, usually */
+  uint8_t kind;                          /* the caller's */
   bool set;
 };
 struct timers {

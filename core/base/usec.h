@@ -13,8 +13,8 @@ typedef uint64_t msec_wall;
 #define USEC_NEVER UINT64_MAX
 #define USEC_PER_MSEC ((usec)1000)
 #define USEC_PER_SEC ((usec)1000000)
-#define MSEC(n) ((usec)(n) * USEC_PER_MSEC)
-#define SEC(n) ((usec)(n) * USEC_PER_SEC)
+#define MSEC(n) ((usec)(n)*USEC_PER_MSEC)
+#define SEC(n) ((usec)(n)*USEC_PER_SEC)
 
 static inline usec usec_min(usec a, usec b) { return a < b ? a : b; }
 static inline usec usec_max(usec a, usec b) { return a > b ? a : b; }
