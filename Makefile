@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The front door. Each target installs what it needs (tools/deps), builds, and runs.
+JOBS       ?= $(shell nproc)
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+FUZZ_SECONDS ?= 60
+SEED       ?= 1
+
+.DEFAULT_GOAL := build
+.PHONY: all build demo test check interop bench sim fuzz cover format install clean help
+
+# $(call compile,PRESET,SUFFIX): configures and builds one preset of CMakePresets.json in build SUFFIX.
+compile = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build build$(2) -j $(JOBS)
+
+all: build
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+build: ## build/locserd, build/locser and the rest (the default)
+	@tools/deps build
+	@$(call compile,default,)
+
+demo: ## two phones call each other through a ring of 20 peers
+	@tools/deps build interop
+	@$(call compile,default,)
+	@tests/interop/run demo
+
+test: ## every test, under ASan and UBSan where it is C
+	@tools/deps test
+	@JOBS=$(JOBS) tools/test
+
+check: ## format, warnings, analysers, guards, conformance
+	@tools/deps check
+	@JOBS=$(JOBS) tools/check
+
+interop: ## real phones and other SIP software
+	@tools/deps interop
+	@$(call compile,default,)
+	@tests/interop/run all
+
+bench: ## speed as ratios to a bare socket loop
+	@tools/deps bench
+	@$(call compile,default,)
+	@test -x build/locser-bench || { echo "make: there is no bench/*.c yet" >&2; exit 1; }
+	@build/locser-bench
+
+sim: ## the simulator; SEED=n picks the run
+	@tools/deps build
+	@$(call compile,default,)
+	@test -x build/locser-sim || { echo "make: there is no simulator yet" >&2; exit 1; }
+	@build/locser-sim --seed $(SEED)
+
+fuzz: ## libFuzzer; T=name picks one target, FUZZ_SECONDS=n the time for each
+	@tools/deps fuzz
+	@$(call compile,fuzz,-fuzz)
+	@SECONDS_EACH=$(FUZZ_SECONDS) tools/fuzz $(T)
+
+cover: ## line coverage of the tests
+	@tools/deps cover
+	@$(call compile,cover,-cover)
+	@tools/coverage
+
+format: ## clang-format in place, over what make check looks at
+	@tools/deps check
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],core/* crypto host cmd sim bench tests/*))
+
+install: build ## to $(DESTDIR)$(PREFIX); an existing configuration file is kept
+	@tools/install "$(DESTDIR)" "$(PREFIX)" "$(SYSCONFDIR)"
+
+clean: ## removes every build folder
+	rm -rf build build-asan build-gcc build-clang build-fuzz build-cover
