@@ -20,4 +20,18 @@ struct record {
   struct slice bytes; /* the dhtRecord; borrowed */
 };
 
+/* The identity of a record, which is also its place in a store: in the order of keys, owners,
+ * nonces. Reading goes on after a place, so a page may end in the middle of a key. */
+struct record_id {
+  struct key key, owner, nonce;
+};
+
+static inline struct record_id record_id_of(const struct record *r) {
+  return (struct record_id){r->key, r->owner, r->nonce};
+}
+/* <0, 0, >0. */
+static inline int record_id_compare(const struct record_id *a, const struct record_id *b) {
+  return memcmp(a, b, sizeof *a);
+}
+
 #endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What phones see: a registrar and a forking stateful proxy (RFC 3261 sections 10 and 16) whose
+ * location service is the overlay. The edge sends SIP through the outbox; what it wants of the
+ * location service it says in `struct edge_calls`, which the node carries out and answers. */
+#ifndef EDGE_EDGE_H
+#define EDGE_EDGE_H
+
+#include "base/contact.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/memory.h"
+#include "base/outbox.h"
+#include "base/rng.h"
+#include "sip/message.h"
+
+struct edge_limits {
+  uint32_t bindings_max;          /* of this home */
+  uint32_t bindings_per_aor_max;  /* 10 */
+  uint32_t transactions_max;      /* server and client */
+  uint32_t forks_max;             /* branches of one request: 10 */
+  uint64_t bytes_max;             /* of stored messages */
+  uint32_t expires_min_s, expires_default_s, expires_max_s; /* 60, 3600, 86400 */
+};
+
+#define EDGE_DOMAINS_MAX 32u
+#define EDGE_LISTEN_MAX 16u
+struct edge_config {
+  struct edge_limits limits;
+  struct slice domain[EDGE_DOMAINS_MAX]; /* none: every domain belongs to the overlay */
+  unsigned domain_count;
+  struct endpoint listen[EDGE_LISTEN_MAX]; /* what this peer answers to, for Route and R-URI */
+  unsigned listen_count;
+  struct endpoint advertise;     /* written into Via, Record-Route and Path (transport varies) */
+  bool digest_off;               /* --no-digest: REGISTER from anywhere */
+  bool record_route;             /* on by default */
+  const struct memory *memory;
+  const struct crypto *crypto;
+  const uint8_t *seed;           /* 16 bytes; keys the flow tokens */
+};
+
+enum edge_call_kind {
+  EDGE_LOCATE, /* contacts of aor; answer by edge_on_located */
+  EDGE_BIND,   /* put the contact of aor; answer by edge_on_bound */
+  EDGE_UNBIND, /* remove it; answer by edge_on_bound (user 0: not wanted) */
+};
+struct edge_call {
+  enum edge_call_kind kind;
+  uint64_t user;          /* the edge's, comes back */
+  struct slice aor;       /* canonical "sip:bob@example.net"; borrowed until the next edge_ call */
+  struct contact contact; /* bind, unbind: Path already includes this peer's own if it needs one */
+  uint32_t granted_s;     /* bind: granted Expires */
+};
+#define EDGE_CALLS_MAX 40u
+struct edge_calls {
+  unsigned count;
+  struct edge_call call[EDGE_CALLS_MAX];
+};
+
+struct edge;
+struct edge *edge_new(const struct edge_config *config); /* NULL: no memory */
+void edge_free(struct edge *edge);
+
+/* Any SIP message but LOCSER; `bytes` it was parsed from must live through the call. `flow` and
+ * `from`: where it came from. */
+void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct sip_message *message,
+                     uint32_t flow, const struct endpoint *from, struct edge_calls *calls,
+                     struct outbox *out);
+/* contacts are in no order; status OK with count 0, or ERR_NOT_FOUND: nobody; ERR_BUSY and others:
+ * cannot be known now (503 with Retry-After). */
+void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
+                     const struct contact *contacts, unsigned count, struct edge_calls *calls,
+                     struct outbox *out);
+void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
+                   struct edge_calls *calls, struct outbox *out);
+/* A stream flow ended (its bindings go at once) or a send on ticket could not be delivered. */
+void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t flow,
+                         uint64_t ticket, struct edge_calls *calls, struct outbox *out);
+void edge_on_tick(struct edge *edge, usec now, msec_wall wall, struct edge_calls *calls,
+                  struct outbox *out);
+usec edge_deadline(const struct edge *edge);
+
+/* Does this domain (a host text, no port) belong to the overlay or to this peer? */
+bool edge_serves(const struct edge *edge, struct slice host);
+
+/* Bindings of phones whose home this is, in order of Address-of-Record: cursor 0 first. */
+struct edge_binding {
+  struct slice aor;
+  struct contact contact;
+  uint32_t flow; /* 0: UDP */
+};
+bool edge_each_binding(const struct edge *edge, uint32_t *cursor, struct edge_binding *out);
+
+struct edge_stats {
+  uint32_t bindings, transactions, calls; /* calls: INVITE contexts alive */
+};
+struct edge_stats edge_stats(const struct edge *edge);
+
+#endif

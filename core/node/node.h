@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One peer, composed of edge, usage, locser, dht, overlay and sip: the public API of the core.
+ * Bytes and time in, ordered outputs out. A step is total (any bytes, any state) and bounded;
+ * longer work sets the deadline to now. The node reads no clock, opens nothing, and is not
+ * thread-safe; many nodes may share one thread's outbox and xml_reader. */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/memory.h"
+#include "base/outbox.h"
+#include "base/peer.h"
+#include "base/usec.h"
+
+struct xml_reader; /* xml/body.h: belongs to the thread */
+
+/* ---- configuration: copied by node_new, slices included ---- */
+#define NODE_DOMAINS_MAX 32u
+#define NODE_LISTEN_MAX 16u
+#define NODE_JOIN_MAX 16u
+
+struct node_limits {
+  uint32_t hops_max;          /* LOCSER requests being forwarded or awaited */
+  uint32_t operations_max;    /* LOCSER requests being executed here */
+  uint32_t retry_copies_max;  /* requests kept until the next hop has taken them over */
+  uint32_t records_max;
+  uint64_t record_bytes_max;
+  uint32_t bindings_max;
+  uint32_t transactions_max;
+  uint64_t transaction_bytes_max;
+  uint32_t learnt_peers_max;
+};
+struct node_config {
+  struct key id;               /* Peer-ID */
+  uint32_t incarnation;        /* grows with each start: seconds since 1970, usually */
+  struct endpoint advertise;   /* TCP address other peers reach; also written into Via */
+  enum transport peer_transport; /* TCP; UDP for the bench and laboratories */
+  struct slice overlay;        /* name, default "locser" */
+  struct slice domain[NODE_DOMAINS_MAX];
+  unsigned domain_count;       /* none: every domain */
+  struct endpoint listen[NODE_LISTEN_MAX];
+  unsigned listen_count;
+  struct endpoint join[NODE_JOIN_MAX]; /* none: first peer of a new ring */
+  unsigned join_count;
+  bool digest_off;
+  bool record_route;
+  unsigned successors;         /* r = 8 */
+  unsigned replicas;           /* k = 3 */
+  usec stabilize_us;           /* 5 s */
+  usec lookup_timeout_us;      /* deadline of one routed operation: 8 s */
+  struct node_limits limits;
+  uint8_t seed[32];            /* the host's entropy, or the simulator's */
+  const struct memory *memory;
+  const struct crypto *crypto;
+  struct xml_reader *xml;
+};
+/* Defaults for everything but id, advertise, seed, memory, crypto, xml. */
+void node_config_defaults(struct node_config *config);
+
+/* ---- inputs ---- */
+enum input_kind {
+  IN_TICK,     /* the deadline passed (harmless at any time) */
+  IN_CLOCK,    /* wall: wall-clock time now; before the first message, then at each jump or minute */
+  IN_RESTORE,  /* record: from the journal at start, already durable */
+  IN_START,    /* restoring is over: create or join the ring */
+  IN_MESSAGE,  /* data: one framed message from peer, on flow */
+  IN_FLOW,     /* status OK: a flow was opened by an OUT_SEND to peer (information only);
+                  else flow is closed, or (flow 0) a send with ticket to peer failed */
+  IN_STORED,   /* answer to OUT_STORE: ticket, status */
+  IN_SIGNED,   /* answer to OUT_SIGN: ticket, status, data = whole record */
+  IN_VERIFIED, /* answer to OUT_VERIFY: ticket, status (OK or ERR_REFUSED) */
+  IN_COMMAND,  /* command, ticket: answered by OUT_REPLY */
+};
+struct input {
+  enum input_kind kind;
+  enum err status;
+  uint32_t flow;
+  uint64_t ticket;
+  struct endpoint peer;
+  struct slice data;
+  msec_wall wall;
+  struct record record;
+  const struct node_command *command;
+};
+
+/* ---- commands: typed; JSON is the host's ---- */
+enum node_command_kind {
+  COMMAND_STATUS,  /* one NODE_ROW_STATUS per field: text = name, text2 or n = value */
+  COMMAND_RING,    /* predecessor, self, successors: text = role, key, at */
+  COMMAND_PEERS,   /* every known peer: key, at, text = role, n = smoothed RTT in us (0 unknown) */
+  COMMAND_RECORDS, /* held here: key, text = key text, text2 = "live" or "removed", n = version,
+                      n2 = expires (ms since 1970), n3 = bytes */
+  COMMAND_LOOKUP,  /* uri: who is responsible; trace: a row per hop: key, at, n = us, n2 = hop */
+  COMMAND_GET,     /* uri: contacts: text = contact URI, text2 = Path, n = expires, n2 = q permille */
+  COMMAND_PUT,     /* uri, contact, expires_s: n = copies */
+  COMMAND_REMOVE,  /* uri, contact: n = records removed */
+  COMMAND_LEAVE,   /* hand records over and leave the ring; replied when done */
+};
+struct node_command {
+  enum node_command_kind kind;
+  struct slice uri, contact;
+  uint32_t expires_s; /* put; 0: 3600 */
+  bool trace;         /* lookup */
+};
+struct node_row {
+  struct slice text, text2;
+  struct key key;
+  bool has_key;
+  struct endpoint at; /* family 0: none */
+  bool has_number;    /* n is meaningful (status rows) */
+  uint64_t n, n2, n3;
+};
+struct node_reply {
+  enum node_command_kind kind;
+  uint16_t code;     /* 200, or a SIP status that says why not */
+  struct slice text; /* for people, when code is not 200 */
+  unsigned row_count;
+  const struct node_row *row;
+};
+
+/* ---- the node ---- */
+struct node;
+struct node *node_new(const struct node_config *config, usec now); /* NULL: no memory */
+void node_free(struct node *node);
+void node_step(struct node *node, usec now, const struct input *input, struct outbox *out);
+/* When to step with IN_TICK at the latest; USEC_NEVER: no need. */
+usec node_deadline(const struct node *node);
+/* New domains, digest_off, record_route of a reloaded configuration; other fields are ignored.
+ * ERR_MEMORY leaves all as it was. */
+enum err node_reconfigure(struct node *node, const struct node_config *config) MUST_USE;
+
+struct node_stats {
+  uint64_t messages_in, messages_out, forwarded, delivered, originated, retries, refused, bad;
+  uint64_t bytes_in, bytes_out;
+  uint32_t hops, operations, records, tombstones, bindings, transactions, known_peers;
+  uint64_t record_bytes, hop_allocations; /* memory taken while forwarding: stays 0 */
+  bool member, ready; /* ready: member, and the whole own range is COMPLETE */
+};
+struct node_stats node_stats(const struct node *node);
+
+#endif
