@@ -168,14 +168,14 @@ void xml_put_call(struct buf *out, enum xml_method method, const struct slice *r
                   unsigned record_count, const struct xml_overlay *overlay);
 /* A dhtRecord with just the key (get), optionally with an owner filter (get-auth). */
 void xml_put_query(struct buf *out, struct slice key_text, const struct key *owner);
-/* Answers: dhtRecords (records != NULL or count 0 with boolean < 0), or a boolean (0, 1), plus an
- * overlay part if given. */
+/* Answers: a boolean (0, 1), or dhtRecords (boolean < 0, and records given or no peers in the
+ * overlay part), plus what the overlay part says, if given. */
 void xml_put_answer(struct buf *out, int boolean, const struct slice *records,
                     unsigned record_count, const struct xml_overlay *overlay);
 void xml_put_fault(struct buf *out, uint16_t code, struct slice text);
 
-/* The canonical text of a key (R-1.6, R-1.7): appended to out. ERR_SYNTAX if it is no key of a
- * known scheme (and not "immut:" or "private:", which are verbatim). */
+/* The canonical text of a key (R-1.6, R-1.7): appended to out, which is left as it was on an
+ * error. ERR_SYNTAX: empty, or breaks the rules of its scheme; ERR_LIMIT: no room in out. */
 enum err xml_key_canonical(struct slice key_text, struct buf *out) MUST_USE;
 
 #endif
