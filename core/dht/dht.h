@@ -65,7 +65,7 @@ struct dht_effect {
   struct record record[16]; /* borrowed from the store until the next dht_ call */
 };
 #define DHT_EFFECTS_MAX 24u
-#define DHT_PUSH_BYTES_MAX 40960u /* of records in one push or pull answer */
+#define DHT_PUSH_BYTES_MAX 49152u /* of records in one push or pull answer */
 struct dht_effects {
   unsigned count;
   struct dht_effect effect[DHT_EFFECTS_MAX];

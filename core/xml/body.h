@@ -8,26 +8,29 @@
 
 #include "base/buf.h"
 #include "base/contact.h"
+#include "base/crypto.h"
 #include "base/err.h"
+#include "base/memory.h"
 #include "base/peer.h"
 #include "base/record.h"
 #include "base/slice.h"
 
 /* */
-#define XML_BODY_BYTES_MAX 49152u
+#define XML_BODY_BYTES_MAX 65536u
 #define XML_DEPTH_MAX 16u
-#define XML_ELEMENTS_MAX 4096u
+#define XML_ELEMENTS_MAX 8192u
 #define XML_ATTRIBUTES_MAX 24u
-#define XML_NAME_BYTES_MAX 256u
-/* A record that was once taken fits every envelope, with the 31 others of a page. */
+#define XML_RECORDS_MAX 64u /* in one body */
+#define XML_PEERS_MAX 64u   /* in one body: 40 members, 20 successors, self, subject, predecessor */
+/* A record that was once taken fits every envelope, with the others of a page. */
 #define XML_RECORD_DEPTH_MAX 12u
 #define XML_RECORD_ELEMENTS_MAX 120u
-#define XML_RECORD_BYTES_MAX 20480u /* */
+/* */
+#define XML_RECORD_BYTES_MAX 20480u
 #define XML_VALUE_BYTES_MAX 16384u
-#define XML_NONCE_BYTES_MAX 128u    /* */
+#define XML_KEY_BYTES_MAX 1024u
+#define XML_NONCE_BYTES_MAX 128u
 #define XML_VERSION_MAX ((uint64_t)1 << 62)
-#define XML_RECORDS_MAX 64u /* in one body */
-#define XML_PEERS_MAX 98u   /* in one body: self, predecessor, 32 successors, 64 members */
 #define XML_SCRATCH_BYTES (2 * XML_BODY_BYTES_MAX)
 
 enum xml_method {
@@ -59,42 +62,27 @@ struct xml_record {
 
 enum xml_peer_role {
   XML_PEER_SELF, XML_PEER_SUBJECT, XML_PEER_PREDECESSOR, XML_PEER_SUCCESSOR, XML_PEER_MEMBER,
-  XML_PEER_NEXT, /* trace: where the request goes next */
 };
 struct xml_peer {
   enum xml_peer_role role;
-  bool lost; /* SUBJECT: it is gone, else it has joined */
   struct peer peer;
 };
 
-/* Everything in a body that is in our own namespace, urn:ietf:params:xml:ns:p2p-sip:overlay
- * (R-3.10 to R-3.15, R-3.29 to R-3.32). Which element it is on the wire follows from the method
- * in a call, and in an answer from what is set:
- *   state      SELF, PREDECESSOR, SUCCESSOR, MEMBER peers; complete
- *   update     SELF and SUBJECT peers; lost
- *   replicate  SELF; range; limit, after
- *   hop        SELF, NEXT; trace, wall, load, time_us, responsible
- *   options    copies, limit, after: in calls of data methods
- *   page       more and after, or incomplete: in answers with records
- *   stored     copies: in answers to writes */
+/* The overlay's own part of a body: <overlay xmlns="urn:ietf:params:xml:ns:p2p-sip:overlay">
+ * (R-3.10 to R-3.14, R-3.29 to R-3.32). */
 struct xml_overlay {
   bool present;
   unsigned peer_count;
   struct xml_peer peer[XML_PEERS_MAX];
-  bool complete;          /* state: the members are the whole ring */
-  bool lost;              /* update: the (first) subject is gone */
+  bool lost;              /* update: the subject is gone */
   bool has_range;         /* replicate: (from, to] */
   struct key range_from, range_to;
   bool has_after;         /* cursor: go on after this record */
   struct record_id after;
-  bool more;              /* page: there is more after `after` */
-  bool incomplete;        /* page: the answerer's range is not COMPLETE */
-  uint32_t limit;         /* records per page; 0: none given */
+  bool more;              /* there is more after the last record */
+  bool incomplete;        /* answer to a pull: others may hold more of the range */
   uint32_t copies;        /* put answer, and wish in a put; 0: none given */
-  bool trace;             /* a hop's answer to overlay.trace */
-  bool responsible;
-  msec_wall wall;         /* the hop's clock */
-  usec time_us, load;     /* microseconds taken there; requests in flight */
+  usec time_us, load;     /* trace: microseconds taken here; load in permille */
 };
 
 struct xml_body {
@@ -136,8 +124,10 @@ enum err xml_record_check(const struct xml_record *record, const char **why) MUS
 enum err xml_record_identify(const struct crypto *crypto, const struct xml_record *record,
                              struct record *out, const char **why) MUST_USE;
 
-/* Contacts inside a value (draft-singh 4.1; Path, instance and reg-id in our namespace), at most
- * CONTACTS_MAX. Reads <contacts> in a value's inner bytes; also accepts the plain <string>uri</string> form. */
+/* Contacts (draft-singh 4.1; Path, instance and reg-id in our namespace), at most CONTACTS_MAX,
+ * else ERR_LIMIT. Reads <contacts> in the bytes of a record (R-4.18), or in the inner bytes of a
+ * value, in which the prefix o is then taken for our namespace; also the plain
+ * <string>uri</string> form. */
 enum err xml_contacts_read(struct xml_reader *reader, struct slice value,
                            struct contact *out, unsigned *count, const char **why) MUST_USE;
 
