@@ -37,6 +37,14 @@ struct slice outbox_copy(struct outbox *box, struct slice data) {
   return outbox_text(box, mark);
 }
 
+struct slice outbox_keep(struct outbox *box, struct slice data) {
+  uintptr_t first = (uintptr_t)box->bytes.at;
+  uintptr_t at = (uintptr_t)data.at;
+  bool inside =
+      at >= first && at - first <= box->bytes.len && data.len <= box->bytes.len - (at - first);
+  return inside ? data : outbox_copy(box, data);
+}
+
 void *outbox_take(struct outbox *box, size_t bytes) {
   struct buf *b = &box->bytes;
   size_t align = alignof(max_align_t);

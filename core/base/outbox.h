@@ -61,6 +61,8 @@ bool outbox_has(const struct outbox *box, uint32_t items, size_t bytes);
 struct output *outbox_add(struct outbox *box, enum output_kind kind);
 /* Copies bytes into the outbox. */
 struct slice outbox_copy(struct outbox *box, struct slice data);
+/* As outbox_copy, but bytes that lie in the outbox already are not copied again. */
+struct slice outbox_keep(struct outbox *box, struct slice data);
 /* Room for `bytes` bytes aligned for any type, cleared. */
 void *outbox_take(struct outbox *box, size_t bytes);
 /* Starts a text in the outbox's own bytes: append to box->bytes, then outbox_text(box, start)

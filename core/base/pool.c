@@ -104,6 +104,12 @@ void *pool_at(const struct pool *pool, struct handle handle) {
   return slot->generation == handle.generation ? object_of(slot) : NULL;
 }
 
+void *pool_at_index(const struct pool *pool, uint32_t index) {
+  if (index >= pool->fresh) return NULL;
+  struct slot *slot = slot_at(pool, index);
+  return is_taken(slot) ? object_of(slot) : NULL;
+}
+
 void pool_give(struct pool *pool, struct handle handle) {
   ASSERT(pool_at(pool, handle) != NULL);
   struct slot *slot = slot_at(pool, handle.index);

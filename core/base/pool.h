@@ -56,6 +56,9 @@ void pool_free(struct pool *pool);
 void *pool_take(struct pool *pool, struct handle *handle);
 /* The object, or NULL if the handle is stale or none. */
 void *pool_at(const struct pool *pool, struct handle handle);
+/* The object now at this index whatever its generation, or NULL if none is: for indexes kept beside
+ * the pool in step with it, as in a map. */
+void *pool_at_index(const struct pool *pool, uint32_t index);
 /* Returns the object; the handle must be live. Frees no memory (chunks are kept). */
 void pool_give(struct pool *pool, struct handle handle);
 /* The handle of an object obtained from this pool. */

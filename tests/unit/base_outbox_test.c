@@ -30,6 +30,10 @@ static void test_step(void **state) {
   size_t mark = outbox_mark(&box);
   buf_put_u64(&box.bytes, 42);
   assert_true(slice_equal(outbox_text(&box, mark), SLICE("42")));
+  size_t before = outbox_mark(&box);
+  assert_ptr_equal(outbox_keep(&box, slice_skip(out->data, 1)).at, out->data.at + 1);
+  assert_int_equal(outbox_mark(&box), before);
+  assert_ptr_equal(outbox_keep(&box, SLICE("far")).at, bytes + before);
   (void)outbox_add(&box, OUT_CLOSE);
   assert_false(outbox_ready(&box));
   assert_true(outbox_has(&box, OUTBOX_STEP_ITEMS - 1, 100));

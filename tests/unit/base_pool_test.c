@@ -49,8 +49,10 @@ static void test_every_limit(void **state) {
           struct thing *t = pool_at(&pool, handles[i]);
           assert_non_null(t);
           assert_int_equal(t->number, i);
+          assert_ptr_equal(pool_at_index(&pool, handles[i].index), t);
           pool_give(&pool, handles[i]);
           assert_null(pool_at(&pool, handles[i]));
+          assert_null(pool_at_index(&pool, handles[i].index));
         }
         check_all(&pool, handles, 0);
       }
