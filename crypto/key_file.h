@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A P-256 private key in a file of its own (PEM, PKCS #8), made when it is first asked for. It
+ * appears whole or not at all: written beside its place, synced, renamed. */
+#ifndef CRYPTO_KEY_FILE_H
+#define CRYPTO_KEY_FILE_H
+
+#include <openssl/types.h>
+
+#include "base/err.h"
+#include "base/key.h"
+
+/* Says what went wrong, for people: file, reason, what to do. */
+struct key_error {
+  char text[512];
+};
+
+/* Reads the key at dir/name; if there is no such file, makes one (mode 0600). The caller frees
+ * *out with EVP_PKEY_free. ERR_IO: the file system failed. ERR_CORRUPT: the file is there and is no
+ * P-256 key; it is never overwritten. ERR_REFUSED: others may read it. */
+enum err key_file_open(const char *dir, const char *name, EVP_PKEY **out,
+                       struct key_error *why) MUST_USE;
+/* SHA-1 of the DER SubjectPublicKeyInfo. */
+enum err key_file_hash(EVP_PKEY *key, struct key *out) MUST_USE;
+
+#endif
