@@ -58,6 +58,11 @@ struct node_config {
 /* Defaults for everything but id, advertise, seed, memory, crypto, xml. */
 void node_config_defaults(struct node_config *config);
 
+/* The thread's reader of bodies, for node_config.xml: a host or simulator sees no xml/.
+ * salt: any random number. NULL: no memory. Free it after the nodes that share it. */
+struct xml_reader *node_reader_new(const struct memory *memory, uint64_t salt);
+void node_reader_free(struct xml_reader *reader);
+
 /* ---- inputs ---- */
 enum input_kind {
   IN_TICK,     /* the deadline passed (harmless at any time) */
