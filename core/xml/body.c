@@ -44,8 +44,7 @@ static enum xml_method method_of(struct slice name) {
 
 /* ---- the envelope ---- */
 
-static void start_call(struct xml_reader *r, const struct rule *rule,
-                       const XML_Char **attributes) {
+static void start_call(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
   (void)rule, (void)attributes;
   r->body->call = true;
 }
@@ -212,8 +211,7 @@ static bool read_address(const XML_Char **attributes, struct endpoint *out) {
   return endpoint_parse(slice_cstr(at), transport, 0, out) && out->port != 0;
 }
 
-static void start_peer(struct xml_reader *r, const struct rule *rule,
-                       const XML_Char **attributes) {
+static void start_peer(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
   struct xml_overlay *overlay = &r->body->overlay;
   if (overlay->peer_count == XML_PEERS_MAX) {
     reader_refuse(r, ERR_LIMIT, "more than 64 peers");

@@ -35,33 +35,48 @@
 
 enum xml_method {
   XML_METHOD_UNKNOWN,
-  XML_GET, XML_GET_AUTH, XML_PUT_AUTH, XML_REMOVE_AUTH, /* put, remove are names of the last two */
-  XML_PUT_IMMUT, XML_GET_IMMUT,
-  XML_OVERLAY_JOIN, XML_OVERLAY_LEAVE, XML_OVERLAY_NEIGHBORS, XML_OVERLAY_NOTIFY,
-  XML_OVERLAY_UPDATE, XML_OVERLAY_PING, XML_OVERLAY_ROUTE, XML_OVERLAY_REPLICATE,
-  XML_OVERLAY_SYNC, XML_OVERLAY_TRACE,
+  XML_GET,
+  XML_GET_AUTH,
+  XML_PUT_AUTH,
+  XML_REMOVE_AUTH, /* put, remove are names of the last two */
+  XML_PUT_IMMUT,
+  XML_GET_IMMUT,
+  XML_OVERLAY_JOIN,
+  XML_OVERLAY_LEAVE,
+  XML_OVERLAY_NEIGHBORS,
+  XML_OVERLAY_NOTIFY,
+  XML_OVERLAY_UPDATE,
+  XML_OVERLAY_PING,
+  XML_OVERLAY_ROUTE,
+  XML_OVERLAY_REPLICATE,
+  XML_OVERLAY_SYNC,
+  XML_OVERLAY_TRACE,
 };
 const char *xml_method_name(enum xml_method method);
 
 /* Parts of a record that the core acts on. Times as milliseconds since 1970. */
 struct xml_record {
-  struct slice bytes;     /* the dhtRecord element, exactly as received */
-  struct slice key_text;  /* text of <key>, unescaped, trimmed; empty if there is none */
+  struct slice bytes;    /* the dhtRecord element, exactly as received */
+  struct slice key_text; /* text of <key>, unescaped, trimmed; empty if there is none */
   bool has_value;
-  struct slice value;     /* inner bytes of <value>, as received */
+  struct slice value;        /* inner bytes of <value>, as received */
   struct slice value_digest; /* removal: DigestValue inside <value>, base64 text; else empty */
-  struct slice nonce;     /* attribute texts, unescaped; empty: none */
-  msec_wall expires;      /* 0: none */
+  struct slice nonce;        /* attribute texts, unescaped; empty: none */
+  msec_wall expires;         /* 0: none */
   uint64_t version;
   msec_wall floor;
-  bool removed;           /* o:removed="true" */
+  bool removed; /* o:removed="true" */
   bool has_owner;
-  struct key owner;       /* KeyInfo/KeyValue/DigestValue */
-  struct slice key_hash;  /* plain text of KeyInfo/KeyValue (Figure 1's courtesy copy) */
+  struct key owner;      /* KeyInfo/KeyValue/DigestValue */
+  struct slice key_hash; /* plain text of KeyInfo/KeyValue (Figure 1's courtesy copy) */
 };
 
 enum xml_peer_role {
-  XML_PEER_SELF, XML_PEER_SUBJECT, XML_PEER_PREDECESSOR, XML_PEER_SUCCESSOR, XML_PEER_MEMBER,
+  XML_PEER_SELF,
+  XML_PEER_SUBJECT,
+  XML_PEER_PREDECESSOR,
+  XML_PEER_SUCCESSOR,
+  XML_PEER_MEMBER,
 };
 struct xml_peer {
   enum xml_peer_role role;
@@ -74,22 +89,22 @@ struct xml_overlay {
   bool present;
   unsigned peer_count;
   struct xml_peer peer[XML_PEERS_MAX];
-  bool lost;              /* update: the subject is gone */
-  bool has_range;         /* replicate: (from, to] */
+  bool lost;      /* update: the subject is gone */
+  bool has_range; /* replicate: (from, to] */
   struct key range_from, range_to;
-  bool has_after;         /* cursor: go on after this record */
+  bool has_after; /* cursor: go on after this record */
   struct record_id after;
-  bool more;              /* there is more after the last record */
-  bool incomplete;        /* answer to a pull: others may hold more of the range (R-3.31) */
-  uint32_t copies;        /* put answer, and wish in a put; 0: none given */
-  usec time_us, load;     /* trace: microseconds taken here; load in permille */
+  bool more;          /* there is more after the last record */
+  bool incomplete;    /* answer to a pull: others may hold more of the range (R-3.31) */
+  uint32_t copies;    /* put answer, and wish in a put; 0: none given */
+  usec time_us, load; /* trace: microseconds taken here; load in permille */
 };
 
 struct xml_body {
   bool call;              /* methodCall, else methodResponse */
   enum xml_method method; /* calls */
   struct slice method_name;
-  bool fault;             /* responses */
+  bool fault; /* responses */
   uint16_t fault_code;
   struct slice fault_text;
   bool has_boolean, boolean;
@@ -128,8 +143,8 @@ enum err xml_record_identify(const struct crypto *crypto, const struct xml_recor
  * else ERR_LIMIT. Reads <contacts> in the bytes of a record (R-4.18), or in the inner bytes of a
  * value, in which the prefix o is then taken for our namespace; also the plain
  * <string>uri</string> form. */
-enum err xml_contacts_read(struct xml_reader *reader, struct slice value,
-                           struct contact *out, unsigned *count, const char **why) MUST_USE;
+enum err xml_contacts_read(struct xml_reader *reader, struct slice value, struct contact *out,
+                           unsigned *count, const char **why) MUST_USE;
 
 /* ---- writing ---- */
 void xml_put_text(struct buf *out, struct slice text); /* escapes & < > " */

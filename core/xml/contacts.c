@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Contacts as draft-singh-p2p-sip-01 section 4.1 writes them, with what SIP needs beside. */
+/* Contacts as draft-singh-p2p-sip-01 section 4.1 writes them, with what SIP needs beside (R-4.18).
+ */
 #include "xml/record.h"
 
 /* "0.75" -> 750: at most three decimals, 0 to 1. */
@@ -100,13 +101,13 @@ static const struct rule rules[] = {
 
 enum err xml_contacts_read(struct xml_reader *reader, struct slice value, struct contact *out,
                            unsigned *count, const char **why) {
-  const struct slice pieces[] = {
-      SLICE("<value xmlns:o=\"" XML_NS_OVERLAY "\">"), value, SLICE("</value>")};
+  const struct slice pieces[] = {SLICE("<value xmlns:o=\"" XML_NS_OVERLAY "\">"), value,
+                                 SLICE("</value>")};
   reader_begin(reader);
   reader->contact = out;
   *count = 0;
-  enum err err = reader_parse(reader, rules, sizeof rules / sizeof *rules, EL_CONTACTS_DOCUMENT,
-                              pieces, 3);
+  enum err err =
+      reader_parse(reader, rules, sizeof rules / sizeof *rules, EL_CONTACTS_DOCUMENT, pieces, 3);
   if (err == OK) *count = reader->contact_count;
   return reader_result(reader, why);
 }

@@ -125,8 +125,7 @@ static bool put_event(struct buf *out, struct slice *text) {
   if (event.len == 0 || event.len == text->len) return false;
   for (size_t i = 0; i < event.len; i++) {
     char c = event.at[i];
-    if (!is_letter(c) && !is_digit(c) && (c == 0 || strchr("-.!%*_+`'~", c) == NULL))
-      return false;
+    if (!is_letter(c) && !is_digit(c) && (c == 0 || strchr("-.!%*_+`'~", c) == NULL)) return false;
   }
   put_lower(out, event);
   buf_put_char(out, ':');

@@ -182,9 +182,9 @@ static void on_namespace(void *user, const XML_Char *prefix, const XML_Char *uri
   if (r->why != NULL) return;
   struct slice text = prefix == NULL ? SLICE_EMPTY : slice_cstr(prefix);
   if (r->binding_count == BINDINGS_MAX || text.len > PREFIX_BYTES_MAX) {
-    reader_refuse(r, ERR_LIMIT, text.len > PREFIX_BYTES_MAX
-                                    ? "namespace prefix longer than 31 bytes"
-                                    : "more than 48 namespace declarations in force");
+    reader_refuse(r, ERR_LIMIT,
+                  text.len > PREFIX_BYTES_MAX ? "namespace prefix longer than 31 bytes"
+                                              : "more than 48 namespace declarations in force");
     return;
   }
   struct binding *b = &r->binding[r->binding_count++];
@@ -239,12 +239,18 @@ static const char *unclosed_element(const struct xml_reader *r) {
     enum element element;
     const char *why;
   } phrases[] = {
-      {EL_CALL, "methodCall is not closed"},     {EL_RESPONSE, "methodResponse is not closed"},
-      {EL_METHOD_NAME, "methodName is not closed"}, {EL_PARAMS, "params is not closed"},
-      {EL_PARAM, "param is not closed"},         {EL_RECORD, "dhtRecord is not closed"},
-      {EL_KEY, "key is not closed"},             {EL_VALUE, "value is not closed"},
-      {EL_KEY_INFO, "KeyInfo is not closed"},    {EL_KEY_VALUE, "KeyValue is not closed"},
-      {EL_OVERLAY, "overlay is not closed"},     {EL_RECORDS, "dhtRecords is not closed"},
+      {EL_CALL, "methodCall is not closed"},
+      {EL_RESPONSE, "methodResponse is not closed"},
+      {EL_METHOD_NAME, "methodName is not closed"},
+      {EL_PARAMS, "params is not closed"},
+      {EL_PARAM, "param is not closed"},
+      {EL_RECORD, "dhtRecord is not closed"},
+      {EL_KEY, "key is not closed"},
+      {EL_VALUE, "value is not closed"},
+      {EL_KEY_INFO, "KeyInfo is not closed"},
+      {EL_KEY_VALUE, "KeyValue is not closed"},
+      {EL_OVERLAY, "overlay is not closed"},
+      {EL_RECORDS, "dhtRecords is not closed"},
   };
   for (unsigned i = 0; i < sizeof phrases / sizeof *phrases; i++)
     if (phrases[i].element == rule->element) return phrases[i].why;
@@ -253,22 +259,34 @@ static const char *unclosed_element(const struct xml_reader *r) {
 
 static const char *syntax_phrase(const struct xml_reader *r, int code) {
   switch (code) {
-    case XML_ERROR_NO_ELEMENTS: return "body without an element";
-    case XML_ERROR_TAG_MISMATCH: return unclosed_element(r);
-    case XML_ERROR_UNCLOSED_TOKEN: return "body ends inside of a tag";
-    case XML_ERROR_UNCLOSED_CDATA_SECTION: return "CDATA section is not closed";
-    case XML_ERROR_PARTIAL_CHAR: return "body ends inside of a character";
-    case XML_ERROR_DUPLICATE_ATTRIBUTE: return "attribute given twice";
-    case XML_ERROR_JUNK_AFTER_DOC_ELEMENT: return "something follows the root element";
-    case XML_ERROR_UNDEFINED_ENTITY: return "entity is not one of the five predefined ones";
-    case XML_ERROR_BAD_CHAR_REF: return "character reference to no character";
-    case XML_ERROR_INVALID_TOKEN: return "not well-formed XML, or not UTF-8";
-    case XML_ERROR_UNBOUND_PREFIX: return "namespace prefix is not declared";
+    case XML_ERROR_NO_ELEMENTS:
+      return "body without an element";
+    case XML_ERROR_TAG_MISMATCH:
+      return unclosed_element(r);
+    case XML_ERROR_UNCLOSED_TOKEN:
+      return "body ends inside of a tag";
+    case XML_ERROR_UNCLOSED_CDATA_SECTION:
+      return "CDATA section is not closed";
+    case XML_ERROR_PARTIAL_CHAR:
+      return "body ends inside of a character";
+    case XML_ERROR_DUPLICATE_ATTRIBUTE:
+      return "attribute given twice";
+    case XML_ERROR_JUNK_AFTER_DOC_ELEMENT:
+      return "something follows the root element";
+    case XML_ERROR_UNDEFINED_ENTITY:
+      return "entity is not one of the five predefined ones";
+    case XML_ERROR_BAD_CHAR_REF:
+      return "character reference to no character";
+    case XML_ERROR_UNBOUND_PREFIX:
+      return "namespace prefix is not declared";
     case XML_ERROR_XML_DECL:
-    case XML_ERROR_MISPLACED_XML_PI: return "XML declaration is malformed";
+    case XML_ERROR_MISPLACED_XML_PI:
+      return "XML declaration is malformed";
     case XML_ERROR_UNKNOWN_ENCODING:
-    case XML_ERROR_INCORRECT_ENCODING: return "XML encoding is not UTF-8";
-    default: return "not well-formed XML";
+    case XML_ERROR_INCORRECT_ENCODING:
+      return "XML encoding is not UTF-8";
+    default:
+      return "not well-formed XML, or not UTF-8";
   }
 }
 
@@ -312,6 +330,24 @@ void reader_begin(struct xml_reader *r) {
   r->contact_count = 0;
 }
 
+/* expat would believe a byte order mark of UTF-16; every UTF-16 document has a NUL byte. */
+static bool is_parsable(struct xml_reader *r, const struct slice *pieces, unsigned count) {
+  size_t total = 0;
+  bool has_nul = false;
+  for (unsigned i = 0; i < count; i++) {
+    total += pieces[i].len;
+    has_nul = has_nul || slice_find_byte(pieces[i], 0) < pieces[i].len;
+  }
+  if (total == 0)
+    r->why = "body is empty";
+  else if (total > XML_BODY_BYTES_MAX)
+    r->why = "body larger than 65536 bytes";
+  else if (has_nul)
+    r->why = "body holds a NUL byte, or is not UTF-8";
+  if (r->why != NULL) r->err = total > XML_BODY_BYTES_MAX ? ERR_LIMIT : ERR_SYNTAX;
+  return r->why == NULL;
+}
+
 enum err reader_parse(struct xml_reader *r, const struct rule *rules, unsigned rule_count,
                       enum element root, const struct slice *pieces, unsigned count) {
   r->rules = rules;
@@ -323,13 +359,7 @@ enum err reader_parse(struct xml_reader *r, const struct rule *rules, unsigned r
   r->record_depth = 0;
   r->is_known_root = false;
   r->document = count == 1 ? pieces[0] : SLICE_EMPTY;
-  size_t total = 0;
-  for (unsigned i = 0; i < count; i++) total += pieces[i].len;
-  if (total > XML_BODY_BYTES_MAX || total == 0) {
-    r->err = total == 0 ? ERR_SYNTAX : ERR_LIMIT;
-    r->why = total == 0 ? "body is empty" : "body larger than 65536 bytes";
-    return r->err;
-  }
+  if (!is_parsable(r, pieces, count)) return r->err;
   prepare(r);
   for (unsigned i = 0; i < count && r->why == NULL; i++)
     if (XML_Parse(r->parser, pieces[i].at, (int)pieces[i].len, i + 1 == count) != XML_STATUS_OK)

@@ -94,7 +94,7 @@ struct xml_reader {
   unsigned elements;
   struct binding binding[BINDINGS_MAX];
   unsigned binding_count;
-  bool is_known_root; /* a rule knew the root element */
+  bool is_known_root;    /* a rule knew the root element */
   struct slice document; /* given to expat in one piece; empty: in several */
 
   enum err err;
@@ -108,7 +108,7 @@ struct xml_reader {
   unsigned record_depth;    /* 0: not inside of a record */
   unsigned record_elements; /* before it */
   const char *record_from;
-  bool foreign;             /* the record uses a namespace declared outside of it */
+  bool foreign; /* the record uses a namespace declared outside of it */
   const char *value_from;
   enum { MEMBER_OTHER, MEMBER_CODE, MEMBER_STRING } member;
   struct slice embedded[XML_RECORDS_MAX]; /* arguments given as text */

@@ -119,8 +119,8 @@ enum err xml_record_read(struct xml_reader *reader, struct slice bytes, struct x
   reader_begin(reader);
   reader->record = out;
   reader->record_limit = 1;
-  enum err err = reader_parse(reader, rules, sizeof rules / sizeof *rules, EL_RECORD_DOCUMENT,
-                              &bytes, 1);
+  enum err err =
+      reader_parse(reader, rules, sizeof rules / sizeof *rules, EL_RECORD_DOCUMENT, &bytes, 1);
   if (err == OK && reader->record_count != 1) {
     *why = "root is not dhtRecord";
     return ERR_SYNTAX;

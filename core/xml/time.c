@@ -14,9 +14,7 @@ static uint64_t days_of(uint64_t year, uint64_t month, uint64_t day) {
   return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
 }
 
-static bool is_leap(uint64_t year) {
-  return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
+static bool is_leap(uint64_t year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
 
 static uint64_t days_in_month(uint64_t year, uint64_t month) {
   static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -85,7 +83,7 @@ bool xml_time_parse(struct slice text, msec_wall *out) {
       !field(text, 11, 2, 0, 23, &hour) || !field(text, 14, 2, 0, 59, &minute) ||
       !field(text, 17, 2, 0, 59, &second) || !parse_fraction(slice_skip(text, 19), &ms))
     return false;
-  *out = days_of(year, month, day) * MS_PER_DAY + hour * 3600000 + minute * 60000 +
-         second * 1000 + ms;
+  *out =
+      days_of(year, month, day) * MS_PER_DAY + hour * 3600000 + minute * 60000 + second * 1000 + ms;
   return true;
 }

@@ -22,14 +22,22 @@ static size_t character_len(struct slice text, size_t i) {
 
 static const char *escape_of(char c) {
   switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    case '\t': return "&#9;"; /* as they are, a reader would change these three */
-    case '\n': return "&#10;";
-    case '\r': return "&#13;";
-    default: return NULL;
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    case '\t':
+      return "&#9;"; /* as they are, a reader would change these three */
+    case '\n':
+      return "&#10;";
+    case '\r':
+      return "&#13;";
+    default:
+      return NULL;
   }
 }
 
@@ -121,8 +129,7 @@ void xml_put_record(struct buf *out, const struct xml_record_new *record) {
   buf_put_cstr(out, "</value>" RECORD_END);
 }
 
-void xml_put_record_signed(struct buf *out, struct slice unsigned_record,
-                           const struct key *owner) {
+void xml_put_record_signed(struct buf *out, struct slice unsigned_record, const struct key *owner) {
   size_t end = sizeof RECORD_END - 1;
   size_t body = unsigned_record.len < end ? 0 : unsigned_record.len - end;
   buf_put(out, slice_first(unsigned_record, body));
@@ -164,11 +171,16 @@ void xml_put_contact_value(struct buf *out, const struct contact *contact) {
 
 static const char *role_name(enum xml_peer_role role) {
   switch (role) {
-    case XML_PEER_SELF: return "self";
-    case XML_PEER_SUBJECT: return "subject";
-    case XML_PEER_PREDECESSOR: return "predecessor";
-    case XML_PEER_SUCCESSOR: return "successor";
-    case XML_PEER_MEMBER: return "member";
+    case XML_PEER_SELF:
+      return "self";
+    case XML_PEER_SUBJECT:
+      return "subject";
+    case XML_PEER_PREDECESSOR:
+      return "predecessor";
+    case XML_PEER_SUCCESSOR:
+      return "successor";
+    case XML_PEER_MEMBER:
+      return "member";
   }
   return "member";
 }
@@ -183,8 +195,7 @@ static void put_peer(struct buf *out, const struct xml_peer *peer) {
   if (peer->peer.at.transport != TRANSPORT_TCP)
     put_attribute(out, "transport",
                   slice_cstr(transport_name((enum transport)peer->peer.at.transport)));
-  if (peer->peer.incarnation != 0)
-    put_attribute_number(out, "incarnation", peer->peer.incarnation);
+  if (peer->peer.incarnation != 0) put_attribute_number(out, "incarnation", peer->peer.incarnation);
   buf_put_cstr(out, "/>");
 }
 
@@ -265,8 +276,7 @@ void xml_put_fault(struct buf *out, uint16_t code, struct slice text) {
   buf_put_cstr(out, DECLARATION
                "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>");
   buf_put_u64(out, code);
-  buf_put_cstr(out,
-               "</int></value></member><member><name>faultString</name><value><string>");
+  buf_put_cstr(out, "</int></value></member><member><name>faultString</name><value><string>");
   xml_put_text(out, text);
   buf_put_cstr(out, "</string></value></member></struct></value></fault></methodResponse>");
 }
