@@ -15,11 +15,25 @@
 
 enum sip_method {
   SIP_METHOD_OTHER,
-  SIP_INVITE, SIP_ACK, SIP_BYE, SIP_CANCEL, SIP_REGISTER, SIP_OPTIONS, SIP_MESSAGE, SIP_SUBSCRIBE,
-  SIP_NOTIFY, SIP_PUBLISH, SIP_INFO, SIP_PRACK, SIP_UPDATE, SIP_REFER, SIP_LOCSER,
+  SIP_INVITE,
+  SIP_ACK,
+  SIP_BYE,
+  SIP_CANCEL,
+  SIP_REGISTER,
+  SIP_OPTIONS,
+  SIP_MESSAGE,
+  SIP_SUBSCRIBE,
+  SIP_NOTIFY,
+  SIP_PUBLISH,
+  SIP_INFO,
+  SIP_PRACK,
+  SIP_UPDATE,
+  SIP_REFER,
+  SIP_LOCSER,
 };
 
 /* X(ENUM, "Canonical-Name", compact letter or 0) */
+/* clang-format off */
 #define SIP_HEADER_NAMES(X) \
   X(SIP_H_VIA, "Via", 'v') X(SIP_H_FROM, "From", 'f') X(SIP_H_TO, "To", 't') \
   X(SIP_H_CALL_ID, "Call-ID", 'i') X(SIP_H_CSEQ, "CSeq", 0) \
@@ -38,13 +52,14 @@ enum sip_method {
   X(SIP_H_EVENT, "Event", 'o') X(SIP_H_SUBJECT, "Subject", 's') \
   X(SIP_H_REQUEST_DISPOSITION, "Request-Disposition", 'd') \
   X(SIP_H_MAX_BREADTH, "Max-Breadth", 0) X(SIP_H_OVERLAY_KEY, "Overlay-Key", 0)
+/* clang-format on */
 
 enum sip_header_id {
   SIP_H_OTHER,
 #define SIP_HEADER_ENUM(id, name, compact) id,
   SIP_HEADER_NAMES(SIP_HEADER_ENUM)
 #undef SIP_HEADER_ENUM
-  SIP_H_COUNT
+      SIP_H_COUNT
 };
 
 struct sip_header {
@@ -55,20 +70,20 @@ struct sip_header {
 };
 
 struct sip_via {
-  struct slice text;     /* the whole value */
+  struct slice text;      /* the whole value */
   struct slice transport; /* "UDP" */
-  struct slice host;     /* sent-by host, IPv6 with brackets */
-  uint16_t port;         /* 0: none given */
-  struct slice branch;   /* empty: none */
-  struct slice received; /* empty: none */
-  struct slice rport;    /* at == NULL: no rport; empty: a flag */
+  struct slice host;      /* sent-by host, IPv6 with brackets */
+  uint16_t port;          /* 0: none given */
+  struct slice branch;    /* empty: none */
+  struct slice received;  /* empty: none */
+  struct slice rport;     /* at == NULL: no rport; empty: a flag */
   struct slice params;
 };
 
 struct sip_message {
   struct slice bytes; /* what was parsed, body included; trailing octets of a datagram left out */
   bool request;
-  enum sip_method method;  /* requests: of the start line; responses: of CSeq */
+  enum sip_method method; /* requests: of the start line; responses: of CSeq */
   struct slice method_text;
   struct slice uri_text;   /* requests */
   uint16_t status;         /* responses */
@@ -79,18 +94,18 @@ struct sip_message {
   unsigned header_count;
   struct sip_header header[SIP_HEADERS_MAX];
   uint8_t first[SIP_H_COUNT]; /* index of the first header with this id, or SIP_NO_HEADER */
-  struct sip_via via;      /* the topmost */
+  struct sip_via via;         /* the topmost */
   uint32_t cseq;
   struct slice cseq_method;
   struct slice call_id;
   struct slice from_tag, to_tag; /* empty: none */
-  int max_forwards;        /* -1: none */
+  int max_forwards;              /* -1: none */
 };
 #define SIP_NO_HEADER 255
 
 /* Why a message was refused, for the answer it draws. */
 struct sip_problem {
-  uint16_t status;    /* 400, 416, 505 ...; 0: drop silently (responses) */
+  uint16_t status;    /* 400, 413, 505; 0: drop silently (a response, an ACK, or no SIP at all) */
   const char *reason; /* a static phrase naming the wrong part, fit for a reason phrase */
 };
 
@@ -98,9 +113,12 @@ enum sip_carrier { SIP_DATAGRAM, SIP_STREAM };
 
 /* Parses start line, all header boundaries, and the values every element needs (top Via, CSeq,
  * Call-ID, From and To with tags, Max-Forwards, Content-Length). `bytes` must stay as long as
- * *out is used. On ERR_SYNTAX or ERR_LIMIT *problem says what is wrong and *out holds whatever was
- * understood, so that an answer can be made if via.host.len != 0. A datagram whose Content-Length
- * is larger than the body is a 400; octets after the body are cut off (R-1.x). */
+ * *out is used. On ERR_SYNTAX or ERR_LIMIT *problem names the first thing that is wrong and *out
+ * holds whatever was understood, so that an answer can be made if via.host.len != 0; send it to
+ * where the request came from, since its Via may be the wrong part. A datagram whose
+ * Content-Length is larger than the body is a 400; octets after the body are cut off (R-2.1).
+ * CR LF before the start line is skipped. A CSeq number is at most 2**32-1. Accepted for RFC 2543:
+ * no Max-Forwards, no branch or one without the cookie, no From tag. */
 enum err sip_message_parse(struct slice bytes, enum sip_carrier carrier, struct sip_message *out,
                            struct sip_problem *problem) MUST_USE;
 
@@ -120,8 +138,9 @@ unsigned sip_header_count(const struct sip_message *m, enum sip_header_id id);
 struct sip_values {
   const struct sip_message *message;
   enum sip_header_id id;
-  unsigned header;  /* index of the header under way */
+  unsigned header; /* index of the header under way */
   struct slice rest;
+  bool after_comma; /* an element follows, even if rest is empty */
 };
 struct sip_values sip_values_of(const struct sip_message *m, enum sip_header_id id);
 bool sip_values_next(struct sip_values *values, struct slice *value);

@@ -25,24 +25,26 @@ void sip_put_response_head(struct buf *out, const struct sip_message *request, u
 /* Content-Type (if the body is not empty), Content-Length, empty line, body. */
 void sip_put_body(struct buf *out, const char *content_type, struct slice body);
 
-/* What changes between a request as received and as forwarded. Cleared fields change nothing. */
+/* What changes between a request as received and as forwarded. Cleared fields change nothing,
+ * but max_forwards, which is 0 when cleared: set it always. All that is new stands right after the
+ * request line, in this order: Via, lines_add, routes_add, Max-Forwards. */
 struct sip_request_edit {
-  struct slice uri;         /* new Request-URI */
+  struct slice uri;                   /* new Request-URI */
   const struct endpoint *via_sent_by; /* push a Via with via_branch */
   struct slice via_branch;
   const struct endpoint *source; /* set received/rport on the Via that was topmost */
-  int max_forwards;         /* value to write; -1: leave; added if the request has none */
-  unsigned routes_drop;     /* leave out this many Route values from the top */
-  struct slice routes_add;  /* whole "Route: ...\r\n" lines put before the remaining routes */
-  struct slice lines_add;   /* whole header lines put after the Via headers (Record-Route, Path) */
-  uint64_t headers_drop;    /* bit (1 << enum sip_header_id): leave these headers out */
+  int max_forwards;              /* value to write; -1: leave; added if the request has none */
+  unsigned routes_drop;          /* leave out this many Route values from the top */
+  struct slice routes_add;       /* whole "Route: ...\r\n" lines */
+  struct slice lines_add;        /* whole header lines (Record-Route, Path ...) */
+  uint64_t headers_drop;         /* bit (1 << enum sip_header_id): leave these headers out */
 };
 /* Appends the whole forwarded request; unknown headers and the body byte for byte. A compact or
  * odd spelling stays as it was. Content-Length is written if the request had none. */
 void sip_put_forwarded_request(struct buf *out, const struct sip_message *request,
                                const struct sip_request_edit *edit);
-/* Appends the response without its topmost Via value. lines_add: whole header lines to add after
- * the Vias. */
+/* Appends the response without its topmost Via value. lines_add: whole header lines, put right
+ * after the status line. Content-Length is written if the response had none. */
 void sip_put_forwarded_response(struct buf *out, const struct sip_message *response,
                                 struct slice lines_add);
 /* ACK for a non-2xx final answer and CANCEL: RFC 3261 17.1.1.3 and 9.1. `request` is the INVITE as

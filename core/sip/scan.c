@@ -4,20 +4,20 @@
 #include "base/endpoint.h"
 
 /* One name per kind of character; the table below is then the ASCII chart. */
-#define ALNUM                                                                              \
+#define ALNUM                                                                                \
   (SIP_C_TOKEN | SIP_C_WORD | SIP_C_UNRESERVED | SIP_C_USER | SIP_C_PASSWORD | SIP_C_PARAM | \
    SIP_C_HNV | SIP_C_URIC | SIP_C_HOST | SIP_C_VALUE | SIP_C_QUOTED)
 #define DIGIT (ALNUM | SIP_C_DIGIT | SIP_C_HEX)
 #define HEXAL (ALNUM | SIP_C_ALPHA | SIP_C_HEX)
 #define ALPHA (ALNUM | SIP_C_ALPHA)
-#define MARK                                                                            \
+#define MARK                                                                               \
   (SIP_C_UNRESERVED | SIP_C_USER | SIP_C_PASSWORD | SIP_C_PARAM | SIP_C_HNV | SIP_C_URIC | \
    SIP_C_QUOTED)
 #define TOKEN (SIP_C_TOKEN | SIP_C_WORD | SIP_C_VALUE)
 #define PLAIN SIP_C_QUOTED
 #define DQUOTE SIP_C_WORD
 #define BSLASH SIP_C_WORD
-#define BANG (MARK | TOKEN)   /* ! * _ ' ~ */
+#define BANG (MARK | TOKEN)                /* ! * _ ' ~ */
 #define HYPHEN (MARK | TOKEN | SIP_C_HOST) /* - . */
 #define PAREN (MARK | SIP_C_WORD)
 #define PERCENT (TOKEN | PLAIN) /* % ` */
@@ -37,6 +37,7 @@
 #define HIGH8 PLAIN, PLAIN, PLAIN, PLAIN, PLAIN, PLAIN, PLAIN, PLAIN
 #define HIGH32 HIGH8, HIGH8, HIGH8, HIGH8
 
+/* clang-format off */
 const uint16_t sip_classes[256] = {
     /* 00 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, BLANK, BLANK, 0, 0, BLANK, 0, 0,
     /* 10 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -53,8 +54,9 @@ const uint16_t sip_classes[256] = {
     /* pqrstuvw */ ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA,
     /* xyz{|}~  */ ALPHA, ALPHA, ALPHA, WORD, PLAIN, WORD, BANG, 0,
     /* 80 to FF: any UTF-8 */ HIGH32, HIGH32, HIGH32, HIGH32};
+/* clang-format on */
 
-bool sip_scan_number(struct slice text, uint32_t max, uint32_t *out) {
+bool sip_scan_number(struct slice text, uint32_t max, uint64_t *out) {
   uint64_t n = 0;
   if (text.len == 0) return false;
   for (size_t i = 0; i < text.len; i++) {
@@ -62,7 +64,7 @@ bool sip_scan_number(struct slice text, uint32_t max, uint32_t *out) {
     n = n * 10 + (uint64_t)(text.at[i] - '0');
     if (n > max) n = (uint64_t)max + 1;
   }
-  *out = (uint32_t)n;
+  *out = n;
   return true;
 }
 
@@ -126,7 +128,7 @@ const char *sip_scan_host(const char *p, const char *end) {
 
 const char *sip_scan_port(const char *p, const char *end, uint16_t *port) {
   const char *stop = sip_span(p, end, SIP_C_DIGIT);
-  uint32_t n;
+  uint64_t n;
   if (!sip_scan_number(slice_between(p, stop), UINT16_MAX, &n)) return p;
   if (n == 0 || n > UINT16_MAX) return p;
   *port = (uint16_t)n;
