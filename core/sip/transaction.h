@@ -8,7 +8,11 @@
  *
  * Handles name transactions. Each transaction ends with exactly one event of transactions_next:
  * TRANSACTION_TERMINATED, _TIMEOUT or _TRANSPORT_ERROR; after it the handle finds nothing.
- * Using a stale handle is harmless. */
+ * Using a stale handle is harmless.
+ *
+ * Two waits have no timer here, as RFC 3261 has none, and are the user's to end: a client INVITE
+ * that rings (Timer C, then transactions_cancel; R-7.18), and a server INVITE without a final
+ * answer. */
 #ifndef SIP_TRANSACTION_H
 #define SIP_TRANSACTION_H
 
