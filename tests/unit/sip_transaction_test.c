@@ -77,7 +77,7 @@ static void do_step(struct table *w, const char *method, const struct step *step
       if (!transactions_on_undelivered(&w->t, w->now, w->ticket)) table_tell(w, "no-ticket");
       break;
     case CLOSED:
-      transactions_on_flow_closed(&w->t, w->now, 7);
+      transactions_on_flow_closed(&w->t, w->now, step->status != 0 ? step->status : 7);
       break;
   }
   table_flush(w);
@@ -126,6 +126,10 @@ static const struct story stories[] = {
     {"client INVITE: the flow closes while it rings", TRANSPORT_TLS, "INVITE",
      {{0, SEND, 0}, {50, RECEIVE, 180}, {60, CLOSED, 0}},
      "0 >INVITE | 50 response | 60 transport-error"},
+
+    {"client INVITE: another flow closes, then its own after the answer", TRANSPORT_TLS, "INVITE",
+     {{0, SEND, 0}, {50, CLOSED, 8}, {60, RECEIVE, 200}, {70, CLOSED, 7}},
+     "0 >INVITE | 60 response | 32060 terminated"},
 
     /* CANCEL of a client: RFC 3261 9.1. */
     {"CANCEL waits for a provisional answer", TRANSPORT_UDP, "INVITE",
