@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "host/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "host/clock.h"
+#include "host/control.h"
+#include "host/journal.h"
+#include "host/keys.h"
+#include "host/tcp.h"
+#include "host/udp.h"
+
+#define CLOCK_JUMP_US 500000
+#define MINUTE_MS 60000
+
+struct loop_later {
+  struct loop_later *next;
+  struct input input; /* data and record bytes follow */
+};
+
+/* ---- inputs ---- */
+
+/* Record bytes of OUT_STORE live until the next step only, so the journal copies them at once. */
+static void take_stores(struct loop *loop, uint32_t from) {
+  for (uint32_t i = from; i < loop->box.count; i++) {
+    const struct output *output = &loop->box.item[i];
+    if (output->kind == OUT_STORE)
+      journal_store(loop->journal, output->ticket, &output->record);
+    else if (output->kind == OUT_ERASE)
+      journal_erase(loop->journal, &output->record);
+  }
+}
+
+static void carry_out(struct loop *loop);
+
+void loop_step(struct loop *loop, const struct input *input) {
+  ASSERT(!loop->carrying_out);
+  if (loop->node == NULL) return; /* shutting down */
+  if (!outbox_ready(&loop->box)) carry_out(loop);
+  uint32_t from = loop->box.count;
+  loop->box.trace_mask = loop->log_mask | control_trace_mask(loop->control);
+  node_step(loop->node, clock_monotonic(), input, &loop->box);
+  take_stores(loop, from);
+}
+
+void loop_later(struct loop *loop, const struct input *input) {
+  size_t data = input->data.len, record = input->record.bytes.len;
+  struct loop_later *later = host_take(sizeof *later + data + record);
+  char *bytes = (char *)(later + 1);
+  later->input = *input;
+  if (data > 0) memcpy(bytes, input->data.at, data);
+  if (record > 0) memcpy(bytes + data, input->record.bytes.at, record);
+  later->input.data = slice_of(bytes, data);
+  later->input.record.bytes = slice_of(bytes + data, record);
+  *loop->later_last = later;
+  loop->later_last = &later->next;
+}
+
+/* Those that wait now; what they cause waits for the next round. */
+static void give_waiting(struct loop *loop) {
+  struct loop_later *first = loop->later_first;
+  loop->later_first = NULL;
+  loop->later_last = &loop->later_first;
+  for (struct loop_later *next; first != NULL; first = next) {
+    next = first->next;
+    loop_step(loop, &first->input);
+    free(first);
+  }
+}
+
+void loop_clock(struct loop *loop, bool always) {
+  int64_t offset = clock_offset_us();
+  int64_t moved = offset - loop->clock_offset_us;
+  if (!always && moved < CLOCK_JUMP_US && moved > -CLOCK_JUMP_US) return;
+  loop->clock_offset_us = offset;
+  loop_step(loop, &(struct input){.kind = IN_CLOCK, .wall = clock_wall()});
+}
+
+/* ---- outputs ---- */
+
+static void carry_out_one(struct loop *loop, const struct output *output) {
+  switch (output->kind) {
+    case OUT_SEND:
+      if (output->flow != 0 || endpoint_is_stream(&output->peer))
+        tcp_send(loop->tcp, output->flow, &output->peer, output->ticket, output->data);
+      else
+        udp_send(loop->udp, &output->peer, output->data);
+      break;
+    case OUT_CLOSE:
+      tcp_close_flow(loop->tcp, output->flow);
+      break;
+    case OUT_STORE:
+    case OUT_ERASE:
+      break; /* take_stores has done it */
+    case OUT_SIGN:
+      keys_sign(loop, output->ticket, output->text, output->data);
+      break;
+    case OUT_VERIFY:
+      keys_verify(loop, output->ticket, output->data);
+      break;
+    case OUT_REPLY:
+      control_reply(loop->control, output->ticket, output->reply);
+      break;
+    case OUT_TRACE:
+      log_trace(loop->log, &output->trace);
+      control_trace(loop->control, &output->trace);
+      break;
+  }
+}
+
+static void carry_out(struct loop *loop) {
+  loop->carrying_out = true;
+  for (uint32_t i = 0; i < loop->box.count; i++) carry_out_one(loop, &loop->box.item[i]);
+  udp_flush(loop->udp);
+  tcp_flush(loop->tcp);
+  control_flush(loop->control);
+  outbox_reset(&loop->box);
+  loop->carrying_out = false;
+}
+
+/* ---- turns ---- */
+
+static void on_more(uv_idle_t *idle) { (void)idle; /* its being active keeps poll from waiting */ }
+
+static void on_deadline(uv_timer_t *timer) {
+  struct loop *loop = timer->data;
+  loop->deadline_ms = UINT64_MAX;
+  loop_clock(loop, false);
+  loop_step(loop, &(struct input){.kind = IN_TICK});
+  loop_settle(loop);
+}
+
+static void on_minute(uv_timer_t *timer) {
+  struct loop *loop = timer->data;
+  loop_clock(loop, true);
+  loop_settle(loop);
+}
+
+static void on_after_poll(uv_check_t *check) { loop_settle(check->data); }
+
+/* An alarm that is too early is harmless and one system call cheaper than moving it. */
+static void arm_deadline(struct loop *loop) {
+  usec deadline = node_deadline(loop->node), now = clock_monotonic();
+  if (deadline == USEC_NEVER) return;
+  uint64_t wait_ms = deadline > now ? (deadline - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC : 0;
+  uint64_t at_ms = uv_now(&loop->uv) + wait_ms;
+  if (at_ms >= loop->deadline_ms) return;
+  loop->deadline_ms = at_ms;
+  uv_timer_start(&loop->deadline, on_deadline, wait_ms, 0);
+}
+
+void loop_settle(struct loop *loop) {
+  if (loop->node == NULL || loop->carrying_out) return;
+  bool due = false;
+  for (int round = 0; round < LOOP_ROUNDS; round++) {
+    carry_out(loop);
+    due = node_deadline(loop->node) <= clock_monotonic();
+    if (loop->later_first == NULL && !due) break;
+    give_waiting(loop);
+    if (due) loop_step(loop, &(struct input){.kind = IN_TICK});
+  }
+  carry_out(loop);
+  journal_submit(loop->journal);
+  if (loop->later_first != NULL)
+    uv_idle_start(&loop->more, on_more);
+  else
+    uv_idle_stop(&loop->more);
+  arm_deadline(loop);
+}
+
+void loop_init(struct loop *loop, struct log *log, const struct loop_keys *keys) {
+  *loop = (struct loop){.log = log, .keys = *keys, .deadline_ms = UINT64_MAX};
+  loop->later_last = &loop->later_first;
+  loop->log_mask = log_trace_mask(log->level);
+  loop->items = host_take(LOOP_OUTBOX_ITEMS * sizeof *loop->items);
+  loop->bytes = host_take(LOOP_OUTBOX_BYTES);
+  outbox_init(&loop->box, loop->items, LOOP_OUTBOX_ITEMS, loop->bytes, LOOP_OUTBOX_BYTES);
+  uv_loop_init(&loop->uv);
+  uv_check_init(&loop->uv, &loop->after_poll);
+  uv_idle_init(&loop->uv, &loop->more);
+  uv_timer_init(&loop->uv, &loop->deadline);
+  uv_timer_init(&loop->uv, &loop->minute);
+  loop->after_poll.data = loop->deadline.data = loop->minute.data = loop;
+}
+
+void loop_start(struct loop *loop) {
+  uv_check_start(&loop->after_poll, on_after_poll);
+  uv_timer_start(&loop->minute, on_minute, MINUTE_MS, MINUTE_MS);
+  loop_settle(loop);
+}
+
+void loop_stop(struct loop *loop) {
+  uv_close((uv_handle_t *)&loop->after_poll, NULL);
+  uv_close((uv_handle_t *)&loop->more, NULL);
+  uv_close((uv_handle_t *)&loop->deadline, NULL);
+  uv_close((uv_handle_t *)&loop->minute, NULL);
+}
+
+void loop_free(struct loop *loop) {
+  for (struct loop_later *next, *at = loop->later_first; at != NULL; at = next) {
+    next = at->next;
+    free(at);
+  }
+  free(loop->items);
+  free(loop->bytes);
+  int status = uv_loop_close(&loop->uv);
+  ASSERT(status == 0);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One peer at work: a libuv loop, a node, an outbox, and what carries bytes for them. Everything
+ * that happens becomes an input of the node at once (loop_step) or, where it happens while outputs
+ * are being carried out, after them (loop_later). Outputs are carried out in order, for a whole
+ * turn of the loop together (loop_settle), so that what goes one way leaves in one system call. */
+#ifndef HOST_LOOP_H
+#define HOST_LOOP_H
+
+#include <uv.h>
+
+#include "host/log.h"
+#include "host/settings.h"
+#include "node/node.h"
+
+struct udp;
+struct tcp;
+struct journal;
+struct control;
+
+/* What crypto/ does for OUT_SIGN and OUT_VERIFY. Called on pool threads, several at a time. */
+struct loop_keys {
+  enum err (*sign)(void *context, struct slice address, struct slice record, struct buf *out);
+  enum err (*verify)(void *context, struct slice record);
+  void *context;
+};
+
+struct loop_later; /* an input that waits; loop.c */
+
+struct loop {
+  uv_loop_t uv;
+  struct node *node;
+  struct outbox box;
+  struct log *log;
+  struct loop_keys keys;
+  struct udp *udp;
+  struct tcp *tcp;
+  struct journal *journal;
+  struct control *control;
+  uint64_t log_mask; /* trace kinds that the log wants; the control socket adds its own */
+  int64_t clock_offset_us;
+  uint32_t keys_busy; /* sign and verify requests in the thread pool */
+
+  uv_check_t after_poll;
+  uv_idle_t more; /* runs while inputs wait that this turn had no time for */
+  uv_timer_t deadline;
+  uv_timer_t minute;
+  uint64_t deadline_ms; /* loop time for which `deadline` is armed; UINT64_MAX: it is not */
+  bool carrying_out;    /* outputs are being carried out: inputs must wait */
+  struct loop_later *later_first, **later_last;
+  struct output *items; /* of the outbox */
+  char *bytes;
+};
+
+#define LOOP_OUTBOX_ITEMS (4u * OUTBOX_STEP_ITEMS)
+#define LOOP_OUTBOX_BYTES (2u * OUTBOX_STEP_BYTES)
+#define LOOP_ROUNDS 8 /* outputs, their completions, their outputs ... in one turn */
+
+/* Prepares everything but the node and the carriers, which the daemon puts in. */
+void loop_init(struct loop *loop, struct log *log, const struct loop_keys *keys);
+/* Stops what would keep uv_run going. */
+void loop_stop(struct loop *loop);
+/* After uv_run has ended: frees. node, udp, tcp, journal and control are their makers'. */
+void loop_free(struct loop *loop);
+/* The node is there and clock, journal and IN_START may reach it: starts the timers. */
+void loop_start(struct loop *loop);
+
+/* Gives the node one input, now. Never from within the carrying out of outputs. */
+void loop_step(struct loop *loop, const struct input *input);
+/* Gives it soon; data and record bytes are copied. */
+void loop_later(struct loop *loop, const struct input *input);
+/* Carries out outputs and gives waiting inputs until nothing is left, or LOOP_ROUNDS. Needed at
+ * the end of a timer; after input and output of the kernel the loop does it itself. */
+void loop_settle(struct loop *loop);
+/* Tells the node the wall clock if it was set, or always. */
+void loop_clock(struct loop *loop, bool always);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Shared by tcp.c (connections), tcp_read.c and tcp_write.c; nobody else includes it. */
+#ifndef HOST_TCP_INTERNAL_H
+#define HOST_TCP_INTERNAL_H
+
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "host/tcp.h"
+
+enum conn_state {
+  CONN_CONNECTING,
+  CONN_OPEN,
+  CONN_LAST_WORDS, /* nothing more is read; closed when all is written */
+  CONN_LINGER,     /* shut down for writing; what arrives is thrown away until it ends */
+  CONN_CLOSED,     /* out of the tables; libuv still holds the memory */
+};
+
+struct ticket {
+  uint64_t ticket;
+  struct ticket *next;
+};
+struct conn {
+  uv_tcp_t tcp;
+  uv_connect_t connect;
+  uv_write_t write;
+  uv_shutdown_t shutdown;
+  struct tcp *owner;
+  struct handle handle; /* of the pool */
+  struct endpoint peer;
+  uint32_t flow;
+  enum conn_state state;
+  bool accepted;
+  bool spoke; /* sent a whole message or a ping: accepted ones must */
+  bool dirty; /* in tcp->dirty */
+  struct conn *dirty_next;
+  usec used_at;  /* last message or ping in either direction; before that: begin of the state */
+  usec begun_at; /* first byte of the message that is not complete yet */
+  usec write_at; /* begin of the write under way */
+  /* the front of a message that is not complete */
+  char *in;
+  size_t in_len, in_cap, scanned;
+  /* gathered, and being written by uv_write */
+  char *out, *writing;
+  size_t out_len, out_cap, writing_len;
+  struct ticket *out_tickets, *writing_tickets;
+};
+
+struct listener {
+  uv_tcp_t tcp;
+  struct tcp *owner;
+};
+struct tcp {
+  struct loop *loop;
+  struct tcp_limits limits;
+  struct memory memory;
+  struct pool conns;
+  struct map flows;   /* flow -> index in conns */
+  struct map links;   /* endpoint -> index: opened ones */
+  struct map sources; /* address -> index: accepted ones */
+  struct hash_key hash;
+  struct listener listener[TCP_LISTENERS_MAX];
+  struct endpoint listen_at[TCP_LISTENERS_MAX];
+  unsigned listeners;
+  uint32_t last_flow;
+  struct conn *dirty; /* something was gathered for them */
+  uv_timer_t timer;
+  usec timer_at; /* what it is armed for; USEC_NEVER: it is not */
+  char *read_buffer;
+  bool stopped;
+  struct tcp_stats stats;
+};
+
+#define TCP_READ_BYTES 65536u
+
+/* tcp.c */
+/* Out of the tables, tickets failed, the node told, the handle closed. Harmless if done. */
+void conn_close(struct conn *conn, enum err why);
+/* Makes sure that the deadlines of this connection are looked at in time. */
+void conn_watch(struct conn *conn);
+void conn_used(struct conn *conn);
+
+/* tcp_read.c */
+void conn_read_start(struct conn *conn);
+
+/* tcp_write.c */
+/* False: its queue was full and it is closed. ticket 0: none. */
+bool conn_put(struct conn *conn, struct slice data, uint64_t ticket);
+void conn_flush(struct conn *conn);
+/* Answers what is gathered, then closes. */
+void conn_last_words(struct conn *conn);
+/* IN_FLOW with flow 0 for each ticket that was not written. */
+void conn_fail_tickets(struct conn *conn, enum err why);
+void conn_free_out(struct conn *conn);
+
+#endif
