@@ -96,6 +96,9 @@ static void test_stale_handles(void **state) {
   assert_null(pool_at(&pool, (struct handle){UINT32_MAX, 1}));
   struct handle old, new;
   void *first = pool_take(&pool, &old);
+  /* The next slot of the chunk was never used: what lies there (0xa5) names no object. */
+  assert_null(pool_at(&pool, (struct handle){1, 0xa5a5a5a5}));
+  assert_null(pool_at_index(&pool, 1));
   pool_give(&pool, old);
   void *second = pool_take(&pool, &new);
   assert_ptr_equal(first, second);
