@@ -16,38 +16,38 @@
 #include "overlay/overlay.h"
 
 struct dht_limits {
-  uint32_t records_max;            /* versions and tombstones held */
-  uint64_t bytes_max;              /* of records */
-  uint32_t value_bytes_max;        /* 16384 */
-  uint32_t values_per_owner_max;   /* 32 per key and owner */
-  uint32_t values_per_key_max;     /* 4096 */
-  uint32_t puts_max;               /* puts under way */
+  uint32_t records_max;                 /* versions and tombstones held */
+  uint64_t bytes_max;                   /* of records */
+  uint32_t value_bytes_max;             /* 16384 */
+  uint32_t values_per_owner_max;        /* 32 per key and owner */
+  uint32_t values_per_key_max;          /* 4096 */
+  uint32_t puts_max;                    /* puts under way */
   msec_wall lifetime_min, lifetime_max; /* 60 s, 7 days */
-  unsigned replicas;               /* k = 3 */
+  unsigned replicas;                    /* k = 3 */
 };
 
 enum dht_verdict {
-  DHT_NEW,        /* merged: it was not here, or is newer */
-  DHT_SAME,       /* identical version is held: success */
-  DHT_OLDER,      /* a newer version is held: 412 */
-  DHT_EXPIRED,    /* expiry is in the past: 400 for a put, dropped for a replica */
-  DHT_TOO_BRIEF,  /* lifetime under the minimum: 423 */
-  DHT_TOO_LONG,   /* lifetime over the maximum: 400 */
-  DHT_TOO_LARGE,  /* 413 */
-  DHT_TOO_MANY,   /* per owner or per key: 403 with the limit named */
-  DHT_NO_ROOM,    /* 503 */
+  DHT_NEW,       /* merged: it was not here, or is newer */
+  DHT_SAME,      /* identical version is held: success */
+  DHT_OLDER,     /* a newer version is held: 412 */
+  DHT_EXPIRED,   /* expiry is in the past: 400 for a put, dropped for a replica */
+  DHT_TOO_BRIEF, /* lifetime under the minimum: 423 */
+  DHT_TOO_LONG,  /* lifetime over the maximum: 400 */
+  DHT_TOO_LARGE, /* 413 */
+  DHT_TOO_MANY,  /* per owner or per key: 403 with the limit named */
+  DHT_NO_ROOM,   /* 503 */
 };
 
 enum dht_effect_kind {
-  DHT_STORE,    /* record -> OUT_STORE; answer by dht_on_stored(ticket) */
-  DHT_ERASE,    /* record (identity) -> OUT_ERASE */
-  DHT_PUSH,     /* overlay.replicate with records to `to`; answer by dht_on_pushed(ticket) */
-  DHT_PULL,     /* overlay.replicate without records for range (from, to_key], after `after` if
-                   has_after, to `to`; answer by dht_on_pulled(ticket) */
-  DHT_PUT_DONE, /* a dht_put or dht_accept ended: user, status (OK or ERR_BUSY/ERR_TIMEOUT:
-                   fewer copies than wanted; ERR_IO: the journal failed), copies */
-  DHT_FIND_DONE, /* a dht_find_wait ended: user; status OK: look again with dht_find (an empty
-                    answer is then a true 404); ERR_BUSY: cannot be sure: 503 */
+  DHT_STORE,       /* record -> OUT_STORE; answer by dht_on_stored(ticket; 0: nobody waits) */
+  DHT_ERASE,       /* record (identity) -> OUT_ERASE */
+  DHT_PUSH,        /* overlay.replicate with records to `to`; answer by dht_on_pushed(ticket) */
+  DHT_PULL,        /* overlay.replicate without records for range (from, to_key], after `after` if
+                      has_after, to `to`; answer by dht_on_pulled(ticket) */
+  DHT_PUT_DONE,    /* a dht_put or dht_accept ended: user, status (OK or ERR_BUSY/ERR_TIMEOUT:
+                      fewer copies than wanted; ERR_IO: the journal failed), copies */
+  DHT_FIND_DONE,   /* a dht_find_wait ended: user; status OK: look again with dht_find (an empty
+                      answer is then a true 404); ERR_BUSY: cannot be sure: 503 */
   DHT_HANDED_OVER, /* dht_hand_over: everything is at the successors (status OK) or time is up */
 };
 struct dht_effect {
@@ -59,13 +59,15 @@ struct dht_effect {
   struct peer to;
   struct key range_from, range_to;
   bool has_after;
-  struct record_id after;   /* cursor of a pull: the last record that is here already */
-  bool last;                /* push: the range (range_from, range_to] is complete with this batch */
+  struct record_id after; /* cursor of a pull: the last record that is here already */
+  bool last;              /* push: the range (range_from, range_to] is complete with this batch */
   unsigned record_count;
   struct record record[16]; /* borrowed from the store until the next dht_ call */
 };
 #define DHT_EFFECTS_MAX 24u
 #define DHT_PUSH_BYTES_MAX 49152u /* of records in one push or pull answer */
+/* Starts empty at each call (count = 0). What does not fit is done at the next tick, which is then
+ * due at once. */
 struct dht_effects {
   unsigned count;
   struct dht_effect effect[DHT_EFFECTS_MAX];
@@ -101,6 +103,10 @@ uint64_t dht_version(const struct dht *dht, const struct key *key, const struct 
                      const struct key *nonce);
 /* May an empty dht_find be answered 404? (key in a COMPLETE range) */
 bool dht_is_complete(const struct dht *dht, const struct key *key);
+/* For the answer to a pull of (from, to]: false means that others may hold more of it, and the
+ * answer says incomplete="true" (R-3.31). True only for what was COMPLETE here until its new owner
+ * came, since as long as we own it we take writes for it. */
+bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to);
 /* Pulls this one key from whoever may hold it; DHT_FIND_DONE with `user` follows. ERR_FULL: 503. */
 enum err dht_find_wait(struct dht *dht, usec now, const struct key *key, usec deadline,
                        uint64_t user, struct dht_effects *fx) MUST_USE;
@@ -117,7 +123,9 @@ void dht_on_stored(struct dht *dht, usec now, uint32_t ticket, enum err status,
                    struct dht_effects *fx);
 void dht_on_pushed(struct dht *dht, usec now, uint32_t ticket, enum err status,
                    struct dht_effects *fx);
-/* The answer to a pull, after each of its records went through verification and dht_accept.
+/* The answer to a pull, after each of its records went through verification and dht_accept. status
+ * OK: the answerer vouches that there is no more; ERR_BUSY: its answer said incomplete="true", its
+ * records are in all the same; anything else: it failed, or not all of its records could be taken.
  * next_after is the cursor for the next batch when more. */
 void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, bool more,
                    const struct record_id *next_after, struct dht_effects *fx);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Filling our own range (R-5.20). What was not COMPLETE before is a gap; gaps are read one after
+ * the other, batch by batch, from those who may hold their records.
+ *
+ * After a join that is the old owner, our successor. It vouches for what it gave up only once it
+ * knows that we are there, because until then it still takes writes; so we wait for that a while.
+ * After a predecessor's death nobody can vouch: the next two successors are read through. */
+#include "dht/state.h"
+
+static bool is_alone(const struct dht *dht) {
+  struct peer other;
+  return dht_live_successors(dht, &other, 1) == 0;
+}
+
+/* The first gap in our own range; false: there is none. */
+static bool first_gap(const struct dht *dht, struct interval *gap) {
+  struct ranges missing;
+  if (!dht->own_known) return false;
+  ranges_minus(&missing, &dht->own, &dht->complete);
+  if (missing.count > 0) *gap = missing.item[0];
+  return missing.count > 0;
+}
+
+static void fetch_later(struct dht *dht, usec delay) {
+  timer_set(dht, &dht->fetch.timer, TIMER_FETCH, 0, dht->now + delay);
+}
+
+static void fetch_stop(struct dht *dht) {
+  call_close(dht, dht->fetch.ticket);
+  timers_clear(&dht->timers, &dht->fetch.timer);
+  dht->fetch.ticket = 0;
+  dht->fetch.active = false;
+}
+
+/* Starts over with a gap: all its sources are to be read. */
+static void fetch_begin(struct dht *dht, const struct interval *gap) {
+  struct fetch *f = &dht->fetch;
+  f->gap = *gap;
+  f->active = true;
+  f->joining = !dht->was_complete;
+  f->source_count = dht_live_successors(dht, f->peer, FETCH_SOURCES);
+  f->source = 0;
+  f->has_after = f->vouched = false;
+  memset(f->read, 0, sizeof f->read);
+}
+
+static void fetch_pull(struct dht *dht, struct dht_effects *fx) {
+  struct fetch *f = &dht->fetch;
+  uint32_t ticket = fx_has(fx, 1) ? call_open(dht, CALL_FETCH, HANDLE_NONE, 0) : 0;
+  if (ticket == 0) {
+    fetch_later(dht, fx_has(fx, 1) ? FETCH_RETRY_US : 0);
+    return;
+  }
+  f->ticket = ticket;
+  struct dht_effect *e = fx_add(fx, DHT_PULL);
+  e->ticket = ticket;
+  e->to = f->peer[f->source];
+  e->range_from = interval_from(&f->gap);
+  e->range_to = f->gap.last;
+  e->has_after = f->has_after;
+  e->after = f->after;
+  fetch_later(dht, ANSWER_LOST_US);
+}
+
+static void fetch_next_gap(struct dht *dht, struct dht_effects *fx) {
+  struct interval gap;
+  if (!first_gap(dht, &gap)) {
+    fetch_stop(dht);
+    return;
+  }
+  fetch_begin(dht, &gap);
+  if (dht->fetch.source_count > 0)
+    fetch_pull(dht, fx);
+  else
+    fetch_later(dht, FETCH_RETRY_US);
+}
+
+/* The gap is COMPLETE. The replica set gets what came in. */
+static void fetch_filled(struct dht *dht, struct dht_effects *fx) {
+  struct interval gap = dht->fetch.gap;
+  dht->fetch.failures = dht->fetch.vouch_tries = 0;
+  if (!ranges_add(&dht->complete, &gap)) {
+    fetch_stop(dht); /* cannot be: both sets lie in one range of the ring */
+    return;
+  }
+  copies_add(dht, &gap, fx);
+  fetch_next_gap(dht, fx);
+  if (!dht->fetch.active) dht->was_complete = true;
+}
+
+/* After the end, or the failure, of a source: the next, or the verdict. */
+static void fetch_next_source(struct dht *dht, struct dht_effects *fx) {
+  struct fetch *f = &dht->fetch;
+  f->has_after = false;
+  while (++f->source < f->source_count)
+    if (!f->read[f->source]) {
+      fetch_pull(dht, fx);
+      return;
+    }
+  bool all = f->source_count > 0;
+  for (unsigned i = 0; i < f->source_count; i++) all = all && f->read[i];
+  if (all) {
+    fetch_filled(dht, fx);
+    return;
+  }
+  usec delay = FETCH_RETRY_US << (f->failures < 6 ? f->failures : 6);
+  f->failures++;
+  f->active = false;
+  fetch_later(dht, usec_min(delay, RETRY_MAX_US));
+}
+
+void fetch_restart(struct dht *dht, struct dht_effects *fx) {
+  struct fetch *f = &dht->fetch;
+  struct interval gap;
+  if (dht->own_known && is_alone(dht)) { /* a ring of one */
+    fetch_stop(dht);
+    dht->complete = dht->own;
+    dht->was_complete = true;
+    return;
+  }
+  if (!first_gap(dht, &gap)) {
+    fetch_stop(dht);
+    if (dht->own_known) dht->was_complete = true;
+    return;
+  }
+  /* The same gap from the same peers goes on. */
+  struct peer peer[FETCH_SOURCES];
+  unsigned count = dht_live_successors(dht, peer, FETCH_SOURCES);
+  bool same = f->active && memcmp(&gap, &f->gap, sizeof gap) == 0 && count == f->source_count;
+  for (unsigned i = 0; same && i < count; i++) same = peer_same(&peer[i], &f->peer[i]);
+  if (same) return;
+  fetch_stop(dht);
+  f->failures = f->vouch_tries = 0;
+  fetch_next_gap(dht, fx);
+}
+
+void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct record_id *after,
+                     struct dht_effects *fx) {
+  struct fetch *f = &dht->fetch;
+  bool first_page = !f->has_after;
+  f->ticket = 0;
+  timers_clear(&dht->timers, &f->timer);
+  if (!f->active) return;
+  if (status != OK && status != ERR_BUSY) {
+    fetch_next_source(dht, fx);
+    return;
+  }
+  if (first_page) f->vouched = true;
+  if (status == ERR_BUSY) f->vouched = false;
+  if (first_page && !f->vouched && f->joining && f->source == 0 &&
+      f->vouch_tries < FETCH_VOUCH_TRIES) {
+    f->vouch_tries++;
+    f->active = false;
+    fetch_later(dht, FETCH_VOUCH_US);
+    return;
+  }
+  if (more && !(f->has_after && record_id_compare(after, &f->after) <= 0)) {
+    f->has_after = true;
+    f->after = *after;
+    fetch_pull(dht, fx);
+    return;
+  }
+  f->read[f->source] = !more; /* else its cursor does not move */
+  if (f->read[f->source] && f->vouched)
+    fetch_filled(dht, fx);
+  else
+    fetch_next_source(dht, fx);
+}
+
+void fetch_on_timer(struct dht *dht, struct dht_effects *fx) {
+  struct fetch *f = &dht->fetch;
+  if (f->ticket != 0) { /* the answer was lost */
+    call_close(dht, f->ticket);
+    f->ticket = 0;
+    fetch_next_source(dht, fx);
+  } else if (f->active && f->source_count > 0) {
+    fetch_pull(dht, fx); /* there was no room for it */
+  } else {
+    fetch_next_gap(dht, fx);
+  }
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The ring changed: what is ours now, what is missing, who should have copies. */
+#include "dht/state.h"
+
+/* What was COMPLETE here and has a new owner: we may vouch for it until newer writes are there. */
+static void cede(struct dht *dht, const struct ranges *own) {
+  struct ranges lost;
+  ranges_minus(&lost, &dht->complete, own);
+  if (lost.count == 0) return;
+  for (unsigned i = 0; i < lost.count; i++) (void)ranges_add(&dht->ceded, &lost.item[i]);
+  timer_set(dht, &dht->ceded_timer, TIMER_CEDED, 0, dht->now + CEDED_US);
+}
+
+static void forget_membership(struct dht *dht) {
+  dht->own_known = false;
+  dht->own.count = dht->complete.count = dht->ceded.count = 0;
+  dht->was_complete = false;
+}
+
+void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *fx) {
+  struct key from, to;
+  dht_note_time(dht, now, &wall);
+  dht->member = overlay_is_member(dht->overlay);
+  if (!dht->member) {
+    forget_membership(dht);
+  } else if (overlay_range(dht->overlay, &from, &to)) {
+    struct ranges own;
+    ranges_of(&own, &from, &to);
+    cede(dht, &own);
+    ranges_both(&dht->complete, &dht->complete, &own);
+    ranges_minus(&dht->ceded, &dht->ceded, &own);
+    dht->own = own;
+    dht->own_known = true;
+  }
+  /* Else the predecessor is not known just now: what was ours stays ours until it is. */
+  fetch_restart(dht, fx);
+  copies_on_ring(dht, fx);
+  shed_on_ring(dht);
+}

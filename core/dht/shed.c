@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Records that are somebody else's: a write taken here for a key of another peer is sent on to it,
+ * and a copy that is not ours any more is sent to the responsible peer and, when it arrived safely
+ * and a while has passed, dropped (R-5.22). Also the last of it: handing all over (R-5.21). */
+#include "dht/state.h"
+
+bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out) {
+  bool final;
+  const struct peer *predecessor = overlay_predecessor(dht->overlay);
+  if (dht->own_known && ranges_has(&dht->own, key)) return false;
+  /* Often it is the one before us, who came between us and the one before. */
+  if (predecessor != NULL && overlay_next_hops(dht->overlay, key, NULL, 0, out, 1, &final) == 0) {
+    *out = *predecessor;
+    return true;
+  }
+  return predecessor != NULL;
+}
+
+/* The farther of two before us: nearer is a smaller distance to us. */
+static int compare_distance(const struct key *self, const struct key *a, const struct key *b) {
+  struct key da = key_distance(a, self), db = key_distance(b, self);
+  return key_compare(&da, &db);
+}
+
+/* What we may hold as one of k: from the k-th peer before us, and some more since not each of those
+ * known need be alive. Peers that we do not know only make it smaller. */
+static void compute_keep(struct dht *dht) {
+  const struct key *self = &overlay_self(dht->overlay)->id;
+  struct peer known[64];
+  unsigned count = overlay_known_peers(dht->overlay, known, 64);
+  unsigned wanted = dht->limits.replicas + SHED_MARGIN;
+  if (count < wanted || !dht->own_known) {
+    ranges_of(&dht->keep, self, self); /* all of the ring */
+    return;
+  }
+  for (unsigned i = 0; i < wanted; i++) { /* the nearest first: few, so a plain selection */
+    unsigned best = i;
+    for (unsigned k = i + 1; k < count; k++)
+      if (compare_distance(self, &known[k].id, &known[best].id) < 0) best = k;
+    struct peer swap = known[i];
+    known[i] = known[best];
+    known[best] = swap;
+  }
+  ranges_of(&dht->keep, &known[wanted - 1].id, self);
+}
+
+static void shed_start(struct dht *dht, struct dht_effects *fx) {
+  struct stream *s = &dht->stream[SLOT_SHED];
+  struct ranges all;
+  if (!dht->member || !dht->own_known || s->kind != STREAM_NONE || dht->drop_at != 0) return;
+  const struct key *self = &overlay_self(dht->overlay)->id;
+  compute_keep(dht);
+  ranges_of(&all, self, self);
+  ranges_minus(&s->todo, &all, &dht->keep);
+  if (s->todo.count == 0) return;
+  s->kind = STREAM_SHED;
+  stream_step(dht, s, fx);
+}
+
+static void shed_later(struct dht *dht, usec delay) {
+  timer_set(dht, &dht->shed_timer, TIMER_SHED, 0, dht->now + delay);
+}
+
+/* Alone, all is ours. */
+static bool has_others(const struct dht *dht) {
+  struct peer other;
+  return dht->member && dht_live_successors(dht, &other, 1) > 0;
+}
+
+void shed_on_ring(struct dht *dht) {
+  if (has_others(dht)) {
+    if (!dht->shed_timer.set) shed_later(dht, SHED_US);
+    return;
+  }
+  stream_stop(dht, &dht->stream[SLOT_SHED]);
+  stream_stop(dht, &dht->stream[SLOT_STRAYS]);
+  timers_clear(&dht->timers, &dht->shed_timer);
+  dht->drop_at = 0;
+}
+
+void shed_add_stray(struct dht *dht, const struct key *key, struct dht_effects *fx) {
+  struct stream *s = &dht->stream[SLOT_STRAYS];
+  s->kind = STREAM_SHED;
+  stream_add_key(s, key);
+  stream_step(dht, s, fx);
+}
+
+void shed_on_safe(struct dht *dht, struct stream *stream) {
+  if (stream->slot != SLOT_SHED) return;
+  for (unsigned i = 0; i < stream->batch_count; i++) {
+    struct entry *e = store_find(&dht->store, &stream->batch_id[i]);
+    if (e != NULL && e->durable && e->record.version == stream->batch_version[i]) e->shed = true;
+  }
+}
+
+void shed_pushed_all(struct dht *dht) {
+  struct stream *s = &dht->stream[SLOT_SHED];
+  stream_stop(dht, s);
+  dht->drop_at = dht->now + HOLD_DOWN_US;
+  shed_later(dht, HOLD_DOWN_US);
+}
+
+/* What was shed and is still not ours goes. False: more than there was room for. */
+static bool drop_shed(struct dht *dht, struct dht_effects *fx) {
+  const struct key *self = &overlay_self(dht->overlay)->id;
+  struct ranges all, outside;
+  compute_keep(dht);
+  ranges_of(&all, self, self);
+  ranges_minus(&outside, &all, &dht->keep);
+  for (unsigned i = 0; i < outside.count; i++) {
+    struct record_id at;
+    bool has_at = false;
+    unsigned looked = 0;
+    for (struct entry *e;
+         (e = store_next_in(&dht->store, &outside.item[i].first, &outside.item[i].last,
+                            has_at ? &at : NULL)) != NULL;) {
+      at = record_id_of(&e->record);
+      has_at = true;
+      if (looked++ == 4096) break; /* the next round has fewer to pass by */
+      if (!e->shed || e->writes != NULL) continue;
+      if (!fx_has(fx, 1)) return false;
+      dht_forget(dht, e, fx);
+    }
+  }
+  return true;
+}
+
+void shed_on_timer(struct dht *dht, struct dht_effects *fx) {
+  if (dht->drop_at != 0 && dht->now >= dht->drop_at) {
+    if (!drop_shed(dht, fx)) {
+      shed_later(dht, 0);
+      return;
+    }
+    dht->drop_at = 0;
+  } else {
+    shed_start(dht, fx);
+  }
+  if (!dht->shed_timer.set) shed_later(dht, SHED_US);
+}
+
+/* ---- leaving ---- */
+
+void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx) {
+  stream_stop(dht, &dht->stream[SLOT_HAND_OVER]);
+  dht->hand_over_deadline = 0;
+  struct dht_effect *e = fx_add(fx, DHT_HANDED_OVER);
+  e->status = status;
+}
+
+void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,
+                   struct dht_effects *fx) {
+  struct stream *s = &dht->stream[SLOT_HAND_OVER];
+  dht_note_time(dht, now, &wall);
+  stream_stop(dht, s);
+  dht->hand_over_deadline = deadline;
+  if (!dht->own_known || dht_live_successors(dht, &s->to, 1) == 0) {
+    hand_over_done(dht, OK, fx); /* nobody is there to take anything */
+    return;
+  }
+  s->kind = STREAM_HAND_OVER;
+  s->todo = dht->own;
+  stream_step(dht, s, fx);
+}

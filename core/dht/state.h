@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Private to core/dht: one peer's tier 1. */
+#ifndef DHT_STATE_H
+#define DHT_STATE_H
+
+#include "base/timers.h"
+#include "dht/dht.h"
+#include "dht/ranges.h"
+#include "dht/store.h"
+
+#define BATCH_RECORDS 16u
+#define COPIES_MAX OVERLAY_REPLICAS_MAX
+#define TARGETS_MAX 8u /* peers that one put is pushed to, replacements included */
+#define FINDS_MAX 256u
+#define FIND_SOURCES 3u
+#define FETCH_SOURCES 2u      /* */
+#define FETCH_VOUCH_TRIES 10u /* a join waits so often for the old owner to know of it */
+#define FETCH_VOUCH_US MSEC(300)
+#define FETCH_RETRY_US MSEC(500)
+#define RETRY_MIN_US MSEC(500)
+#define RETRY_MAX_US SEC(30)
+#define ANSWER_LOST_US SEC(40) /* longer than any transaction: the answer was lost here */
+#define CEDED_US SEC(30)       /* so long an old owner vouches for what it gave up */
+#define SHED_US SEC(60)        /* between looks for copies that are not ours */
+#define HOLD_DOWN_US SEC(60)   /* between the copy's safe arrival and dropping it here */
+#define SHED_MARGIN 2u         /* nearer predecessors than k that may be gone */
+#define CLOCK_SLACK_MS ((msec_wall)300000) /* peers' clocks differ by so much at most */
+#define TOTAL_FACTOR 4u /* tombstones included, an owner or key has so many times more */
+
+enum timer_kind { TIMER_PUT, TIMER_FIND, TIMER_FETCH, TIMER_STREAM, TIMER_SHED, TIMER_CEDED };
+
+/* A request under way: what its answer belongs to. Its handle is in the ticket. */
+enum call_kind { CALL_STORE, CALL_COPY, CALL_FIND, CALL_FETCH, CALL_STREAM };
+struct call {
+  struct handle handle;
+  uint32_t ticket;
+  enum call_kind kind;
+  struct handle owner; /* put or find */
+  unsigned slot;       /* target, source, or stream */
+};
+
+enum target_state { TARGET_ASKED, TARGET_HAS, TARGET_FAILED };
+struct target {
+  struct peer peer;
+  uint32_t ticket;
+  enum target_state state;
+};
+
+/* A write: from the verdict until it is durable on enough peers. */
+struct put {
+  struct handle handle;
+  struct record_id id;
+  struct record record; /* until it is durable: bytes of its own */
+  struct entry *entry;  /* until it is durable */
+  struct put *older;    /* of the same entry */
+  uint64_t user;
+  unsigned wanted;
+  usec deadline;
+  bool copies;   /* dht_put: make copies */
+  bool stored;   /* durable here */
+  bool answered; /* DHT_PUT_DONE was given */
+  uint32_t store_ticket;
+  uint8_t target_count;
+  struct target target[TARGETS_MAX];
+  struct timer timer;
+};
+
+/* dht_find_wait. */
+struct find {
+  struct handle handle;
+  struct key key;
+  uint64_t user;
+  usec deadline;
+  struct timer timer;
+  unsigned source_count;
+  struct {
+    struct peer peer;
+    uint32_t ticket; /* 0: not asked (any more) */
+    struct record_id after;
+    bool has_after, ask, done, failed;
+  } source[FIND_SOURCES];
+  bool vouched; /* one source was sure that it had all there is */
+};
+
+/* Filling the gaps of our own range, one after the other. */
+struct fetch {
+  struct interval gap;
+  bool active, joining; /* joining: nothing was COMPLETE before */
+  unsigned source_count, source;
+  struct peer peer[FETCH_SOURCES];
+  bool read[FETCH_SOURCES]; /* read through to the end */
+  bool has_after, vouched;
+  struct record_id after;
+  uint32_t ticket; /* 0: none under way */
+  unsigned vouch_tries, failures;
+  struct timer timer;
+};
+
+/* Records on their way to one peer, batch by batch, each acknowledged before the next. */
+enum stream_kind { STREAM_NONE, STREAM_COPY, STREAM_HAND_OVER, STREAM_SHED };
+struct stream {
+  enum stream_kind kind;
+  unsigned slot; /* in dht.stream */
+  struct peer to;
+  struct ranges todo;  /* what is left, in order */
+  struct ranges added; /* while a batch was under way */
+  bool has_after, batch_more;
+  struct record_id after; /* position in the first interval of todo */
+  struct record_id batch_last;
+  uint64_t batch_version[BATCH_RECORDS]; /* shed: what exactly was pushed */
+  struct record_id batch_id[BATCH_RECORDS];
+  unsigned batch_count;
+  uint32_t ticket; /* 0: none under way */
+  unsigned failures;
+  struct timer timer;
+};
+/* The copies, then these. */
+#define SLOT_HAND_OVER COPIES_MAX
+#define SLOT_SHED (COPIES_MAX + 1)
+#define SLOT_STRAYS (COPIES_MAX + 2)
+#define STREAMS (COPIES_MAX + 3)
+
+struct dht {
+  const struct memory *memory;
+  const struct overlay *overlay;
+  struct dht_limits limits;
+  struct store store;
+  struct pool calls, puts, finds;
+  uint32_t put_count, accept_count;
+  struct timers timers;
+  usec now;       /* of the last call */
+  msec_wall wall; /* at wall_at */
+  usec wall_at;
+
+  bool member;
+  bool own_known;
+  struct ranges own;      /* (predecessor, self] */
+  struct ranges complete; /* part of own: all records there are, are here */
+  struct ranges ceded;    /* was COMPLETE here until its new owner came */
+  bool was_complete;      /* anything was, since we became a member */
+  struct timer ceded_timer;
+  struct fetch fetch;
+  struct stream stream[STREAMS];
+  usec hand_over_deadline;
+  struct timer shed_timer;
+  struct ranges keep; /* what we may hold as one of k */
+  usec drop_at;       /* the hold-down is over: what was shed may go; 0: nothing was */
+};
+
+/* ---- dht.c ---- */
+/* Notes the time; every public call with a clock begins so. */
+void dht_note_time(struct dht *dht, usec now, const msec_wall *wall);
+msec_wall dht_wall(const struct dht *dht);
+bool fx_has(const struct dht_effects *fx, unsigned effects);
+/* Cleared but for its records. The caller made sure of room. */
+struct dht_effect *fx_add(struct dht_effects *fx, enum dht_effect_kind kind);
+/* 0: no room. */
+uint32_t call_open(struct dht *dht, enum call_kind kind, struct handle owner, unsigned slot);
+struct call *call_find(const struct dht *dht, uint32_t ticket);
+/* Its answer will find nothing. 0 is allowed. */
+void call_close(struct dht *dht, uint32_t ticket);
+void timer_set(struct dht *dht, struct timer *timer, enum timer_kind kind, uint64_t owner, usec at);
+/* Removes a durable record from memory and journal; needs room for one effect. */
+void dht_forget(struct dht *dht, struct entry *entry, struct dht_effects *fx);
+/* Live predecessor and successors other than self, nearest successors first. */
+unsigned dht_live_successors(const struct dht *dht, struct peer *out, unsigned max);
+
+/* ---- put.c ---- */
+void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht_effects *fx);
+void put_on_pushed(struct dht *dht, struct put *put, unsigned slot, enum err status,
+                   struct dht_effects *fx);
+void put_on_timer(struct dht *dht, struct put *put, struct dht_effects *fx);
+void put_free(struct dht *dht, struct put *put);
+
+/* ---- find.c ---- */
+void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err status, bool more,
+                    const struct record_id *after, struct dht_effects *fx);
+void find_on_timer(struct dht *dht, struct find *find, struct dht_effects *fx);
+
+/* ---- fetch.c ---- */
+/* Our own range or the peers to ask may have changed: look again what is missing. */
+void fetch_restart(struct dht *dht, struct dht_effects *fx);
+void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct record_id *after,
+                     struct dht_effects *fx);
+void fetch_on_timer(struct dht *dht, struct dht_effects *fx);
+
+/* ---- stream.c ---- */
+void stream_add(struct stream *stream, const struct interval *interval);
+void stream_add_key(struct stream *stream, const struct key *key);
+void stream_stop(struct dht *dht, struct stream *stream);
+void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx);
+void stream_on_pushed(struct dht *dht, struct stream *stream, enum err status,
+                      struct dht_effects *fx);
+void stream_on_timer(struct dht *dht, struct stream *stream, struct dht_effects *fx);
+
+/* ---- copies.c ---- */
+/* The peers of the replica set and what they lack. */
+void copies_on_ring(struct dht *dht, struct dht_effects *fx);
+/* A range of our own was filled: the others of the replica set get it, too. */
+void copies_add(struct dht *dht, const struct interval *interval, struct dht_effects *fx);
+/* One record that `has` of the replica set hold already. */
+void copies_add_key(struct dht *dht, const struct key *key, const struct target *has,
+                    unsigned has_count, struct dht_effects *fx);
+
+/* ---- shed.c ---- */
+void shed_on_ring(struct dht *dht);
+/* A write was taken here for a key that another peer is responsible for. */
+void shed_add_stray(struct dht *dht, const struct key *key, struct dht_effects *fx);
+void shed_on_timer(struct dht *dht, struct dht_effects *fx);
+/* A batch arrived safely; all did. */
+void shed_on_safe(struct dht *dht, struct stream *stream);
+void shed_pushed_all(struct dht *dht);
+/* Whom to push a record of this key to; false: nobody better than us is known. */
+bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out);
+void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Records on their way to a peer: one batch under way at a time, the next when it is acknowledged,
+ * a failed one again after a growing pause (R-5.22, R-5.30). */
+#include "dht/state.h"
+
+/* Too many parts: all from the first to the last; more than needed is harmless. */
+static void widen(struct ranges *set, const struct interval *interval) {
+  if (ranges_add(set, interval)) return;
+  struct interval all = {set->item[0].first, set->item[set->count - 1].last};
+  if (key_compare(&interval->first, &all.first) < 0) all.first = interval->first;
+  if (key_compare(&interval->last, &all.last) > 0) all.last = interval->last;
+  *set = (struct ranges){1, {all}};
+}
+
+/* todo always begins at the position, so what comes before it is a part of its own. */
+void stream_add(struct stream *stream, const struct interval *interval) {
+  if (stream->ticket != 0) {
+    widen(&stream->added, interval);
+    return;
+  }
+  if (stream->has_after && interval_has(interval, &stream->after.key)) stream->has_after = false;
+  struct key first = stream->todo.count > 0 ? stream->todo.item[0].first : interval->first;
+  widen(&stream->todo, interval);
+  if (!key_equal(&first, &stream->todo.item[0].first)) stream->has_after = false;
+}
+
+static void stream_take_added(struct stream *stream) {
+  struct ranges added = stream->added;
+  stream->added.count = 0;
+  for (unsigned i = 0; i < added.count; i++) stream_add(stream, &added.item[i]);
+}
+
+void stream_add_key(struct stream *stream, const struct key *key) {
+  stream_add(stream, &(struct interval){*key, *key});
+}
+
+void stream_stop(struct dht *dht, struct stream *stream) {
+  unsigned slot = stream->slot;
+  call_close(dht, stream->ticket);
+  timers_clear(&dht->timers, &stream->timer);
+  *stream = (struct stream){.slot = slot};
+}
+
+static void stream_later(struct dht *dht, struct stream *stream, usec delay) {
+  timer_set(dht, &stream->timer, TIMER_STREAM, stream->slot, dht->now + delay);
+}
+
+/* Does this record belong into a batch to this peer? Shed records go each to their own next hop,
+ * so a batch ends where the next hop changes. */
+static bool fits_batch(const struct dht *dht, const struct stream *stream, const struct entry *e,
+                       struct peer *to, bool first) {
+  struct peer hop;
+  if (stream->kind != STREAM_SHED) return true;
+  if (!shed_next_hop(dht, &e->record.key, &hop)) return false;
+  if (first) *to = hop;
+  return peer_same(to, &hop);
+}
+
+/* Fills a batch from the first interval of todo. 0: there is nothing (left) in it. */
+static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_effect *out) {
+  const struct interval *part = &stream->todo.item[0];
+  struct record_id at = stream->after;
+  bool has_at = stream->has_after;
+  unsigned count = 0, looked = 0;
+  size_t bytes = 0;
+  stream->batch_more = false;
+  for (const struct entry *e;
+       (e = store_next_in(&dht->store, &part->first, &part->last, has_at ? &at : NULL)) != NULL;) {
+    bool fits = fits_batch(dht, stream, e, &stream->to, count == 0);
+    if (count == BATCH_RECORDS || looked++ == 8 * BATCH_RECORDS || (count > 0 && !fits) ||
+        (count > 0 && bytes + e->record.bytes.len > DHT_PUSH_BYTES_MAX)) {
+      stream->batch_more = true;
+      break;
+    }
+    at = record_id_of(&e->record);
+    has_at = true;
+    if (!fits || e->record.floor <= dht_wall(dht)) continue;
+    if (stream->kind == STREAM_SHED && stream->slot == SLOT_SHED && e->shed) continue;
+    stream->batch_id[count] = at;
+    stream->batch_version[count] = e->record.version;
+    out->record[count++] = e->record;
+    bytes += e->record.bytes.len;
+  }
+  if (has_at) stream->batch_last = at;
+  stream->batch_count = count;
+  out->record_count = count;
+  out->range_from = interval_from(part);
+  out->range_to = part->last;
+  out->last = !stream->batch_more;
+  return count;
+}
+
+static void stream_ended(struct dht *dht, struct stream *stream, struct dht_effects *fx) {
+  timers_clear(&dht->timers, &stream->timer);
+  if (stream->kind == STREAM_HAND_OVER) hand_over_done(dht, OK, fx);
+  if (stream->slot == SLOT_SHED) shed_pushed_all(dht);
+}
+
+/* Moves on behind the batch that is done. */
+static void stream_advance(struct stream *stream) {
+  stream->has_after = stream->batch_more;
+  stream->after = stream->batch_last;
+  if (stream->batch_more) {
+    stream->todo.item[0].first = stream->after.key;
+    return;
+  }
+  stream->todo.count--;
+  memmove(&stream->todo.item[0], &stream->todo.item[1],
+          stream->todo.count * sizeof *stream->todo.item);
+}
+
+void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx) {
+  if (stream->kind == STREAM_NONE || stream->ticket != 0) return;
+  for (unsigned rounds = 0; stream->todo.count > 0; rounds++) {
+    if (!fx_has(fx, 2) || rounds == RANGES_MAX) {
+      stream_later(dht, stream, 0);
+      return;
+    }
+    struct dht_effect *e = fx_add(fx, DHT_PUSH);
+    if (stream_batch(dht, stream, e) == 0) {
+      fx->count--;
+      stream_advance(stream);
+      continue;
+    }
+    e->to = stream->to;
+    e->ticket = stream->ticket = call_open(dht, CALL_STREAM, HANDLE_NONE, stream->slot);
+    if (stream->ticket == 0) {
+      fx->count--;
+      stream_later(dht, stream, RETRY_MIN_US);
+    } else {
+      stream_later(dht, stream, ANSWER_LOST_US);
+    }
+    return;
+  }
+  stream_ended(dht, stream, fx);
+}
+
+/* A leaver has no time to wait for one that is silent. */
+static void choose_other(struct dht *dht, struct stream *stream) {
+  struct peer live[COPIES_MAX];
+  unsigned count = dht_live_successors(dht, live, COPIES_MAX);
+  if (count == 0) return;
+  stream->to = live[stream->failures % count];
+  stream->has_after = false;
+}
+
+void stream_on_pushed(struct dht *dht, struct stream *stream, enum err status,
+                      struct dht_effects *fx) {
+  stream->ticket = 0;
+  if (stream->kind == STREAM_NONE) return;
+  if (status == OK) {
+    stream->failures = 0;
+    if (stream->kind == STREAM_SHED) shed_on_safe(dht, stream);
+    stream_advance(stream);
+    stream_take_added(stream);
+    stream_step(dht, stream, fx);
+    return;
+  }
+  stream_take_added(stream);
+  usec delay = RETRY_MIN_US << (stream->failures < 6 ? stream->failures : 6);
+  stream->failures++;
+  if (stream->kind == STREAM_HAND_OVER) choose_other(dht, stream);
+  stream_later(dht, stream,
+               stream->kind == STREAM_HAND_OVER ? RETRY_MIN_US : usec_min(delay, RETRY_MAX_US));
+}
+
+void stream_on_timer(struct dht *dht, struct stream *stream, struct dht_effects *fx) {
+  if (stream->kind == STREAM_HAND_OVER && dht->now >= dht->hand_over_deadline) {
+    hand_over_done(dht, ERR_TIMEOUT, fx);
+    return;
+  }
+  if (stream->ticket != 0) {
+    call_close(dht, stream->ticket);
+    stream_on_pushed(dht, stream, ERR_TIMEOUT, fx);
+    return;
+  }
+  stream_step(dht, stream, fx);
+}
