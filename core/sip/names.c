@@ -81,13 +81,13 @@ const char *sip_header_name(enum sip_header_id id) {
   return (unsigned)id < SIP_H_COUNT && header_names[id].text != NULL ? header_names[id].text : "";
 }
 
-#define METHODS(X)                                                                        \
-  X(SIP_INVITE, "INVITE")                                                                 \
-  X(SIP_ACK, "ACK") X(SIP_BYE, "BYE") X(SIP_CANCEL, "CANCEL") X(SIP_REGISTER, "REGISTER") \
-      X(SIP_OPTIONS, "OPTIONS") X(SIP_MESSAGE, "MESSAGE") X(SIP_SUBSCRIBE, "SUBSCRIBE")   \
-          X(SIP_NOTIFY, "NOTIFY") X(SIP_PUBLISH, "PUBLISH") X(SIP_INFO, "INFO")           \
-              X(SIP_PRACK, "PRACK") X(SIP_UPDATE, "UPDATE") X(SIP_REFER, "REFER")         \
-                  X(SIP_LOCSER, "LOCSER")
+#define METHODS(X)                                                                                \
+  X(SIP_INVITE, "INVITE")                                                                         \
+  X(SIP_ACK, "ACK")                                                                               \
+  X(SIP_BYE, "BYE") X(SIP_CANCEL, "CANCEL") X(SIP_REGISTER, "REGISTER") X(SIP_OPTIONS, "OPTIONS") \
+      X(SIP_MESSAGE, "MESSAGE") X(SIP_SUBSCRIBE, "SUBSCRIBE") X(SIP_NOTIFY, "NOTIFY")             \
+          X(SIP_PUBLISH, "PUBLISH") X(SIP_INFO, "INFO") X(SIP_PRACK, "PRACK")                     \
+              X(SIP_UPDATE, "UPDATE") X(SIP_REFER, "REFER") X(SIP_LOCSER, "LOCSER")
 
 #define NAME_OF(id, name) [id] = {name, sizeof(name) - 1},
 static const struct name method_names[] = {METHODS(NAME_OF)};

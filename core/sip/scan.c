@@ -104,26 +104,30 @@ static bool is_ipv4(const char *p, const char *end) {
 
 /* No label is empty or begins or ends with '-'; the last begins with a letter, else the whole is
  * an IPv4 address. One dot may follow. */
-static bool is_host(const char *from, const char *end) {
-  const char *label = from;
-  const char *stop = end - from > 1 && end[-1] == '.' ? end - 1 : end;
-  for (const char *p = from; p <= stop; p++) {
-    if (p < stop && *p != '.') continue;
-    if (p == label || *label == '-' || p[-1] == '-') return false;
-    if (p < stop) label = p + 1;
+static const char *scan_name(const char *from, const char *end) {
+  const enum sip_class alnum = SIP_C_ALPHA | SIP_C_DIGIT;
+  const char *last = NULL, *p = from;
+  for (;;) {
+    const char *label = p;
+    p = sip_span(p, end, alnum);
+    if (p == label) break;
+    while (p < end && *p == '-') p = sip_span(p + 1, end, alnum);
+    if (p[-1] == '-') return from;
+    last = label;
+    if (p == end || *p != '.') return sip_is(*last, SIP_C_ALPHA) || is_ipv4(from, p) ? p : from;
+    p++;
   }
-  return sip_is(*label, SIP_C_ALPHA) || is_ipv4(from, end);
+  /* After the last dot there is no label. */
+  bool dot_at_end = last != NULL && sip_is(*last, SIP_C_ALPHA) && (p == end || *p != '-');
+  return dot_at_end && (p == end || *p != '.') ? p : from;
 }
 
 const char *sip_scan_host(const char *p, const char *end) {
-  if (p < end && *p == '[') {
-    const char *close = memchr(p, ']', (size_t)(end - p));
-    struct endpoint address = {0};
-    if (close == NULL) return p;
-    return endpoint_parse_host(slice_between(p, close + 1), &address) ? close + 1 : p;
-  }
-  const char *stop = sip_span(p, end, SIP_C_HOST);
-  return stop > p && is_host(p, stop) ? stop : p;
+  struct endpoint address = {0};
+  if (p == end || *p != '[') return scan_name(p, end);
+  const char *close = memchr(p, ']', (size_t)(end - p));
+  if (close == NULL) return p;
+  return endpoint_parse_host(slice_between(p, close + 1), &address) ? close + 1 : p;
 }
 
 const char *sip_scan_port(const char *p, const char *end, uint16_t *port) {
@@ -151,18 +155,39 @@ const char *sip_scan_param(const char *p, const char *end, struct slice *name,
   return sip_skip_ws(p, end);
 }
 
+/* The first CR or LF, or end. */
+static const char *find_line_end(const char *p, const char *end) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  /* Eight bytes at a time, looking for one below 0x0E: CR, LF, rarely a tab or a worse control.
+   * The lowest mark is exact; those above it may come from its borrow. */
+  const uint64_t ones = 0x0101010101010101u;
+  while (end - p >= 8) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    uint64_t marks = (word - ones * 0x0E) & ~word & ones * 0x80;
+    if (marks == 0) {
+      p += 8;
+      continue;
+    }
+    p += __builtin_ctzll(marks) >> 3;
+    if (*p == '\r' || *p == '\n') return p;
+    p++;
+  }
+#endif
+  while (p < end && *p != '\r' && *p != '\n') p++;
+  return p;
+}
+
 enum sip_line_kind sip_scan_line(const char *p, const char *end, bool folds, const char **next) {
   const char *from = p;
   for (;;) {
-    const char *lf = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
-    if (lf == NULL) return SIP_LINE_CUT;
-    const char *cr = memchr(p, '\r', (size_t)(lf - p));
-    if (cr == NULL || cr + 1 != lf) {
-      *next = cr == NULL ? lf + 1 : cr + 1;
-      return SIP_LINE_BARE;
-    }
-    p = *next = lf + 1;
-    if (cr == from) return SIP_LINE_EMPTY;
+    p = find_line_end(p, end);
+    if (p == end || (*p == '\r' && p + 1 == end)) return SIP_LINE_CUT;
+    *next = p + 1;
+    if (p[0] != '\r' || p[1] != '\n') return SIP_LINE_BARE;
+    p += 2;
+    *next = p;
+    if (p == from + 2) return SIP_LINE_EMPTY;
     if (!folds || p == end || !sip_is_blank(*p)) return SIP_LINE_HEADER;
   }
 }

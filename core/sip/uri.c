@@ -28,7 +28,8 @@ static const char *parse_userinfo(const char *p, const char *at_sign, struct sip
 /* *( ";" pname ["=" pvalue] ), p at the first ';' or at what follows. */
 static const char *parse_params(const char *p, const char *end, struct sip_uri *out) {
   const char *from = p;
-  while (p < end && *p == ';') {
+  for (unsigned count = 0; p < end && *p == ';'; count++) {
+    if (count == SIP_URI_PARAMS_MAX) return NULL;
     const char *name = ++p;
     p = sip_scan_escaped(p, end, SIP_C_PARAM);
     if (p == name) return NULL;
@@ -45,13 +46,14 @@ static const char *parse_params(const char *p, const char *end, struct sip_uri *
 static bool headers_well_formed(struct slice headers) {
   const char *p = headers.at, *end = headers.at + headers.len;
   if (sip_scan_escaped(p, end, SIP_C_HNV) != end) return false;
-  for (;;) {
+  for (unsigned count = 0; count < SIP_URI_PARAMS_MAX; count++) {
     size_t piece = slice_find_byte(slice_between(p, end), '&');
     size_t equals = slice_find_byte(slice_of(p, piece), '=');
     if (equals == 0 || equals == piece) return false;
     if (p + piece == end) return true;
     p += piece + 1;
   }
+  return false;
 }
 
 static enum err parse_sip(const char *p, const char *end, struct sip_uri *out) {

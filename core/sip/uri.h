@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+#define SIP_URI_PARAMS_MAX 32 /* and as many headers: bounds what comparing two URIs costs */
+
 enum sip_scheme { SIP_SCHEME_SIP, SIP_SCHEME_SIPS, SIP_SCHEME_TEL, SIP_SCHEME_OTHER };
 
 struct sip_uri {
@@ -24,8 +26,8 @@ struct sip_uri {
   struct slice opaque;   /* tel and others: all after the scheme's colon */
 };
 
-/* The whole slice is one absolute URI. ERR_SYNTAX otherwise. A port is 1 to 65535, an empty
- * parameter is an error. */
+/* The whole slice is one absolute URI, else ERR_SYNTAX. A port is 1 to 65535, an empty parameter is
+ * an error, and so are more than SIP_URI_PARAMS_MAX. */
 enum err sip_uri_parse(struct slice text, struct sip_uri *out) MUST_USE;
 
 /* Looks a parameter up in "a=1;b;c=\"x\"" (names without case, optional white space around ';'
@@ -57,7 +59,7 @@ struct sip_address {
   struct slice params; /* header parameters after the URI, without the first ';' */
   struct slice tag;    /* of a From or To; empty: none */
 };
-/* The whole slice is one value, without a list's commas. ERR_SYNTAX also for "*". */
+/* The whole slice is one value, without a list's commas. Otherwise ERR_SYNTAX, also for "*". */
 enum err sip_address_parse(struct slice text, struct sip_address *out) MUST_USE;
 
 #endif

@@ -38,11 +38,17 @@ static bool same_escaped(struct slice a, struct slice b, bool nocase) {
   return a.len == 0 && b.len == 0;
 }
 
-static bool find_param(struct slice params, struct slice name, struct slice *value) {
-  struct slice found;
-  while (sip_param_next(&params, &found, value))
-    if (same_escaped(found, name, true)) return true;
-  return false;
+enum found { FOUND_NONE, FOUND_OTHER, FOUND_EQUAL };
+
+/* The best that params have for this name: it, the name with another value only, or nothing. */
+static enum found find_param(struct slice params, struct slice name, struct slice value) {
+  enum found best = FOUND_NONE;
+  struct slice other, other_value;
+  while (best != FOUND_EQUAL && sip_param_next(&params, &other, &other_value)) {
+    if (!same_escaped(other, name, true)) continue;
+    best = same_escaped(other_value, value, true) ? FOUND_EQUAL : FOUND_OTHER;
+  }
+  return best;
 }
 
 /* A parameter that both have must agree; these must not stand in one alone. */
@@ -54,13 +60,10 @@ static bool counts_alone(struct slice name) {
 }
 
 static bool params_agree(struct slice a, struct slice b) {
-  struct slice name, value, other;
+  struct slice name, value;
   while (sip_param_next(&a, &name, &value)) {
-    if (!find_param(b, name, &other)) {
-      if (counts_alone(name)) return false;
-    } else if (!same_escaped(value, other, true)) {
-      return false;
-    }
+    enum found found = find_param(b, name, value);
+    if (found == FOUND_OTHER || (found == FOUND_NONE && counts_alone(name))) return false;
   }
   return true;
 }
