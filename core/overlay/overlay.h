@@ -54,6 +54,7 @@ struct overlay_message {
 struct overlay_call {
   uint32_t ticket; /* 0: no answer wanted */
   bool routed;
+  bool final; /* routed: `to` is believed responsible */
   struct key key;
   struct peer to;
   struct overlay_message message;
