@@ -419,6 +419,32 @@ static void test_weather(void **state) {
   }
 }
 
+/* While a peer new to the set is sent page after page, a write behind the page cannot reach it. */
+static void test_write_behind_a_copy(void **state) {
+  (void)state;
+  for (unsigned seed = 0; seed < 20; seed++) {
+    world_open(seed);
+    ring_of(3);
+    for (unsigned i = 0; i < 200; i++) {
+      struct record r = make_record((uint8_t)(12 + i % 70), (uint8_t)i, 5, false);
+      assert_int_equal(put_at(responsible_for(r.key.byte[0]), &r, 1000 + i), DHT_NEW);
+      if (i % 50 == 49) run_for(SEC(1));
+    }
+    unsigned n = responsible_for(12), joiner = add_node(130); /* first after n */
+    tell_ring(0);
+    run_for(MSEC(40 + 10 * seed));
+    struct record late = make_record(13, 250, 5, false);
+    assert_int_equal(put_at(n, &late, 1), DHT_NEW);
+    world.loss_percent = 100;
+    run_for(MSEC(10));
+    world.loss_percent = 0;
+    run_for(SEC(30));
+    assert_int_equal(version_at(joiner, &late), 5);
+    assert_true(copies_of(&late) >= 3);
+    assert_true(world_close());
+  }
+}
+
 /* At rest nothing is sent. */
 static void test_quiet_at_rest(void **state) {
   (void)state;
@@ -449,6 +475,7 @@ int main(void) {
       cmocka_unit_test(test_return_with_old_records),
       cmocka_unit_test(test_many_records_of_one_key),
       cmocka_unit_test(test_weather),
+      cmocka_unit_test(test_write_behind_a_copy),
       cmocka_unit_test(test_quiet_at_rest),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
