@@ -15,6 +15,7 @@
 #include "base/record.h"
 #include "overlay/overlay.h"
 
+/* 0 stands for the default. */
 struct dht_limits {
   uint32_t records_max;                 /* versions and tombstones held */
   uint64_t bytes_max;                   /* of records */

@@ -152,7 +152,7 @@ static void test_base64_and_untyped_value(void **state) {
                "<methodCall><methodName>put-auth</methodName><params><param><value><base64>\n");
   buf_put_base64(&out, RECORD, 57); /* a line, as MIME cuts them */
   buf_put_cstr(&out, "\r\n");
-  buf_put_base64(&out, RECORD + 57, sizeof RECORD - 1 - 57);
+  buf_put_base64(&out, &RECORD[57], sizeof RECORD - 1 - 57);
   buf_put_cstr(&out,
                "\r\n</base64></value></param><param><value>"
                "&lt;dhtRecord>&lt;key>k&lt;/key>&lt;/dhtRecord></value></param>"
