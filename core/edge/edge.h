@@ -14,12 +14,12 @@
 #include "sip/message.h"
 
 struct edge_limits {
-  uint32_t bindings_max;          /* of this home */
-  uint32_t bindings_per_aor_max;  /* 10 */
-  uint32_t transactions_max;      /* server and client */
-  uint32_t forks_max;             /* branches of one request: 10 */
-  uint64_t bytes_max;             /* of stored messages */
-  uint32_t expires_min_s, expires_default_s, expires_max_s; /* 60, 3600, 86400 */
+  uint32_t bindings_max;         /* of this home */
+  uint32_t bindings_per_aor_max; /* at most 16 */
+  uint32_t transactions_max;     /* server and client: half of it each */
+  uint32_t forks_max;            /* branches of one request: 10, at most 16; more are left out */
+  uint64_t bytes_max;            /* of stored messages */
+  uint32_t expires_min_s, expires_default_s, expires_max_s; /* 60, 3600, 3600 */
 };
 
 #define EDGE_DOMAINS_MAX 32u
@@ -30,26 +30,29 @@ struct edge_config {
   unsigned domain_count;
   struct endpoint listen[EDGE_LISTEN_MAX]; /* what this peer answers to, for Route and R-URI */
   unsigned listen_count;
-  struct endpoint advertise;     /* written into Via, Record-Route and Path (transport varies) */
-  bool digest_off;               /* --no-digest: REGISTER from anywhere */
-  bool record_route;             /* on by default */
+  struct endpoint advertise; /* written into Via, Record-Route and Path (transport varies) */
+  bool digest_off;           /* --no-digest: REGISTER from anywhere */
+  bool record_route;         /* on by default */
   const struct memory *memory;
   const struct crypto *crypto;
-  const uint8_t *seed;           /* 16 bytes; keys the flow tokens */
+  const uint8_t *seed; /* 16 bytes; keys the flow tokens */
+  uint8_t ticket_tag;  /* of its OUT_SENDs: struct transactions_config */
 };
 
 enum edge_call_kind {
   EDGE_LOCATE, /* contacts of aor; answer by edge_on_located */
-  EDGE_BIND,   /* put the contact of aor; answer by edge_on_bound */
-  EDGE_UNBIND, /* remove it; answer by edge_on_bound (user 0: not wanted) */
+  EDGE_BIND,   /* put the contact of aor; answer by edge_on_bound (user 0: not wanted) */
+  EDGE_UNBIND, /* remove it; the same */
 };
 struct edge_call {
   enum edge_call_kind kind;
   uint64_t user;          /* the edge's, comes back */
-  struct slice aor;       /* canonical "sip:bob@example.net"; borrowed until the next edge_ call */
+  struct slice aor;       /* canonical "sip:bob@example.net"; texts lie in the outbox's bytes */
   struct contact contact; /* bind, unbind: Path already includes this peer's own if it needs one */
   uint32_t granted_s;     /* bind: granted Expires */
 };
+/* Of one step; begins with count 0. What does not fit waits: the deadline is then due. Each call
+ * with a user is answered once, in any order. */
 #define EDGE_CALLS_MAX 40u
 struct edge_calls {
   unsigned count;
@@ -59,9 +62,11 @@ struct edge_calls {
 struct edge;
 struct edge *edge_new(const struct edge_config *config); /* NULL: no memory */
 void edge_free(struct edge *edge);
+/* Takes over domains, digest_off and record_route. ERR_MEMORY: all stays as it was. */
+enum err edge_reconfigure(struct edge *edge, const struct edge_config *config) MUST_USE;
 
-/* Any SIP message but LOCSER; `bytes` it was parsed from must live through the call. `flow` and
- * `from`: where it came from. */
+/* Any SIP message but LOCSER; `bytes` it was parsed from must live through the call, outside of the
+ * outbox or in it. `flow` and `from`: where it came from; flow 0 for UDP. */
 void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct sip_message *message,
                      uint32_t flow, const struct endpoint *from, struct edge_calls *calls,
                      struct outbox *out);
@@ -72,7 +77,8 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
                      struct outbox *out);
 void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
                    struct edge_calls *calls, struct outbox *out);
-/* A stream flow ended (its bindings go at once) or a send on ticket could not be delivered. */
+/* A stream flow ended (its bindings go at once), or (flow 0) a send with this ticket could not be
+ * delivered. */
 void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t flow,
                          uint64_t ticket, struct edge_calls *calls, struct outbox *out);
 void edge_on_tick(struct edge *edge, usec now, msec_wall wall, struct edge_calls *calls,

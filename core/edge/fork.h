@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The response context of RFC 3261 section 16: one proxied request, its branches, and the best
+ * answer so far. It lives until its server transaction and all its client transactions have
+ * ended, so that repeated and further 2xx find their way (RFC 6026). */
+#ifndef EDGE_FORK_H
+#define EDGE_FORK_H
+
+#include "edge/route.h"
+#include "edge/state.h"
+
+#define FORK_BRANCHES_MAX 16u
+#define FORK_LOCATE_TIMEOUT SEC(32)
+#define FORK_TIMER_C SEC(181) /* */
+
+/* One place a request is sent to. */
+struct fork_target {
+  struct slice uri;    /* Request-URI */
+  struct slice routes; /* whole Route lines, put before those that remain */
+  struct hop hop;
+  bool by_token; /* the hop was named by a token: Record-Route names it again */
+  uint16_t q_permille;
+};
+
+struct fork;
+
+void fork_init(struct edge *edge);
+void fork_free_all(struct edge *edge);
+
+/* A context for the request; NULL when the table is full. `drop`: Route values to leave out. */
+struct fork *fork_new(struct edge_step *step, const struct edge_request *request, unsigned drop,
+                      struct slice uri);
+/* Copies the texts. ERR_FULL: as many branches as allowed; ERR_MEMORY. */
+enum err fork_add(struct edge_step *step, struct fork *fork,
+                  const struct fork_target *target) MUST_USE;
+/* Sends to the targets of the highest q; with none it answers the best there is. */
+void fork_run(struct edge_step *step, struct fork *fork);
+/* The location service is asked for `aor`; edge_on_located goes on. */
+void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor);
+/* Ends a context that has sent nothing, with this answer. */
+void fork_refuse(struct edge_step *step, struct fork *fork, uint16_t status, const char *reason);
+
+/* The context that waits for its location; NULL: it is over. `aor` is good until the context is
+ * changed. */
+struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor);
+
+void fork_on_cancel(struct edge_step *step, uint64_t user);
+void fork_on_response(struct edge_step *step, const struct transaction_event *event,
+                      const struct sip_message *response);
+/* TIMEOUT, TRANSPORT_ERROR and TERMINATED of either side. */
+void fork_on_ended(struct edge_step *step, const struct transaction_event *event);
+void fork_on_timer(struct edge_step *step, struct timer *timer);
+
+/* Writes a request as it is forwarded (RFC 3261 section 16.6, steps 1 to 8). */
+struct fork_print {
+  const struct edge_request *request;
+  const struct fork_target *target;
+  unsigned drop;
+  bool record_route;
+  uint32_t breadth; /* Max-Breadth; 0: leave the header as it is */
+  struct slice branch;
+};
+void fork_put_request(struct buf *out, const struct edge *edge, const struct fork_print *print);
+/* The hash that tells a loop from a spiral (RFC 5393 section 4.2). */
+uint64_t fork_loop_tag(const struct edge *edge, const struct sip_message *message);
+#define FORK_BRANCH_BYTES 48u
+void fork_put_branch(struct buf *out, const struct edge *edge, const struct sip_message *message,
+                     uint64_t unique);
+
+#endif

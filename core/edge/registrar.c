@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The registrar of RFC 3261 section 10.3, with Path (RFC 3327). What a REGISTER changes is first
+ * marked on the bindings and put into the overlay; when all of it was acknowledged the marks
+ * become true and the phone gets its 200, else everything is put back (R-7.1, R-7.3). */
+#include "base/assert.h"
+#include "edge/order.h"
+#include "edge/route.h"
+#include "edge/state.h"
+#include "sip/print.h"
+#include "usage/location.h"
+
+/* A REGISTER that waits for the overlay. */
+struct registration {
+  struct handle transaction;
+  struct slice request; /* owned */
+  uint32_t flow;
+  struct endpoint from;
+  uint32_t waiting;
+  bool failed;
+};
+
+void registrar_init(struct edge *edge) {
+  pool_init(&edge->registrations, edge->memory, sizeof(struct registration), 16,
+            edge->config.limits.transactions_max);
+}
+
+void registrar_free(struct edge *edge) {
+  uint32_t index = 0;
+  struct registration *registration;
+  while ((registration = pool_next(&edge->registrations, &index)) != NULL)
+    edge_drop(edge, &registration->request);
+  pool_free(&edge->registrations);
+}
+
+static uint32_t seconds_left(usec until, usec now) {
+  return until <= now ? 0 : (uint32_t)((until - now + USEC_PER_SEC - 1) / USEC_PER_SEC);
+}
+
+static void trace_binding(struct edge_step *step, enum trace_kind kind,
+                          const struct binding *binding, uint32_t seconds) {
+  outbox_trace(step->out, &(struct trace){.kind = kind,
+                                          .at = step->now,
+                                          .peer = binding->source,
+                                          .a = binding->aor,
+                                          .b = binding->contact.uri,
+                                          .n = seconds});
+}
+
+/* ---- the 200 ---- */
+
+static void put_contact_line(struct buf *out, const struct binding *binding, usec now) {
+  const struct contact *contact = &binding->contact;
+  buf_put_cstr(out, "Contact: <");
+  buf_put(out, contact->uri);
+  buf_put_cstr(out, ">;expires=");
+  buf_put_u64(out, seconds_left(binding->expires_at, now));
+  if (contact->q_permille < 1000) {
+    buf_put_cstr(out, ";q=0.");
+    for (unsigned digit = 100; digit > 0; digit /= 10)
+      buf_put_u64(out, contact->q_permille / digit % 10);
+  }
+  if (contact->instance.len != 0) {
+    buf_put_cstr(out, ";+sip.instance=\"");
+    buf_put(out, contact->instance);
+    buf_put_char(out, '"');
+  }
+  if (contact->reg_id != 0) {
+    buf_put_cstr(out, ";reg-id=");
+    buf_put_u64(out, contact->reg_id);
+  }
+  buf_put_cstr(out, "\r\n");
+}
+
+static void answer_bindings(struct edge_step *step, const struct edge_request *request,
+                            struct slice aor) {
+  size_t mark = edge_reply_begin(step, request, 200, NULL);
+  struct buf *out = &step->out->bytes;
+  const struct bindings *table = &step->edge->bindings;
+  uint32_t at = bindings_start(table, aor);
+  const struct binding *binding;
+  while ((binding = bindings_next(table, aor, &at)) != NULL)
+    if (binding->state == BINDING_LIVE && binding->expires_at > step->now)
+      put_contact_line(out, binding, step->now);
+  struct sip_values paths = sip_values_of(request->message, SIP_H_PATH);
+  struct slice path;
+  while (sip_values_next(&paths, &path)) sip_put_header(out, "Path", path);
+  sip_put_header(out, "Supported", SLICE(EDGE_SUPPORTED));
+  edge_reply_end(step, request, 200, mark);
+}
+
+/* ---- marks, and what becomes of them ---- */
+
+static void set_live(struct edge_step *step, struct binding *binding) {
+  struct edge *edge = step->edge;
+  binding->state = BINDING_LIVE;
+  binding->registration = HANDLE_NONE;
+  if (binding->closed) binding->expires_at = step->now;
+  timers_set(&edge->timers, &binding->timer, binding->expires_at);
+}
+
+static void drop_binding(struct edge_step *step, struct binding *binding) {
+  timers_clear(&step->edge->timers, &binding->timer);
+  bindings_remove(&step->edge->bindings, binding);
+}
+
+static void mark(struct edge_step *step, struct binding *binding, enum binding_state state,
+                 struct handle registration) {
+  timers_clear(&step->edge->timers, &binding->timer);
+  binding->state = state;
+  binding->registration = registration;
+  binding->acknowledged = false;
+}
+
+static void refresh(struct edge_step *step, struct binding *binding,
+                    const struct sip_message *message, uint32_t granted_s) {
+  /* Without memory for a new Call-ID the old pair stands: a later REGISTER is then not refused. */
+  if (binding_set_call_id(&step->edge->bindings, binding, message->call_id) == OK)
+    binding->cseq = message->cseq;
+  binding->granted_s = granted_s;
+  binding->expires_at = step->now + SEC(granted_s);
+  set_live(step, binding);
+}
+
+static void commit_binding(struct edge_step *step, struct binding *binding,
+                           const struct sip_message *message) {
+  switch (binding->state) {
+    case BINDING_LIVE:
+      break;
+    case BINDING_PUT:
+      binding->expires_at = step->now + SEC(binding->granted_s);
+      set_live(step, binding);
+      trace_binding(step, TRACE_REGISTERED, binding, binding->granted_s);
+      break;
+    case BINDING_KEPT:
+      refresh(step, binding, message, binding->granted_next_s);
+      break;
+    case BINDING_REMOVED:
+      trace_binding(step, TRACE_UNREGISTERED, binding, 0);
+      drop_binding(step, binding);
+      break;
+    case BINDING_REPLACED:
+      drop_binding(step, binding);
+      break;
+  }
+}
+
+static void put_record(struct edge_step *step, struct binding *binding, uint64_t user) {
+  binding->record_at = step->now;
+  binding->record_until =
+      step->now + MSEC(location_record_expires(step->wall, binding->granted_s) - step->wall);
+  binding->contact.expires = step->wall + (msec_wall)binding->granted_s * 1000;
+  edge_call_add(step, EDGE_BIND, user, binding->aor, &binding->contact, binding->granted_s);
+}
+
+/* The overlay may have done part of what it was asked: it is told again how things stood. */
+static void put_back(struct edge_step *step, struct binding *binding) {
+  put_record(step, binding, 0);
+  binding->record_until = step->now; /* nobody says whether it arrived: the next REGISTER puts */
+  set_live(step, binding);
+}
+
+static void revert_binding(struct edge_step *step, struct binding *binding) {
+  switch (binding->state) {
+    case BINDING_LIVE:
+      break;
+    case BINDING_PUT:
+      edge_call_add(step, EDGE_UNBIND, 0, binding->aor, &binding->contact, 0);
+      drop_binding(step, binding);
+      break;
+    case BINDING_KEPT:
+      set_live(step, binding);
+      break;
+    case BINDING_REMOVED:
+    case BINDING_REPLACED:
+      put_back(step, binding);
+      break;
+  }
+}
+
+/* The bindings marked by one REGISTER: new ones first, so that a removal of a new record comes
+ * before the old one of the same name is put back. */
+static unsigned marked_by(const struct edge *edge, struct slice aor, struct handle registration,
+                          struct binding *out[2 * ORDER_CONTACTS_MAX]) {
+  unsigned count = 0;
+  for (unsigned pass = 0; pass < 2; pass++) {
+    uint32_t at = bindings_start(&edge->bindings, aor);
+    struct binding *binding;
+    while ((binding = bindings_next(&edge->bindings, aor, &at)) != NULL) {
+      bool fresh = binding->state == BINDING_PUT;
+      if (fresh != (pass == 0) || !handle_same(binding->registration, registration)) continue;
+      ASSERT(count < 2 * ORDER_CONTACTS_MAX);
+      out[count++] = binding;
+    }
+  }
+  return count;
+}
+
+static void finish(struct edge_step *step, struct handle handle,
+                   struct registration *registration) {
+  struct edge *edge = step->edge;
+  struct sip_message message;
+  struct sip_problem problem;
+  struct order order;
+  enum err parsed = sip_message_parse(registration->request, SIP_DATAGRAM, &message, &problem);
+  if (parsed == OK) parsed = order_read_aor(&order, &message);
+  ASSERT(parsed == OK);
+  struct edge_request request = {&message, registration->flow, registration->from,
+                                 registration->transaction};
+  struct binding *marked[2 * ORDER_CONTACTS_MAX];
+  unsigned count = marked_by(edge, order.aor, handle, marked);
+  for (unsigned i = 0; i < count; i++) {
+    if (registration->failed)
+      revert_binding(step, marked[i]);
+    else
+      commit_binding(step, marked[i], &message);
+  }
+  if (registration->failed)
+    edge_reply_busy(step, &request, "The Overlay Did Not Take The Contact");
+  else
+    answer_bindings(step, &request, order.aor);
+  edge_drop(edge, &registration->request);
+  pool_give(&edge->registrations, handle);
+}
+
+void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status) {
+  struct edge *edge = step->edge;
+  struct binding *binding = bindings_at(&edge->bindings, handle_unpack(user));
+  if (binding == NULL || binding->acknowledged) return;
+  if (binding->state != BINDING_PUT && binding->state != BINDING_REMOVED) return;
+  struct handle handle = binding->registration;
+  struct registration *registration = pool_at(&edge->registrations, handle);
+  ASSERT(registration != NULL && registration->waiting > 0);
+  binding->acknowledged = true;
+  if (status != OK) registration->failed = true;
+  if (--registration->waiting == 0) finish(step, handle, registration);
+}
+
+/* ---- a REGISTER ---- */
+
+static bool is_allowed(const struct edge *edge, const struct endpoint *from) {
+  return edge->config.digest_off || endpoint_is_loopback(from);
+}
+
+/* New bindings for what is put; false: no room, and nothing has changed. */
+static bool add_bindings(struct edge_step *step, const struct edge_request *request,
+                         struct order *order, struct handle registration) {
+  struct edge *edge = step->edge;
+  const struct sip_message *message = request->message;
+  for (unsigned i = 0; i < order->count; i++) {
+    struct change *change = &order->change[i];
+    if (change->kind != CHANGE_PUT) continue;
+    uint32_t flow = change->own_path ? request->flow : 0;
+    if (bindings_add(&edge->bindings, order->aor, &change->contact, message->call_id, flow,
+                     &change->fresh) != OK) {
+      while (i-- > 0)
+        if (order->change[i].kind == CHANGE_PUT) drop_binding(step, order->change[i].fresh);
+      return false;
+    }
+    struct binding *fresh = change->fresh;
+    fresh->timer.kind = EDGE_TIMER_BINDING;
+    fresh->cseq = message->cseq;
+    fresh->source = request->from;
+    fresh->granted_s = change->granted_s;
+    mark(step, fresh, BINDING_PUT, registration);
+  }
+  return true;
+}
+
+/* Marks the rest and asks the overlay; returns how many answers will come. */
+static uint32_t begin_changes(struct edge_step *step, struct order *order,
+                              struct handle registration) {
+  struct edge *edge = step->edge;
+  uint32_t waiting = 0;
+  for (unsigned i = 0; i < order->count; i++) {
+    struct change *change = &order->change[i];
+    struct binding *existing = change->existing;
+    switch (change->kind) {
+      case CHANGE_NOTHING:
+        break;
+      case CHANGE_KEEP:
+        mark(step, existing, BINDING_KEPT, registration);
+        existing->granted_next_s = change->granted_s;
+        break;
+      case CHANGE_REMOVE:
+        mark(step, existing, BINDING_REMOVED, registration);
+        edge_call_add(step, EDGE_UNBIND, handle_pack(bindings_handle(&edge->bindings, existing)),
+                      existing->aor, &existing->contact, 0);
+        waiting++;
+        break;
+      case CHANGE_PUT:
+        if (existing != NULL) mark(step, existing, BINDING_REPLACED, registration);
+        put_record(step, change->fresh,
+                   handle_pack(bindings_handle(&edge->bindings, change->fresh)));
+        waiting++;
+        break;
+    }
+  }
+  return waiting;
+}
+
+static void begin(struct edge_step *step, const struct edge_request *request, struct order *order) {
+  struct edge *edge = step->edge;
+  if (edge_calls_left(step) < order->count) {
+    edge_reply_busy(step, request, NULL);
+    return;
+  }
+  struct handle handle;
+  struct registration *registration = pool_take(&edge->registrations, &handle);
+  if (registration == NULL) {
+    edge_reply_busy(step, request, "Too Many Registrations At Once");
+    return;
+  }
+  registration->request = edge_keep(edge, request->message->bytes);
+  if (registration->request.at == NULL || !add_bindings(step, request, order, handle)) {
+    edge_drop(edge, &registration->request);
+    pool_give(&edge->registrations, handle);
+    edge_reply_busy(step, request, "No Room For Another Contact");
+    return;
+  }
+  registration->transaction = request->transaction;
+  registration->flow = request->flow;
+  registration->from = request->from;
+  registration->waiting = begin_changes(step, order, handle);
+  ASSERT(registration->waiting > 0);
+}
+
+static void apply_at_once(struct edge_step *step, const struct edge_request *request,
+                          struct order *order) {
+  for (unsigned i = 0; i < order->count; i++)
+    if (order->change[i].kind == CHANGE_KEEP)
+      refresh(step, order->change[i].existing, request->message, order->change[i].granted_s);
+  answer_bindings(step, request, order->aor);
+}
+
+void registrar_on_request(struct edge_step *step, const struct edge_request *request) {
+  if (!is_allowed(step->edge, &request->from)) {
+    edge_reply(step, request, 403,
+               "REGISTER Is Allowed From This Machine Only (--no-digest Allows All)");
+    return;
+  }
+  struct order order;
+  struct refusal refusal = {0};
+  order_read(&order, step, request, &refusal);
+  if (refusal.status == 503) {
+    edge_reply_busy(step, request, refusal.reason);
+  } else if (refusal.status != 0) {
+    size_t at = edge_reply_begin(step, request, refusal.status, refusal.reason);
+    if (refusal.status == 423)
+      sip_put_header_u64(&step->out->bytes, "Min-Expires", step->edge->config.limits.expires_min_s);
+    if (refusal.status == 421) sip_put_header(&step->out->bytes, "Require", SLICE(EDGE_SUPPORTED));
+    edge_reply_end(step, request, refusal.status, at);
+  } else if (order_needs_overlay(&order)) {
+    begin(step, request, &order);
+  } else {
+    apply_at_once(step, request, &order);
+  }
+}
+
+/* ---- the end of bindings ---- */
+
+void registrar_on_timer(struct edge_step *step, struct timer *timer) {
+  struct binding *binding = bindings_at(&step->edge->bindings, handle_unpack(timer->owner));
+  ASSERT(binding != NULL && binding->state == BINDING_LIVE);
+  trace_binding(step, TRACE_UNREGISTERED, binding, 0);
+  edge_call_add(step, EDGE_UNBIND, 0, binding->aor, &binding->contact, 0);
+  drop_binding(step, binding);
+}
+
+void registrar_on_flow_closed(struct edge_step *step, uint32_t flow) {
+  struct edge *edge = step->edge;
+  struct binding *binding;
+  while ((binding = bindings_of_flow(&edge->bindings, flow)) != NULL) {
+    binding_leave_flow(&edge->bindings, binding);
+    binding->closed = true;
+    if (binding->state != BINDING_LIVE) continue; /* set_live will see it */
+    binding->expires_at = step->now;
+    timers_set(&edge->timers, &binding->timer, step->now);
+  }
+}

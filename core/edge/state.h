@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The inside of an edge, shared by the files of this folder. */
+#ifndef EDGE_STATE_H
+#define EDGE_STATE_H
+
+#include "base/map.h"
+#include "edge/binding.h"
+#include "edge/edge.h"
+#include "sip/transaction.h"
+
+/* Option tags that registrar and proxy support. */
+#define EDGE_SUPPORTED "path"
+#define EDGE_ALLOW                                                                             \
+  "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, LOCSER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, " \
+  "INFO, PRACK, UPDATE, REFER"
+
+enum edge_timer_kind { EDGE_TIMER_BINDING, EDGE_TIMER_FORK, EDGE_TIMER_BRANCH };
+
+#define EDGE_FLOWS_MAX 16384u /* stream flows with tokens; more: 503 */
+
+struct edge {
+  const struct memory *memory;
+  struct edge_config config;
+  struct slice domain_texts; /* the owned block of config.domain */
+  uint8_t token_key[32];
+  struct rng rng;
+  struct hash_key hash;
+  struct timers timers;
+  struct transactions transactions;
+  struct bindings bindings;
+  struct pool registrations; /* registrar.c: REGISTERs that wait */
+  struct pool forks;         /* fork.c: response contexts */
+  struct map flows;          /* stream flows that a token was made for and that are still open */
+  uint64_t bytes;            /* of messages kept by edge_keep */
+  uint64_t bytes_max;
+  uint32_t calls; /* forks of an INVITE */
+};
+
+/* What every function below works on: one call of edge.h. */
+struct edge_step {
+  struct edge *edge;
+  usec now;
+  msec_wall wall;
+  struct edge_calls *calls;
+  struct outbox *out;
+};
+
+/* A request being decided on. */
+struct edge_request {
+  const struct sip_message *message;
+  uint32_t flow;
+  struct endpoint from;
+  struct handle transaction; /* none: an ACK, or there was no room for one */
+};
+
+/* Copies bytes into memory counted against limits.bytes_max; at == NULL: no room. */
+struct slice edge_keep(struct edge *edge, struct slice bytes);
+void edge_drop(struct edge *edge, struct slice *kept);
+
+/* Answers a request: begin writes the head into the outbox (reason NULL: the standard phrase), the
+ * caller appends whole header lines to step->out->bytes, end sends it. From 300 on it is traced as
+ * refused. */
+size_t edge_reply_begin(struct edge_step *step, const struct edge_request *request, uint16_t status,
+                        const char *reason);
+void edge_reply_end(struct edge_step *step, const struct edge_request *request, uint16_t status,
+                    size_t mark);
+void edge_reply(struct edge_step *step, const struct edge_request *request, uint16_t status,
+                const char *reason);
+/* 503 with a Retry-After of 2 to 6 seconds, drawn at random. */
+void edge_reply_busy(struct edge_step *step, const struct edge_request *request,
+                     const char *reason);
+/* There must be room (edge_calls_left). The texts are copied into the outbox. */
+void edge_call_add(struct edge_step *step, enum edge_call_kind kind, uint64_t user,
+                   struct slice aor, const struct contact *contact, uint32_t granted_s);
+unsigned edge_calls_left(const struct edge_step *step);
+
+/* registrar.c */
+void registrar_init(struct edge *edge);
+void registrar_on_request(struct edge_step *step, const struct edge_request *request);
+void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status);
+void registrar_on_flow_closed(struct edge_step *step, uint32_t flow);
+void registrar_on_timer(struct edge_step *step, struct timer *timer);
+void registrar_free(struct edge *edge);
+
+/* proxy.c */
+void proxy_on_request(struct edge_step *step, const struct edge_request *request);
+void proxy_on_ack(struct edge_step *step, const struct edge_request *request);
+
+#endif

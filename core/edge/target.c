@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the contacts of an address to the targets of a request: RFC 3261 section 16.5, R-7.13. */
+#include "edge/target.h"
+
+#include "base/assert.h"
+#include "edge/fork.h"
+
+#define TARGET_ROUTES_BYTES_MAX (CONTACT_PATHS_MAX * 1024u)
+
+/* Headers of a Contact URI are for who dials it, not for a Request-URI (RFC 3261 19.1.5). */
+static struct slice without_headers(const struct sip_uri *uri) {
+  if (uri->headers.at == NULL) return uri->text;
+  return slice_first(uri->text, slice_find_byte(uri->text, '?'));
+}
+
+/* The way by a Path: this peer's own is replaced by what its token says, the rest become Route
+ * values (RFC 3327 section 5.4). */
+static bool by_path(const struct edge *edge, const struct contact *contact,
+                    struct fork_target *target, struct buf *routes) {
+  struct sip_address path;
+  unsigned i = 0;
+  if (sip_address_parse(contact->path[0], &path) != OK) return false;
+  if (route_is_own(edge, &path.uri)) {
+    enum route_token token = route_read_token(edge, &path.uri, &target->hop);
+    if (token != ROUTE_TOKEN_GOOD) return false;
+    target->by_token = true;
+    i++;
+  } else if (sip_uri_endpoint(&path.uri, &target->hop.at) != OK) {
+    return false;
+  }
+  for (; i < contact->path_count; i++) {
+    buf_put_cstr(routes, "Route: ");
+    buf_put(routes, contact->path[i]);
+    buf_put_cstr(routes, "\r\n");
+  }
+  return !routes->overflow;
+}
+
+static bool has_transport(const struct hop *hop) {
+  return hop->flow != 0 || hop->at.transport == TRANSPORT_UDP || hop->at.transport == TRANSPORT_TCP;
+}
+
+static bool make_target(const struct edge *edge, const struct contact *contact,
+                        struct fork_target *target, struct buf *routes) {
+  struct sip_uri uri;
+  if (sip_uri_parse(contact->uri, &uri) != OK || uri.scheme != SIP_SCHEME_SIP) return false;
+  *target = (struct fork_target){.uri = without_headers(&uri), .q_permille = contact->q_permille};
+  if (contact->path_count != 0) {
+    if (!by_path(edge, contact, target, routes)) return false;
+  } else if (route_is_address(edge, &uri) || sip_uri_endpoint(&uri, &target->hop.at) != OK) {
+    return false; /* a contact that is this peer would only loop */
+  }
+  target->routes = buf_slice(routes);
+  return has_transport(&target->hop);
+}
+
+static void add(struct edge_step *step, struct fork *fork, const struct contact *contact) {
+  char memory[TARGET_ROUTES_BYTES_MAX];
+  struct buf routes = buf_over(memory, sizeof memory);
+  struct fork_target target;
+  if (!make_target(step->edge, contact, &target, &routes)) return;
+  enum err added = fork_add(step, fork, &target);
+  (void)added; /* beyond the limit of branches, or without memory: the others are tried */
+}
+
+/* Contacts are added from the highest q down, so that a limit on branches drops the last. */
+static void add_all(struct edge_step *step, struct fork *fork, const struct contact **contact,
+                    unsigned count) {
+  for (unsigned i = 1; i < count; i++) {
+    const struct contact *moved = contact[i];
+    unsigned at = i;
+    for (; at > 0 && contact[at - 1]->q_permille < moved->q_permille; at--)
+      contact[at] = contact[at - 1];
+    contact[at] = moved;
+  }
+  for (unsigned i = 0; i < count; i++) add(step, fork, contact[i]);
+}
+
+static bool is_bound(const struct binding *binding, usec now) {
+  return binding->state != BINDING_PUT && !binding->closed && binding->expires_at > now;
+}
+
+/* One of each binding; of two the later one, and always this peer's own. */
+static unsigned join(const struct contact **out, unsigned count, unsigned own,
+                     const struct contact *contact) {
+  for (unsigned i = 0; i < count; i++) {
+    if (!contact_same_binding(out[i], contact)) continue;
+    if (i >= own && contact->expires > out[i]->expires) out[i] = contact;
+    return count;
+  }
+  if (count < TARGET_CONTACTS_MAX) out[count++] = contact;
+  return count;
+}
+
+unsigned target_add_contacts(struct edge_step *step, struct fork *fork, struct slice aor,
+                             const struct contact *contacts, unsigned contact_count) {
+  const struct contact *all[TARGET_CONTACTS_MAX];
+  const struct bindings *table = &step->edge->bindings;
+  unsigned count = 0;
+  uint32_t at = bindings_start(table, aor);
+  const struct binding *binding;
+  while ((binding = bindings_next(table, aor, &at)) != NULL)
+    if (is_bound(binding, step->now)) count = join(all, count, 0, &binding->contact);
+  unsigned own = count;
+  for (unsigned i = 0; i < contact_count; i++) count = join(all, count, own, &contacts[i]);
+  add_all(step, fork, all, count);
+  return count;
+}
