@@ -61,7 +61,11 @@ static void ask_node(const struct call *call, const struct node_command *command
     return;
   }
   struct pending *pending = host_take(sizeof *pending);
-  *pending = (struct pending){control->pending, ++control->last_ticket, client, call->id};
+  *pending = (struct pending){.next = control->pending,
+                              .ticket = ++control->last_ticket,
+                              .client = client,
+                              .id = call->id,
+                              .status = command->kind == COMMAND_STATUS};
   control->pending = pending;
   client->pending++;
   loop_step(control->loop,
@@ -112,6 +116,8 @@ static void finish(struct pending *pending, json_t *result, int code, const char
     json_decref(result);
   } else {
     client->pending--;
+    const struct control_hooks *hooks = &client->owner->hooks;
+    if (result != NULL && pending->status) hooks->status(hooks->context, result);
     if (result != NULL)
       answer(client, pending->id, result);
     else
@@ -153,7 +159,7 @@ static void do_remove(const struct call *call) { do_uri(call, COMMAND_REMOVE); }
 static void do_leave(const struct call *call) {
   struct control *control = call->client->owner;
   struct pending *pending = host_take(sizeof *pending);
-  *pending = (struct pending){control->pending, 0, call->client, call->id};
+  *pending = (struct pending){.next = control->pending, .client = call->client, .id = call->id};
   control->pending = pending;
   call->client->pending++;
   control->hooks.leave(control->hooks.context);

@@ -27,6 +27,7 @@ struct pending {
   uint64_t ticket;       /* 0: a `leave` */
   struct client *client; /* NULL: gone */
   json_t *id;
+  bool status; /* COMMAND_STATUS: the host adds its own */
 };
 struct control {
   struct loop *loop;

@@ -7,8 +7,9 @@
 
 #define UDP_BATCH 64u
 #define UDP_SOCKETS_MAX NODE_LISTEN_MAX
-#define UDP_QUEUE_MAX 1024u /* datagrams that the kernel did not take yet; the oldest goes first \
-                             */
+#define UDP_QUEUE_MAX                                                        \
+  1024u /* datagrams that the kernel did not take yet; the oldest goes first \
+         */
 
 struct udp *udp_new(struct loop *loop);
 /* Binds one more socket; port 0: the system's choice, written back. */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* locserd(8): the options, what crypto/ lends to host/, and off. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "crypto/identity.h"
+#include "crypto/openssl.h"
+#include "crypto/user_keys.h"
+#include "host/config.h"
+#include "host/daemon.h"
+#include "host/datadir.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+
+static int fail(int status, const char *text) {
+  fprintf(stderr, "locserd: %s\n", text);
+  return status;
+}
+
+static int run_with_keys(struct daemon_setup *setup, const char *data) {
+  struct key_error why;
+  struct identity identity;
+  if (identity_open(data, &identity, &why) != OK) return fail(EXIT_FAILED, why.text);
+  uint32_t keys_max = (uint32_t)settings_number(setup->settings, SET_USER_KEYS_MAX);
+  struct user_keys *keys = user_keys_open(data, keys_max, &why);
+  int status;
+  if (keys != NULL) {
+    setup->peer_id = identity.peer_id;
+    setup->keys = (struct loop_keys){user_keys_sign, user_keys_verify, keys};
+    status = daemon_run(setup);
+  } else {
+    status = fail(EXIT_FAILED, why.text);
+  }
+  user_keys_close(keys);
+  identity_close(&identity);
+  return status;
+}
+
+static int run(struct settings *settings, int argc, char **argv) {
+  struct why why;
+  int lock;
+  char data[4096]; /* a reload replaces the settings */
+  snprintf(data, sizeof data, "%s", settings_text(settings, SET_DATA));
+  if (datadir_open(data, &lock, &why) != OK) return fail(EXIT_FAILED, why.text);
+  struct crypto crypto;
+  crypto_openssl(&crypto);
+  struct daemon_setup setup = {.settings = settings,
+                               .argc = argc,
+                               .argv = argv,
+                               .version = LOCSER_VERSION,
+                               .crypto = &crypto};
+  int status = run_with_keys(&setup, data);
+  crypto_openssl_free(&crypto);
+  close(lock);
+  return status;
+}
+
+int main(int argc, char **argv) {
+  struct settings settings;
+  struct options options;
+  struct why why;
+  int status = 0;
+  enum err err = config_load(&settings, &options, argc, argv, &why);
+  if (err != OK) {
+    status = fail(EXIT_USAGE, why.text);
+  } else if (options.help) {
+    config_help(stdout);
+  } else if (options.version) {
+    printf("locserd %s\n", LOCSER_VERSION);
+  } else if (options.check_config) {
+    printf("%s: good\n", options.config != NULL ? options.config : "the settings");
+  } else {
+    status = run(&settings, argc, argv);
+  }
+  settings_free(&settings);
+  return status;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* locserd from the end of its command line to its exit: one peer, its carriers, its signals. */
+#ifndef HOST_DAEMON_H
+#define HOST_DAEMON_H
+
+#include "host/config.h"
+#include "host/loop.h"
+
+#define DAEMON_LEAVE_MS 10000 /* to hand records over; then it exits all the same */
+#define DAEMON_DRAIN_MS 1000  /* to write what is left */
+
+struct daemon_setup {
+  struct settings *settings; /* settled; replaced by a reload */
+  int argc;                  /* the command line, to read it again on SIGHUP */
+  char *const *argv;
+  const char *version;
+  struct key peer_id;
+  const struct crypto *crypto;
+  struct loop_keys keys;
+};
+
+/* Runs until a signal or `locser leave`. Returns the exit status; the reason of a 1 is on standard
+ * error. */
+int daemon_run(const struct daemon_setup *setup);
+
+#endif
