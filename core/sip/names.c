@@ -81,17 +81,16 @@ const char *sip_header_name(enum sip_header_id id) {
   return (unsigned)id < SIP_H_COUNT && header_names[id].text != NULL ? header_names[id].text : "";
 }
 
-#define METHODS(X)                                                                                \
-  X(SIP_INVITE, "INVITE")                                                                         \
-  X(SIP_ACK, "ACK")                                                                               \
-  X(SIP_BYE, "BYE") X(SIP_CANCEL, "CANCEL") X(SIP_REGISTER, "REGISTER") X(SIP_OPTIONS, "OPTIONS") \
-      X(SIP_MESSAGE, "MESSAGE") X(SIP_SUBSCRIBE, "SUBSCRIBE") X(SIP_NOTIFY, "NOTIFY")             \
-          X(SIP_PUBLISH, "PUBLISH") X(SIP_INFO, "INFO") X(SIP_PRACK, "PRACK")                     \
-              X(SIP_UPDATE, "UPDATE") X(SIP_REFER, "REFER") X(SIP_LOCSER, "LOCSER")
-
-#define NAME_OF(id, name) [id] = {name, sizeof(name) - 1},
-static const struct name method_names[] = {METHODS(NAME_OF)};
-#undef NAME_OF
+static const struct name method_names[] = {
+    [SIP_INVITE] = {"INVITE", 6},     [SIP_ACK] = {"ACK", 3},
+    [SIP_BYE] = {"BYE", 3},           [SIP_CANCEL] = {"CANCEL", 6},
+    [SIP_REGISTER] = {"REGISTER", 8}, [SIP_OPTIONS] = {"OPTIONS", 7},
+    [SIP_MESSAGE] = {"MESSAGE", 7},   [SIP_SUBSCRIBE] = {"SUBSCRIBE", 9},
+    [SIP_NOTIFY] = {"NOTIFY", 6},     [SIP_PUBLISH] = {"PUBLISH", 7},
+    [SIP_INFO] = {"INFO", 4},         [SIP_PRACK] = {"PRACK", 5},
+    [SIP_UPDATE] = {"UPDATE", 6},     [SIP_REFER] = {"REFER", 5},
+    [SIP_LOCSER] = {"LOCSER", 6},
+};
 
 /* Method names are compared with case (RFC 3261 7.1). */
 enum sip_method sip_method_of(struct slice name) {
