@@ -12,16 +12,21 @@ function(include_link name folder)
        SYMBOLIC)
 endfunction()
 
-# Lets a target see exactly base and the named folders.
+# Lets a target see exactly base, the named folders, and what their headers expose.
 function(see target)
   foreach(name base ${ARGN})
-    target_include_directories(${target} PRIVATE ${CMAKE_BINARY_DIR}/include/${name})
+    foreach(visible ${name} ${exposed_by_${name}})
+      target_include_directories(${target} PRIVATE ${CMAKE_BINARY_DIR}/include/${visible})
+    endforeach()
   endforeach()
 endfunction()
 
-# core_folder(<name> [USES <folder>...] [LINKS <library>...]): objects of core/<name>.
+# core_folder(<name> [USES <folder>...] [EXPOSES <folder>...] [LINKS <library>...]): objects of
+# core/<name>. EXPOSES names the folders whose types its public headers show, so that whoever uses
+# this folder sees those too.
 macro(core_folder name)
-  cmake_parse_arguments(arg "" "" "USES;LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "USES;EXPOSES;LINKS" ${ARGN})
+  set(exposed_by_${name} ${arg_EXPOSES})
   include_link(${name} core/${name})
   file(GLOB sources CONFIGURE_DEPENDS core/${name}/*.c)
   if(sources)
@@ -45,9 +50,10 @@ macro(core_archive)
   endif()
 endmacro()
 
-# outer_folder(<name> [USES ...] [LINKS ...]): a library of <name>/, outside the core.
+# outer_folder(<name> [USES ...] [EXPOSES ...] [LINKS ...]): a library of <name>/, outside the core.
 macro(outer_folder name)
-  cmake_parse_arguments(arg "" "" "USES;LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "USES;EXPOSES;LINKS" ${ARGN})
+  set(exposed_by_${name} ${arg_EXPOSES})
   include_link(${name} ${name})
   file(GLOB sources CONFIGURE_DEPENDS ${name}/*.c)
   if(sources)
