@@ -13,7 +13,7 @@
 #include "host/clock.h"
 #include "host/control_internal.h"
 
-#define BACKLOG 16
+#define BACKLOG 64
 
 /* ---- clients ---- */
 

@@ -148,13 +148,13 @@ static bool reload(void *context, struct why *why) {
     settings_free(&fresh);
     return false;
   }
+  set_log_by_settings(p, &fresh);
   const char *name = settings_restart_needed(p->setup->settings, &fresh);
   if (name != NULL)
     log_line(&p->log, TRACE_WARNING, "reload: a change of '%s' needs a restart", name);
   settings_free(p->setup->settings);
   *p->setup->settings = fresh;
   configure_live(&p->config, p->setup->settings);
-  set_log_by_settings(p, p->setup->settings);
   log_line(&p->log, TRACE_INFO, "reload: done");
   return true;
 }
