@@ -19,7 +19,7 @@ static int fail(int status, const char *text) {
 }
 
 static int run_with_keys(struct daemon_setup *setup, const char *data) {
-  struct key_error why;
+  struct key_error why = {""};
   struct identity identity;
   if (identity_open(data, &identity, &why) != OK) return fail(EXIT_FAILED, why.text);
   uint32_t keys_max = (uint32_t)settings_number(setup->settings, SET_USER_KEYS_MAX);
@@ -38,7 +38,7 @@ static int run_with_keys(struct daemon_setup *setup, const char *data) {
 }
 
 static int run(struct settings *settings, int argc, char **argv) {
-  struct why why;
+  struct why why = {""};
   int lock;
   char data[4096]; /* a reload replaces the settings */
   snprintf(data, sizeof data, "%s", settings_text(settings, SET_DATA));
@@ -59,7 +59,7 @@ static int run(struct settings *settings, int argc, char **argv) {
 int main(int argc, char **argv) {
   struct settings settings;
   struct options options;
-  struct why why;
+  struct why why = {""};
   int status = 0;
   enum err err = config_load(&settings, &options, argc, argv, &why);
   if (err != OK) {

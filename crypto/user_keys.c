@@ -96,7 +96,7 @@ static enum err read_owner(struct user_keys *keys, const struct key *address, st
   bool fresh = stat(path, &status) != 0;
   if (fresh && keys->files >= keys->files_max) return ERR_FULL;
   EVP_PKEY *key = NULL;
-  struct key_error why;
+  struct key_error why = {""};
   enum err err = key_file_open(keys->dir, name, &key, &why);
   if (err != OK) return err;
   if (fresh) keys->files++;

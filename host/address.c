@@ -87,7 +87,7 @@ enum err address_resolve(const char *text, enum transport transport, uint16_t de
     return why_say(why, ERR_SYNTAX, "'%.200s' is not HOST:PORT", text);
   struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *found = NULL;
   int status = getaddrinfo(host, NULL, &hints, &found);
-  if (status != 0)
+  if (status != 0 || found == NULL)
     return why_say(why, ERR_NOT_FOUND, "'%.200s' has no address: %s", host, gai_strerror(status));
   union address address;
   memset(&address, 0, sizeof address);

@@ -146,7 +146,7 @@ static void print(const struct request *request, const json_t *result) {
 }
 
 static int watch(struct client_link *link, const struct request *request) {
-  struct why why;
+  struct why why = {""};
   int status;
   json_t *result = client_call(link, "trace", NULL, &status, &why);
   if (result == NULL) {
@@ -162,7 +162,7 @@ static int watch(struct client_link *link, const struct request *request) {
 }
 
 static int ask(struct client_link *link, const struct request *request) {
-  struct why why;
+  struct why why = {""};
   int status;
   json_t *result = client_call(link, request->command->name, params_of(request), &status, &why);
   if (result == NULL) {
@@ -179,7 +179,7 @@ static int ask(struct client_link *link, const struct request *request) {
 
 int cli_run(int argc, char *const argv[], const char *version) {
   struct request request = {0};
-  struct why why;
+  struct why why = {""};
   int status = read_options(&request, argc, argv);
   if (status != CLI_DONE) return status;
   if (request.help) {

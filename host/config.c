@@ -45,7 +45,7 @@ static const char *last_value(const struct setting_info *info, cfg_opt_t *opt, c
 static int on_value(cfg_t *cfg, cfg_opt_t *opt) {
   enum setting setting;
   char number[32];
-  struct why why;
+  struct why why = {""};
   if (!find_setting(opt->name, &setting) || cfg_opt_size(opt) == 0) return 0;
   const struct setting_info *info = setting_info(setting);
   enum err err = setting_check(setting, last_value(info, opt, number), &why);
@@ -141,7 +141,7 @@ static enum err take_option(struct settings *settings, struct options *options, 
   if (which == OPTION_HELP) options->help = true;
   if (which >= SETTING_COUNT) return OK;
   enum setting setting = (enum setting)which;
-  struct why reason;
+  struct why reason = {""};
   enum err err = settings_put(settings, setting, argument != NULL ? argument : "true",
                               FROM_COMMAND_LINE, &reason);
   if (err == OK) return OK;

@@ -142,7 +142,7 @@ void control_reply(struct control *control, uint64_t ticket, const struct node_r
 
 void control_left(struct control *control) {
   for (struct pending *pending; (pending = take_pending(control, 0)) != NULL;)
-    finish(pending, json_true(), 0, NULL);
+    finish(pending, json_true(), 0, "");
 }
 
 /* ---- the daemon's own ---- */
@@ -179,7 +179,7 @@ static void do_log(const struct call *call) {
 
 static void do_reload(const struct call *call) {
   struct control_hooks *hooks = &call->client->owner->hooks;
-  struct why why;
+  struct why why = {""};
   if (hooks->reload(hooks->context, &why))
     answer(call->client, call->id, json_true());
   else

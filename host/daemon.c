@@ -161,7 +161,7 @@ static bool reload(void *context, struct why *why) {
 
 static void on_signal(uv_signal_t *handle, int number) {
   struct peer_process *p = handle->data;
-  struct why why;
+  struct why why = {""};
   if (number == SIGHUP) {
     (void)reload(p, &why);
   } else if (p->phase == RUNNING) {
@@ -392,7 +392,7 @@ static void free_all(struct peer_process *p) {
 
 int daemon_run(const struct daemon_setup *setup) {
   struct peer_process *p = host_take(sizeof *p);
-  struct why why;
+  struct why why = {""};
   mallopt(M_ARENA_MAX, 2); /* pool threads need no heap of their own */
   umask(077);
   raise_file_limit(setup->settings);

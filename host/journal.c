@@ -53,7 +53,7 @@ struct journal *journal_open(const struct journal_setup *setup, struct why *why)
 }
 
 void journal_close(struct journal *journal) {
-  struct why why;
+  struct why why = {""};
   if (journal->waiting.first != NULL &&
       journal_db_write(&journal->db, journal->waiting.first, &why) != OK)
     log_line(journal->setup.log, TRACE_ERROR, "journal: %u writes are lost: %s",

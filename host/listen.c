@@ -43,7 +43,7 @@ static enum err listen_one(const char *text, struct udp *udp, struct tcp *tcp,
                            struct node_config *config, struct why *why) {
   bool only_udp = strncmp(text, "udp:", 4) == 0, only_tcp = strncmp(text, "tcp:", 4) == 0;
   struct endpoint at;
-  struct why reason;
+  struct why reason = {""};
   enum err err = address_resolve(only_udp || only_tcp ? text + 4 : text, TRANSPORT_UDP, SIP_PORT,
                                  &at, &reason);
   if (err != OK) return why_say(why, err, "listen: %s", reason.text);
@@ -65,7 +65,7 @@ static enum err listen_one(const char *text, struct udp *udp, struct tcp *tcp,
 static enum err set_advertise(const struct settings *settings, struct node_config *config,
                               struct why *why) {
   const char *text = settings_text(settings, SET_ADVERTISE);
-  struct why reason;
+  struct why reason = {""};
   if (*text != '\0') {
     enum err err =
         address_resolve(text, config->peer_transport, SIP_PORT, &config->advertise, &reason);
@@ -82,7 +82,7 @@ static enum err set_advertise(const struct settings *settings, struct node_confi
 static enum err set_join(const struct settings *settings, struct node_config *config,
                          struct why *why) {
   const struct setting_value *join = &settings->value[SET_JOIN];
-  struct why reason;
+  struct why reason = {""};
   for (unsigned i = 0; i < join->count; i++) {
     struct endpoint *at = &config->join[config->join_count];
     if (address_resolve(join->text[i], config->peer_transport, SIP_PORT, at, &reason) != OK)

@@ -19,7 +19,7 @@ void notify(const char *state) {
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return;
   socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-  if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0)
-    len = 0; /* nobody to tell */
+  (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
+               size); /* nobody there: nobody to tell */
   close(fd);
 }
