@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "locser/hops.h"
+
+#include "base/assert.h"
+#include "base/key.h"
+
+_Static_assert(sizeof(struct hop) <= HOP_BYTES_MAX, "R-2.x: a forwarding entry is small");
+
+#define HOPS_CHUNK 16u
+#define COPIES_CHUNK 2u
+
+static const struct slice branch_cookie = {"z9hG4bK", 7};
+#define TAG_DIGITS 8u
+#define BRANCH_LEN (7u + TAG_DIGITS + 1u + 16u + 1u + 1u)
+
+void hops_init(struct hops *hops, const struct memory *memory, struct hash_key hash,
+               uint32_t hops_max, uint32_t copies_max) {
+  pool_init(&hops->pool, memory, sizeof(struct hop), HOPS_CHUNK, hops_max);
+  pool_init(&hops->copies, memory, sizeof(struct hop_copy), COPIES_CHUNK, copies_max);
+  map_init(&hops->by_upstream, memory);
+  hops->timers = (struct timers){0};
+  hops->hash = hash;
+}
+
+void hops_free(struct hops *hops) {
+  pool_free(&hops->pool);
+  pool_free(&hops->copies);
+  map_free(&hops->by_upstream);
+}
+
+struct hop *hop_open(struct hops *hops, enum hop_kind kind) {
+  struct handle handle;
+  struct hop *hop = pool_take(&hops->pool, &handle);
+  if (hop == NULL) return NULL;
+  hop->kind = (uint8_t)kind;
+  hop->timer.owner = handle_pack(handle);
+  hop->tried = POOL_NO_INDEX;
+  return hop;
+}
+
+void hop_close(struct hops *hops, struct hop *hop) {
+  struct handle handle = handle_unpack(hop->timer.owner);
+  if (hop->came_by != 0) map_remove(&hops->by_upstream, hop->came_by, handle.index);
+  hop_drop_copy(hops, hop);
+  timers_clear(&hops->timers, &hop->timer);
+  pool_give(&hops->pool, handle);
+}
+
+void hop_keep_copy(struct hops *hops, struct hop *hop, const struct sip_message *request,
+                   bool stream) {
+  if (request->bytes.len > HOP_COPY_BYTES) return;
+  struct hop_copy *copy = pool_take(&hops->copies, &hop->copy);
+  if (copy == NULL) {
+    hop->copy = HANDLE_NONE;
+    return;
+  }
+  copy->len = (uint32_t)request->bytes.len;
+  copy->stream = stream;
+  memcpy(copy->bytes, request->bytes.at, request->bytes.len);
+}
+
+const struct hop_copy *hop_copy_of(const struct hops *hops, const struct hop *hop) {
+  return pool_at(&hops->copies, hop->copy);
+}
+
+void hop_drop_copy(struct hops *hops, struct hop *hop) {
+  if (!handle_is(hop->copy)) return;
+  pool_give(&hops->copies, hop->copy);
+  hop->copy = HANDLE_NONE;
+}
+
+void hop_put_branch(struct buf *out, const struct hops *hops, const struct hop *hop) {
+  (void)hops;
+  buf_put(out, branch_cookie);
+  buf_put_hex64(out, hop->loop_tag, TAG_DIGITS);
+  buf_put_char(out, '.');
+  buf_put_hex64(out, hop->timer.owner, 16);
+  buf_put_char(out, '.');
+  buf_put_hex64(out, hop->tries, 1);
+}
+
+struct hop *hop_of_branch(const struct hops *hops, struct slice branch) {
+  uint64_t tag, packed;
+  if (branch.len != BRANCH_LEN || !slice_starts(branch, branch_cookie) ||
+      !slice_hex_to_u64(slice_first(slice_skip(branch, 7), TAG_DIGITS), &tag) ||
+      !slice_hex_to_u64(slice_first(slice_skip(branch, 7 + TAG_DIGITS + 1), 16), &packed)) {
+    return NULL;
+  }
+  struct hop *hop = pool_at(&hops->pool, handle_unpack(packed));
+  return hop != NULL && hop->loop_tag == tag ? hop : NULL;
+}
+
+uint32_t hop_loop_tag(const struct hops *hops, const struct key *key, struct slice call_id) {
+  struct hash_key mixed = {hops->hash.k0 ^ hash_bytes(hops->hash, key, sizeof *key),
+                           hops->hash.k1};
+  return (uint32_t)hash_slice(mixed, call_id);
+}
+
+bool hop_is_loop(const struct hops *hops, const struct sip_message *request,
+                 const struct endpoint *self, uint32_t loop_tag) {
+  (void)hops;
+  struct sip_values vias = sip_values_of(request, SIP_H_VIA);
+  struct slice text;
+  while (sip_values_next(&vias, &text)) {
+    struct sip_via via;
+    uint64_t tag;
+    struct endpoint sent_by;
+    if (sip_via_parse(text, &via) != OK || via.branch.len != BRANCH_LEN) continue;
+    if (!slice_hex_to_u64(slice_first(slice_skip(via.branch, 7), TAG_DIGITS), &tag)) continue;
+    if (tag != loop_tag || !endpoint_parse_host(via.host, &sent_by)) continue;
+    sent_by.port = via.port != 0 ? via.port : 5060;
+    if (endpoint_same_address(&sent_by, self)) return true;
+  }
+  return false;
+}
+
+static uint64_t upstream_hash(const struct hops *hops, const struct sip_message *request) {
+  uint64_t sent_by = hash_slice_nocase(hops->hash, request->via.host) + request->via.port;
+  struct hash_key mixed = {hops->hash.k0 ^ sent_by, hops->hash.k1};
+  uint64_t hash = hash_slice(mixed, request->via.branch);
+  return hash == 0 ? 1 : hash;
+}
+
+struct hop *hop_of_upstream(const struct hops *hops, const struct sip_message *request) {
+  struct map_cursor cursor;
+  /* Sixty-four keyed bits are taken as identity: the entry is too small for the branch itself. */
+  uint32_t index = map_first(&hops->by_upstream, upstream_hash(hops, request), &cursor);
+  if (index == MAP_END) return NULL;
+  struct hop *hop = pool_next(&hops->pool, &index);
+  ASSERT(hop != NULL);
+  return hop;
+}
+
+enum err hop_note_upstream(struct hops *hops, struct hop *hop, const struct sip_message *request) {
+  uint64_t hash = upstream_hash(hops, request);
+  enum err err = map_put(&hops->by_upstream, hash, handle_unpack(hop->timer.owner).index);
+  if (err == OK) hop->came_by = hash;
+  return err;
+}

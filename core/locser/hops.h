@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* LOCSER requests on their way: those forwarded for others and those this peer sent itself, each
+ * waiting for the answer of the next hop. An entry is small (HOP_BYTES_MAX), found by the handle
+ * inside the branch we gave it, and lives until the final answer or its deadline (R-2.x); it is
+ * not a Timer J transaction, because every LOCSER method is idempotent. When the table is full the
+ * request is refused with 503. */
+#ifndef LOCSER_HOPS_H
+#define LOCSER_HOPS_H
+
+#include "base/hash.h"
+#include "base/key.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "base/timers.h"
+#include "sip/message.h"
+
+#define HOP_BYTES_MAX 128u
+#define HOP_COPY_BYTES 2032u /* longer requests are forwarded, but not retried */
+#define HOP_TRIES_MAX 3u     /* the first and two retries (R-2.x) */
+
+enum hop_kind {
+  HOP_FORWARD, /* for another peer or client; user: unused */
+  HOP_ERRAND,  /* routed, our own; user: the errand */
+  HOP_CALL,    /* direct, our own; user: whose call it is */
+};
+struct hop {
+  struct timer timer;
+  usec sent_at;
+  usec deadline;
+  uint64_t user;
+  uint64_t came_by;    /* forwarded from UDP: hash of the upstream branch; else 0 */
+  struct handle link;  /* the peer it was sent to */
+  struct handle copy;  /* the request as it came, until the next hop has taken it over */
+  uint32_t flow;       /* upstream flow of a forwarded request */
+  uint32_t loop_tag;
+  uint32_t tried;      /* link index of the try before */
+  uint8_t kind;        /* enum hop_kind */
+  uint8_t tries;
+  bool taken_over;     /* 100 seen: the next hop retries, not we */
+  bool resent;         /* UDP: sent twice to the same hop */
+};
+struct hop_copy {
+  uint32_t len;
+  uint32_t stream; /* came by a stream */
+  char bytes[HOP_COPY_BYTES];
+};
+
+struct hops {
+  struct pool pool;
+  struct pool copies;
+  struct map by_upstream; /* forwarded from UDP: to absorb retransmissions */
+  struct timers timers;
+  struct hash_key hash;
+};
+
+void hops_init(struct hops *hops, const struct memory *memory, struct hash_key hash,
+               uint32_t hops_max, uint32_t copies_max);
+void hops_free(struct hops *hops);
+/* A cleared entry with its timer's owner set; NULL when full. */
+struct hop *hop_open(struct hops *hops, enum hop_kind kind);
+/* Releases the entry, its copy and its timer. */
+void hop_close(struct hops *hops, struct hop *hop);
+/* Keeps the request for a retry; silently does without when it is long or all copies are taken. */
+void hop_keep_copy(struct hops *hops, struct hop *hop, const struct sip_message *request,
+                   bool stream);
+const struct hop_copy *hop_copy_of(const struct hops *hops, const struct hop *hop);
+void hop_drop_copy(struct hops *hops, struct hop *hop);
+
+/* Branch of the try under way: magic cookie, loop tag, handle, number of the try. */
+void hop_put_branch(struct buf *out, const struct hops *hops, const struct hop *hop);
+/* The entry a branch of ours names, or NULL. */
+struct hop *hop_of_branch(const struct hops *hops, struct slice branch);
+/* What a request carries through every peer unchanged: key and Call-ID. */
+uint32_t hop_loop_tag(const struct hops *hops, const struct key *key, struct slice call_id);
+/* Does a Via of the request, other than the topmost's sender, show that it went through this peer
+ * already? (branch with our tag and our sent-by) */
+bool hop_is_loop(const struct hops *hops, const struct sip_message *request,
+                 const struct endpoint *self, uint32_t loop_tag);
+
+/* Retransmissions over UDP: the entry that forwards this request already, or NULL. */
+struct hop *hop_of_upstream(const struct hops *hops, const struct sip_message *request);
+/* ERR_MEMORY: retransmissions will not be recognised; harmless. */
+enum err hop_note_upstream(struct hops *hops, struct hop *hop, const struct sip_message *request)
+    MUST_USE;
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "locser/links.h"
+
+#include "base/assert.h"
+
+#define LINKS_CHUNK 32u
+
+void links_init(struct links *links, const struct memory *memory, struct hash_key hash,
+                uint32_t limit) {
+  pool_init(&links->pool, memory, sizeof(struct link), LINKS_CHUNK, limit);
+  map_init(&links->by_address, memory);
+  links->hash = hash;
+}
+
+void links_free(struct links *links) {
+  pool_free(&links->pool);
+  map_free(&links->by_address);
+}
+
+static uint64_t address_hash(const struct links *links, const struct endpoint *at) {
+  return hash_bytes(links->hash, at, sizeof *at);
+}
+
+struct link *links_find(const struct links *links, const struct endpoint *at) {
+  struct map_cursor cursor;
+  uint32_t index = map_first(&links->by_address, address_hash(links, at), &cursor);
+  for (; index != MAP_END; index = map_next(&links->by_address, &cursor)) {
+    uint32_t slot = index;
+    struct link *link = pool_next(&links->pool, &slot);
+    ASSERT(link != NULL && slot == index + 1);
+    if (endpoint_equal(&link->peer.at, at)) return link;
+  }
+  return NULL;
+}
+
+static void forget_oldest(struct links *links) {
+  struct link *oldest = NULL;
+  uint32_t index = 0;
+  for (struct link *link; (link = pool_next(&links->pool, &index)) != NULL;) {
+    if (link->waiting == 0 && (oldest == NULL || link->used_at < oldest->used_at)) oldest = link;
+  }
+  if (oldest == NULL) return;
+  struct handle handle = pool_handle_of(&links->pool, oldest);
+  map_remove(&links->by_address, address_hash(links, &oldest->peer.at), handle.index);
+  pool_give(&links->pool, handle);
+}
+
+struct link *links_get(struct links *links, usec now, const struct peer *peer) {
+  struct link *link = links_find(links, &peer->at);
+  if (link == NULL) {
+    if (links->pool.used == links->pool.limit) forget_oldest(links);
+    struct handle handle;
+    link = pool_take(&links->pool, &handle);
+    if (link == NULL) return NULL;
+    link->peer = *peer;
+    if (map_put(&links->by_address, address_hash(links, &peer->at), handle.index) != OK) {
+      pool_give(&links->pool, handle);
+      return NULL;
+    }
+  } else if (!key_is_zero(&peer->id) && !key_equal(&link->peer.id, &peer->id)) {
+    /* Another peer lives at this address now: what was measured of the old one says nothing. */
+    bool learnt_name = key_is_zero(&link->peer.id);
+    link->peer.id = peer->id;
+    link->peer.incarnation = peer->incarnation;
+    if (!learnt_name) {
+      link->srtt_us = link->rttvar_us = 0;
+      link->silent = false;
+    }
+  }
+  link->used_at = now;
+  return link;
+}
+
+struct handle links_handle(const struct links *links, const struct link *link) {
+  return pool_handle_of(&links->pool, link);
+}
+
+struct link *links_at(const struct links *links, struct handle handle) {
+  return pool_at(&links->pool, handle);
+}
+
+void link_measured(struct link *link, usec rtt) {
+  uint32_t sample = rtt > SEC(60) ? (uint32_t)SEC(60) : rtt == 0 ? 1 : (uint32_t)rtt;
+  if (link->srtt_us == 0) {
+    link->srtt_us = sample;
+    link->rttvar_us = sample / 2;
+    return;
+  }
+  uint32_t error = sample > link->srtt_us ? sample - link->srtt_us : link->srtt_us - sample;
+  link->rttvar_us = link->rttvar_us - link->rttvar_us / 4 + error / 4;
+  link->srtt_us = link->srtt_us - link->srtt_us / 8 + sample / 8;
+  if (link->srtt_us == 0) link->srtt_us = 1;
+}
+
+usec link_patience(const struct link *link) {
+  if (link->srtt_us == 0) return LINK_PATIENCE_UNKNOWN;
+  usec patience = 3 * (usec)link->srtt_us + 4 * (usec)link->rttvar_us;
+  return usec_min(usec_max(patience, LINK_PATIENCE_MIN), LINK_PATIENCE_MAX);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What this peer knows of the way to each peer it talks to: measured round-trip time, and whether
+ * it has fallen silent. Retransmission and suspicion follow the measurement, not SIP's fixed 500
+ * ms (R-2.x). Bounded; when full, the link longest unused is forgotten. */
+#ifndef LOCSER_LINKS_H
+#define LOCSER_LINKS_H
+
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/peer.h"
+#include "base/pool.h"
+#include "base/usec.h"
+
+#define LINK_PATIENCE_MIN MSEC(200)      /* a busy machine is not a silent one */
+#define LINK_PATIENCE_UNKNOWN MSEC(1500) /* nothing measured yet; includes opening a connection */
+#define LINK_PATIENCE_MAX SEC(3)
+
+struct link {
+  struct peer peer;     /* Peer-ID all zero: only the address is known (bootstrap) */
+  uint32_t srtt_us;     /* 0: not measured */
+  uint32_t rttvar_us;
+  uint32_t waiting;     /* hops that wait for this peer */
+  bool silent;
+  usec used_at;
+};
+struct links {
+  struct pool pool;
+  struct map by_address;
+  struct hash_key hash;
+};
+
+void links_init(struct links *links, const struct memory *memory, struct hash_key hash,
+                uint32_t limit);
+void links_free(struct links *links);
+/* The link to peer->at, made if need be (then with peer's Peer-ID; a link made without one learns
+ * it). NULL: full of links in use, or no memory. */
+struct link *links_get(struct links *links, usec now, const struct peer *peer);
+/* NULL: nothing known. */
+struct link *links_find(const struct links *links, const struct endpoint *at);
+struct handle links_handle(const struct links *links, const struct link *link);
+struct link *links_at(const struct links *links, struct handle handle);
+/* One round trip took rtt: Jacobson's smoothing (RFC 6298 section 2). */
+void link_measured(struct link *link, usec rtt);
+/* How long a first sign of life (100 or a final answer) may take: three smoothed round trips plus
+ * four deviations, within LINK_PATIENCE_MIN and LINK_PATIENCE_MAX. */
+usec link_patience(const struct link *link);
+
+#endif

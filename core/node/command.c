@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands of the people who run this peer. */
+#include "node/internal.h"
+
+#define COMMAND_ROWS_MAX 512u /* in one reply; a list that is longer says so in its text */
+#define LEAVE_TIMEOUT SEC(8)
+
+void command_reply_rows(struct step *s, uint64_t ticket, enum node_command_kind kind,
+                        const struct node_row *rows, unsigned count) {
+  struct node_row *copy = outbox_take(s->out, (count > 0 ? count : 1) * sizeof *copy);
+  if (count > 0) memcpy(copy, rows, count * sizeof *copy);
+  struct node_reply *reply = outbox_take(s->out, sizeof *reply);
+  *reply = (struct node_reply){.kind = kind, .code = 200, .row_count = count, .row = copy};
+  struct output *out = outbox_add(s->out, OUT_REPLY);
+  out->ticket = ticket;
+  out->reply = reply;
+}
+
+void command_reply_text(struct step *s, uint64_t ticket, enum node_command_kind kind,
+                        uint16_t code, const char *text) {
+  struct node_reply *reply = outbox_take(s->out, sizeof *reply);
+  *reply = (struct node_reply){.kind = kind, .code = code, .text = slice_cstr(text)};
+  struct output *out = outbox_add(s->out, OUT_REPLY);
+  out->ticket = ticket;
+  out->reply = reply;
+}
+
+static struct node_row number(const char *name, uint64_t n) {
+  return (struct node_row){.text = slice_cstr(name), .has_number = true, .n = n};
+}
+
+static struct node_row text_row(const char *name, struct slice text) {
+  return (struct node_row){.text = slice_cstr(name), .text2 = text};
+}
+
+static void run_status(struct step *s, uint64_t ticket) {
+  struct node *node = s->node;
+  struct node_stats stats = node_stats(node);
+  const char *state = node->leaving ? "leaving" : !stats.member ? "joining"
+                                          : stats.ready         ? "ready"
+                                                                : "member";
+  const struct node_row rows[] = {
+      {.text = SLICE("peer-id"), .key = node->self.id, .has_key = true, .at = node->self.at},
+      text_row("overlay", node->config.overlay),
+      text_row("state", slice_cstr(state)),
+      number("known-peers", stats.known_peers),
+      number("records", stats.records),
+      number("tombstones", stats.tombstones),
+      number("record-bytes", stats.record_bytes),
+      number("bindings", stats.bindings),
+      number("transactions", stats.transactions),
+      number("requests-in-flight", stats.hops),
+      number("requests-waiting", stats.operations),
+      number("messages-in", stats.messages_in),
+      number("messages-out", stats.messages_out),
+      number("bytes-in", stats.bytes_in),
+      number("bytes-out", stats.bytes_out),
+      number("forwarded", stats.forwarded),
+      number("delivered", stats.delivered),
+      number("originated", stats.originated),
+      number("retries", stats.retries),
+      number("refused", stats.refused),
+      number("bad-messages", stats.bad),
+  };
+  command_reply_rows(s, ticket, COMMAND_STATUS, rows, sizeof rows / sizeof rows[0]);
+}
+
+static struct node_row peer_row(const char *role, const struct peer *peer) {
+  return (struct node_row){
+      .text = slice_cstr(role), .key = peer->id, .has_key = true, .at = peer->at};
+}
+
+static void run_ring(struct step *s, uint64_t ticket) {
+  struct node *node = s->node;
+  struct node_row rows[OVERLAY_SUCCESSORS_MAX + 2];
+  struct peer successors[OVERLAY_SUCCESSORS_MAX];
+  unsigned count = 0;
+  const struct peer *predecessor = overlay_predecessor(node->overlay);
+  if (predecessor != NULL) rows[count++] = peer_row("predecessor", predecessor);
+  rows[count++] = peer_row("self", &node->self);
+  unsigned found = overlay_successors(node->overlay, successors, OVERLAY_SUCCESSORS_MAX);
+  for (unsigned i = 0; i < found; i++) rows[count++] = peer_row("successor", &successors[i]);
+  command_reply_rows(s, ticket, COMMAND_RING, rows, count);
+}
+
+static void run_peers(struct step *s, uint64_t ticket) {
+  struct node *node = s->node;
+  struct peer *peers = outbox_take(s->out, COMMAND_ROWS_MAX * sizeof *peers);
+  struct node_row *rows = outbox_take(s->out, COMMAND_ROWS_MAX * sizeof *rows);
+  unsigned count = overlay_known_peers(node->overlay, peers, COMMAND_ROWS_MAX);
+  for (unsigned i = 0; i < count; i++) {
+    struct endpoint at = peers[i].at;
+    at.transport = (uint8_t)node->config.peer_transport;
+    const struct link *link = links_find(&node->links, &at);
+    rows[i] = peer_row(link != NULL && link->silent ? "suspect" : "peer", &peers[i]);
+    if (link != NULL) rows[i].n = link->srtt_us;
+  }
+  command_reply_rows(s, ticket, COMMAND_PEERS, rows, count);
+}
+
+static void run_records(struct step *s, uint64_t ticket) {
+  struct node *node = s->node;
+  struct node_row *rows = outbox_take(s->out, COMMAND_ROWS_MAX * sizeof *rows);
+  struct record record;
+  uint32_t cursor = 0;
+  unsigned count = 0;
+  while (count < COMMAND_ROWS_MAX && dht_each(node->dht, &cursor, &record)) {
+    struct xml_record xml;
+    const char *why;
+    struct node_row *row = &rows[count++];
+    *row = (struct node_row){.key = record.key,
+                             .has_key = true,
+                             .text2 = record.tombstone ? SLICE("removed") : SLICE("live"),
+                             .n = record.version,
+                             .n2 = record.expires,
+                             .n3 = record.bytes.len};
+    if (xml_record_read(node->config.xml, record.bytes, &xml, &why) == OK) {
+      row->text = outbox_copy(s->out, xml.key_text);
+    }
+  }
+  command_reply_rows(s, ticket, COMMAND_RECORDS, rows, count);
+}
+
+static void run_errand(struct step *s, uint64_t ticket, const struct node_command *command,
+                       enum errand_kind kind) {
+  const struct contact contact = {.uri = command->contact, .q_permille = 1000};
+  bool has_contact = kind == ERRAND_PUT || kind == ERRAND_REMOVE;
+  struct sip_uri uri;
+  if (has_contact && sip_uri_parse(command->contact, &uri) != OK) {
+    command_reply_text(s, ticket, command->kind, 400, "the contact is not a URI");
+    return;
+  }
+  struct errand *errand =
+      errand_open(s, kind, FOR_COMMAND, ticket, command->uri, has_contact ? &contact : NULL);
+  if (errand == NULL) {
+    command_reply_text(s, ticket, command->kind, 400,
+                       "not an address such as sip:bob@example.net, or too many commands at once");
+    return;
+  }
+  errand->command = command->kind;
+  errand->granted_s = command->expires_s > 0 ? command->expires_s : 3600;
+  if (kind == ERRAND_PUT) {
+    errand->contact.expires =
+        node_wall(s->node, s->now) + (msec_wall)errand->granted_s * 1000;
+  }
+  errand_start(s, errand);
+}
+
+static void run_leave(struct step *s, uint64_t ticket) {
+  struct node *node = s->node;
+  if (node->leaving) {
+    command_reply_text(s, ticket, COMMAND_LEAVE, 491, "this peer is leaving already");
+    return;
+  }
+  node->leaving = true;
+  node->leave_ticket = ticket;
+  if (!overlay_is_member(node->overlay)) {
+    command_left(s);
+    return;
+  }
+  struct dht_effects fx;
+  fx.count = 0;
+  dht_hand_over(node->dht, s->now, node_wall(node, s->now), s->now + LEAVE_TIMEOUT, &fx);
+  pump_dht(s, &fx);
+}
+
+void command_left(struct step *s) {
+  struct node *node = s->node;
+  if (!node->leaving) return;
+  struct overlay_calls calls;
+  calls.count = 0;
+  overlay_leave(node->overlay, s->now, &calls, s->out);
+  pump_overlay(s, &calls);
+  command_reply_rows(s, node->leave_ticket, COMMAND_LEAVE, NULL, 0);
+}
+
+void command_run(struct step *s, uint64_t ticket, const struct node_command *command) {
+  switch (command->kind) {
+    case COMMAND_STATUS: run_status(s, ticket); break;
+    case COMMAND_RING: run_ring(s, ticket); break;
+    case COMMAND_PEERS: run_peers(s, ticket); break;
+    case COMMAND_RECORDS: run_records(s, ticket); break;
+    case COMMAND_LOOKUP:
+      run_errand(s, ticket, command, command->trace ? ERRAND_TRACE : ERRAND_ROUTE);
+      break;
+    case COMMAND_GET: run_errand(s, ticket, command, ERRAND_GET); break;
+    case COMMAND_PUT: run_errand(s, ticket, command, ERRAND_PUT); break;
+    case COMMAND_REMOVE: run_errand(s, ticket, command, ERRAND_REMOVE); break;
+    case COMMAND_LEAVE: run_leave(s, ticket); break;
+  }
+}

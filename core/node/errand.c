@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What this peer wants from the ring: it asks, asks again elsewhere when a hop is silent or busy,
+ * and gives up at the deadline (R-2.19, R-2.24). */
+#include "base/assert.h"
+#include "locser/convert.h"
+#include "node/internal.h"
+#include "usage/location.h"
+
+/* One try may take this long, so that a path that died behind the first hop costs no more. */
+#define TRY_TIMEOUT MSEC(2500)
+
+uint64_t errand_ticket(const struct node *node, const struct errand *errand) {
+  return tag_handle(TAG_ERRAND, pool_handle_of(&node->errands, errand), 0);
+}
+
+struct errand *errand_of(const struct node *node, uint64_t ticket) {
+  return tag_of(ticket) == TAG_ERRAND ? ticket_object(&node->errands, ticket) : NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static size_t strings_len(struct slice key_text, const struct contact *contact) {
+  size_t len = key_text.len;
+  if (contact == NULL) return len;
+  len += contact->uri.len + contact->instance.len;
+  for (unsigned i = 0; i < contact->path_count; i++) len += contact->path[i].len;
+  return len;
+}
+
+static struct slice put_string(char **at, struct slice s) {
+  if (s.len > 0) memcpy(*at, s.at, s.len);
+  struct slice copy = slice_of(*at, s.len);
+  *at += s.len;
+  return copy;
+}
+
+static bool set_strings(struct node *node, struct errand *errand, struct slice key_text,
+                        const struct contact *contact) {
+  size_t len = strings_len(key_text, contact);
+  char *text = len > 0 ? memory_take(node->config.memory, len) : NULL;
+  if (text == NULL) return false;
+  char *at = text;
+  struct slice key_copy = put_string(&at, key_text);
+  if (contact != NULL) {
+    struct contact copy = *contact;
+    copy.uri = put_string(&at, contact->uri);
+    copy.instance = put_string(&at, contact->instance);
+    for (unsigned i = 0; i < contact->path_count; i++) {
+      copy.path[i] = put_string(&at, contact->path[i]);
+    }
+    errand->contact = copy;
+  }
+  memory_give(node->config.memory, errand->text, errand->text_len);
+  errand->text = text;
+  errand->text_len = len;
+  errand->key_text = key_copy;
+  return true;
+}
+
+struct errand *errand_open(struct step *s, enum errand_kind kind, enum errand_for for_whom,
+                           uint64_t user, struct slice key_text, const struct contact *contact) {
+  struct node *node = s->node;
+  struct handle handle;
+  struct key key;
+  if (locser_key_of(node->config.crypto, key_text, &key) != OK) return NULL;
+  struct errand *errand = pool_take(&node->errands, &handle);
+  if (errand == NULL) return NULL;
+  errand->kind = kind;
+  errand->for_whom = for_whom;
+  errand->user = user;
+  errand->key = key;
+  errand->started_at = s->now;
+  errand->deadline = s->now + node->config.lookup_timeout_us;
+  if (!set_strings(node, errand, key_text, contact)) {
+    pool_give(&node->errands, handle);
+    return NULL;
+  }
+  errand->timer.owner = errand_ticket(node, errand);
+  timers_set(&node->timers, &errand->timer, errand->deadline);
+  return errand;
+}
+
+static void drop_body(struct node *node, struct errand *errand) {
+  memory_give(node->config.memory, errand->body, errand->body_len);
+  errand->body = NULL;
+  errand->body_len = 0;
+}
+
+static bool set_body(struct node *node, struct errand *errand, struct slice body) {
+  char *copy = memory_take(node->config.memory, body.len > 0 ? body.len : 1);
+  if (copy == NULL) return false;
+  if (body.len > 0) memcpy(copy, body.at, body.len);
+  drop_body(node, errand);
+  errand->body = copy;
+  errand->body_len = body.len > 0 ? body.len : 1;
+  return true;
+}
+
+void errand_close(struct node *node, struct errand *errand) {
+  timers_clear(&node->timers, &errand->timer);
+  drop_body(node, errand);
+  memory_give(node->config.memory, errand->text, errand->text_len);
+  memory_give(node->config.memory, errand->hops, TRACE_HOPS_MAX * sizeof *errand->hops);
+  pool_give(&node->errands, pool_handle_of(&node->errands, errand));
+}
+
+static void fail(struct step *s, struct errand *errand, uint16_t status, const char *text) {
+  errand_finish(s, errand, status, text, SLICE_EMPTY);
+}
+
+/* ---- asking ---- */
+
+static void ask_later(struct step *s, struct errand *errand, usec pause) {
+  if (s->now + pause >= errand->deadline || errand->tries >= ERRAND_TRIES_MAX) {
+    fail(s, errand, 503, "no peer could answer before the deadline");
+    return;
+  }
+  errand->waiting = true;
+  timers_set(&s->node->timers, &errand->timer, s->now + pause);
+}
+
+static usec short_pause(struct node *node) { return rng_between(&node->rng, MSEC(50), MSEC(150)); }
+
+static void ask_peer(struct step *s, struct errand *errand, const struct peer *to, bool final) {
+  struct own_request own = {
+      .kind = HOP_ERRAND,
+      .user = errand_ticket(s->node, errand),
+      .to = to,
+      .target = {.key = errand->key, .final = final},
+      .body = slice_of(errand->body, errand->body_len),
+      .deadline = usec_min(errand->deadline, s->now + TRY_TIMEOUT),
+      .redirect = errand->kind == ERRAND_TRACE,
+  };
+  if (slice_starts_nocase(errand->key_text, SLICE("sip:"))) own.uri = errand->key_text;
+  errand->asked = *to;
+  errand->asked_at = s->now;
+  errand->tries++;
+  if (!forward_own(s, &own)) ask_later(s, errand, short_pause(s->node));
+}
+
+static void ask(struct step *s, struct errand *errand) {
+  struct node *node = s->node;
+  errand->waiting = false;
+  timers_set(&node->timers, &errand->timer, errand->deadline);
+  if (!overlay_is_member(node->overlay)) {
+    ask_later(s, errand, MSEC(200));
+  } else if (overlay_is_responsible(node->overlay, &errand->key)) {
+    const struct reply_to to = {.errand = errand_ticket(node, errand)};
+    const struct locser_target target = {.has_key = true, .key = errand->key};
+    errand->tries++;
+    errand->asked = node->self;
+    errand->asked_at = s->now;
+    execute_request(s, &to, &target, slice_of(errand->body, errand->body_len));
+  } else {
+    struct peer next;
+    bool final;
+    if (forward_next_hops(s, &errand->key, errand->avoid, errand->avoid_count, &next, 1,
+                          &final) == 0) {
+      errand->avoid_count = 0; /* everybody was silent: they may be back */
+      ask_later(s, errand, short_pause(node));
+    } else {
+      ask_peer(s, errand, &next, final);
+    }
+  }
+}
+
+static void ask_with(struct step *s, struct errand *errand, enum errand_stage stage,
+                     struct slice body) {
+  if (!set_body(s->node, errand, body)) {
+    fail(s, errand, 503, "this peer has no memory for the request");
+    return;
+  }
+  errand->stage = stage;
+  errand->avoid_count = 0;
+  ask(s, errand);
+}
+
+static void read_records(struct step *s, struct errand *errand) {
+  size_t mark = outbox_mark(s->out);
+  xml_put_query(&s->out->bytes, errand->key_text, NULL);
+  struct slice query = outbox_text(s->out, mark);
+  mark = outbox_mark(s->out);
+  xml_put_call(&s->out->bytes, XML_GET, &query, 1, NULL);
+  ask_with(s, errand, STAGE_READING, outbox_text(s->out, mark));
+}
+
+static void route(struct step *s, struct errand *errand) {
+  struct xml_overlay self = {.present = true};
+  self.peer[self.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+  enum xml_method method =
+      errand->kind == ERRAND_TRACE ? XML_OVERLAY_TRACE : XML_OVERLAY_ROUTE;
+  size_t mark = outbox_mark(s->out);
+  xml_put_call(&s->out->bytes, method, NULL, 0, &self);
+  ask_with(s, errand, STAGE_ROUTING, outbox_text(s->out, mark));
+}
+
+/* R-4.x: a put's version follows the clock and outdoes what was seen. */
+static uint64_t next_version(const struct step *s, const struct errand *errand) {
+  uint64_t by_clock = node_wall(s->node, s->now) * 256;
+  uint64_t by_sight = errand->version + 256;
+  return by_clock > by_sight ? by_clock : by_sight;
+}
+
+static void sign(struct step *s, struct errand *errand) {
+  struct node *node = s->node;
+  char aor_text[512];
+  struct buf aor = buf_over(aor_text, sizeof aor_text);
+  if (xml_key_canonical(errand->key_text, &aor) != OK || aor.overflow) {
+    fail(s, errand, 400, "the address is no key");
+    return;
+  }
+  size_t mark = outbox_mark(s->out);
+  if (errand->kind == ERRAND_REMOVE) {
+    location_put_removal(&s->out->bytes, node->config.crypto, buf_slice(&aor), &errand->contact,
+                         errand->version, errand->floor);
+  } else {
+    errand->version = next_version(s, errand);
+    msec_wall expires = location_record_expires(node_wall(node, s->now), errand->granted_s);
+    location_put_record(&s->out->bytes, node->config.crypto, buf_slice(&aor), &errand->contact,
+                        errand->version, expires, expires);
+  }
+  errand->stage = STAGE_SIGNING;
+  struct slice unsigned_record = outbox_text(s->out, mark);
+  struct output *out = outbox_add(s->out, OUT_SIGN);
+  out->ticket = errand_ticket(node, errand);
+  out->data = unsigned_record;
+  out->text = outbox_copy(s->out, buf_slice(&aor));
+}
+
+void errand_start(struct step *s, struct errand *errand) {
+  if (errand->for_whom == FOR_CLIENT) {
+    struct operation *op = operation_of(s->node, errand->user);
+    ASSERT(op != NULL);
+    ask_with(s, errand, errand->kind == ERRAND_GET ? STAGE_READING : STAGE_WRITING, op->body);
+    return;
+  }
+  switch (errand->kind) {
+    case ERRAND_GET:
+    case ERRAND_REMOVE: read_records(s, errand); break;
+    case ERRAND_PUT: sign(s, errand); break;
+    case ERRAND_TRACE:
+      errand->hops =
+          memory_take(s->node->config.memory, TRACE_HOPS_MAX * sizeof *errand->hops);
+      if (errand->hops == NULL) {
+        fail(s, errand, 503, "this peer has no memory for the trace");
+        return;
+      }
+      errand->hops[errand->hop_count++] = (struct trace_hop){.peer = s->node->self};
+      route(s, errand);
+      break;
+    case ERRAND_ROUTE: route(s, errand); break;
+  }
+}
+
+void errand_on_signed(struct step *s, struct errand *errand, enum err status,
+                      struct slice record) {
+  if (errand->stage != STAGE_SIGNING) return;
+  if (status != OK) {
+    fail(s, errand, 503, "the record could not be signed; see this peer's log");
+    return;
+  }
+  struct xml_record read;
+  const char *why;
+  if (xml_record_read(s->node->config.xml, record, &read, &why) != OK) {
+    fail(s, errand, 500, "the signed record cannot be read");
+    return;
+  }
+  if (errand->kind == ERRAND_REMOVE && !key_equal(&read.owner, &errand->owner)) {
+    fail(s, errand, 403, "the contact was stored by another peer, which alone can remove it");
+    return;
+  }
+  size_t mark = outbox_mark(s->out);
+  xml_put_call(&s->out->bytes, read.removed ? XML_REMOVE_AUTH : XML_PUT_AUTH, &record, 1, NULL);
+  ask_with(s, errand, STAGE_WRITING, outbox_text(s->out, mark));
+}
+
+/* ---- answers ---- */
+
+static void verify_answer(struct step *s, struct errand *errand, struct slice text) {
+  struct node *node = s->node;
+  struct xml_body body;
+  const char *why;
+  if (!set_body(node, errand, text)) {
+    fail(s, errand, 503, "this peer has no memory for the answer");
+    return;
+  }
+  struct slice own = slice_of(errand->body, text.len);
+  if (xml_body_read(node->config.xml, own, &body, &why) != OK) {
+    fail(s, errand, 503, "the answer cannot be read");
+    return;
+  }
+  errand->stage = STAGE_VERIFYING;
+  errand->refused = 0;
+  errand->pending = body.record_count;
+  struct handle handle = pool_handle_of(&node->errands, errand);
+  for (unsigned i = 0; i < body.record_count; i++) {
+    struct output *out = outbox_add(s->out, OUT_VERIFY);
+    out->ticket = tag_handle(TAG_ERRAND, handle, i);
+    out->data = outbox_copy(s->out, body.record[i].bytes);
+  }
+  if (body.record_count == 0) fail(s, errand, 404, "no live record under this key");
+}
+
+/* The record that binds the errand's contact, among the answer's: its version, owner and nonce. */
+static bool find_own_record(struct step *s, struct errand *errand, struct slice text) {
+  struct node *node = s->node;
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(node->config.xml, text, &body, &why) != OK) return false;
+  char want_text[64];
+  struct buf want = buf_over(want_text, sizeof want_text);
+  location_put_nonce(&want, node->config.crypto, &errand->contact);
+  bool found = false;
+  struct slice value = SLICE_EMPTY;
+  for (unsigned i = 0; i < body.record_count; i++) {
+    const struct xml_record *record = &body.record[i];
+    if ((errand->refused >> i & 1) != 0) continue;
+    bool same_nonce = slice_equal(record->nonce, buf_slice(&want));
+    bool names_it = slice_find(record->value, errand->contact.uri) < record->value.len;
+    if (!same_nonce && !(errand->for_whom == FOR_COMMAND && names_it)) continue;
+    if (found && errand->version >= record->version) continue;
+    found = true;
+    errand->version = record->version;
+    errand->owner = record->owner;
+    errand->floor = record->floor > record->expires ? record->floor : record->expires;
+    value = same_nonce ? SLICE_EMPTY : record->bytes;
+  }
+  if (value.len > 0) { /* a command names a contact by its URI: take its instance and reg-id too */
+    struct contact contacts[CONTACTS_MAX];
+    unsigned count = 0;
+    if (xml_contacts_read(node->config.xml, value, contacts, &count, &why) != OK) return false;
+    for (unsigned i = 0; i < count; i++) {
+      if (!slice_equal(contacts[i].uri, errand->contact.uri)) continue;
+      if (!set_strings(node, errand, outbox_copy(s->out, errand->key_text), &contacts[i])) {
+        return false;
+      }
+    }
+  }
+  return found;
+}
+
+static void records_verified(struct step *s, struct errand *errand) {
+  struct slice answer = slice_of(errand->body, errand->body_len);
+  if (errand->kind == ERRAND_GET) {
+    errand_finish(s, errand, 200, NULL, outbox_copy(s->out, answer));
+  } else if (find_own_record(s, errand, answer) || errand->kind == ERRAND_PUT) {
+    sign(s, errand);
+  } else {
+    fail(s, errand, 404, "no such contact is stored");
+  }
+}
+
+void errand_on_verified(struct step *s, struct errand *errand, unsigned item, enum err status) {
+  if (errand->stage != STAGE_VERIFYING || errand->pending == 0) return;
+  if (status != OK && item < 64) errand->refused |= (uint64_t)1 << item;
+  if (--errand->pending == 0) records_verified(s, errand);
+}
+
+static void on_trace_hop(struct step *s, struct errand *errand, uint16_t status,
+                         const struct peer *next) {
+  if (!peer_same(&errand->asked, &s->node->self)) {
+    errand->hops[errand->hop_count++] =
+        (struct trace_hop){.peer = errand->asked, .took_us = s->now - errand->asked_at};
+  }
+  if (status == 200) {
+    errand_finish(s, errand, 200, NULL, SLICE_EMPTY);
+  } else if (next == NULL) {
+    fail(s, errand, status, "a hop did not say where to go on");
+  } else if (errand->hop_count == TRACE_HOPS_MAX) {
+    fail(s, errand, 483, "more hops than a trace shows");
+  } else {
+    ask_peer(s, errand, next, false);
+  }
+}
+
+static void on_error(struct step *s, struct errand *errand, uint16_t status) {
+  switch (status) {
+    case 491: ask_later(s, errand, short_pause(s->node)); break;
+    case 410:
+    case 482:
+    case 483:
+    case 503: ask_later(s, errand, 2 * short_pause(s->node)); break;
+    case 404:
+      if (errand->kind == ERRAND_PUT && errand->stage == STAGE_READING) {
+        sign(s, errand);
+      } else {
+        fail(s, errand, 404, "no live record under this key");
+      }
+      break;
+    case 412:
+      if (errand->for_whom != FOR_CLIENT && !errand->learnt_version) {
+        errand->learnt_version = true;
+        read_records(s, errand);
+        break;
+      }
+      fail(s, errand, 412, "a newer version of this record is stored");
+      break;
+    default: fail(s, errand, status, NULL); break;
+  }
+}
+
+void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, struct slice body,
+                      const struct peer *contact) {
+  if (errand->waiting) return; /* late answer to an earlier try */
+  if (errand->kind == ERRAND_TRACE && (status == 200 || status == 302)) {
+    on_trace_hop(s, errand, status, contact);
+  } else if (status != 200) {
+    if (errand->for_whom == FOR_CLIENT && status != 491 && status != 503 && status != 410 &&
+        status != 482 && status != 483) {
+      errand_finish(s, errand, status, NULL, outbox_copy(s->out, body)); /* the peer's own words */
+    } else {
+      on_error(s, errand, status);
+    }
+  } else if (errand->stage == STAGE_READING) {
+    verify_answer(s, errand, body);
+  } else {
+    errand_finish(s, errand, 200, NULL, outbox_copy(s->out, body));
+  }
+}
+
+void errand_on_silence(struct step *s, struct errand *errand, const struct peer *silent) {
+  if (errand->waiting) return;
+  if (errand->kind == ERRAND_TRACE) {
+    fail(s, errand, 503, "a hop did not answer");
+    return;
+  }
+  if (!key_is_zero(&silent->id) && errand->avoid_count < ERRAND_AVOID_MAX) {
+    errand->avoid[errand->avoid_count++] = silent->id;
+  }
+  if (s->now >= errand->deadline || errand->tries >= ERRAND_TRIES_MAX) {
+    fail(s, errand, 503, "no peer could answer before the deadline");
+  } else {
+    ask(s, errand);
+  }
+}
+
+void errand_on_timer(struct step *s, struct errand *errand) {
+  if (errand->waiting && s->now < errand->deadline) {
+    ask(s, errand);
+  } else {
+    fail(s, errand, 503, "no peer could answer before the deadline");
+  }
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What an errand got, handed to whoever wanted it. */
+#include "base/assert.h"
+#include "node/internal.h"
+#include "sip/print.h"
+
+static void copy_contact(struct step *s, struct contact *contact) {
+  contact->uri = outbox_copy(s->out, contact->uri);
+  contact->instance = outbox_copy(s->out, contact->instance);
+  for (unsigned i = 0; i < contact->path_count; i++) {
+    contact->path[i] = outbox_copy(s->out, contact->path[i]);
+  }
+}
+
+unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, struct contact *out,
+                         unsigned max) {
+  struct node *node = s->node;
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(node->config.xml, text, &body, &why) != OK) return 0;
+  msec_wall now = node_wall(node, s->now);
+  unsigned count = 0;
+  for (unsigned i = 0; i < body.record_count; i++) {
+    struct contact contacts[CONTACTS_MAX];
+    unsigned found = 0;
+    if ((refused >> i & 1) != 0 ||
+        xml_contacts_read(node->config.xml, body.record[i].bytes, contacts, &found, &why) != OK) {
+      continue;
+    }
+    for (unsigned j = 0; j < found && count < max; j++) {
+      if (contacts[j].expires == 0) contacts[j].expires = body.record[i].expires;
+      if (contacts[j].expires <= now) continue;
+      copy_contact(s, &contacts[j]);
+      out[count++] = contacts[j];
+    }
+  }
+  return count;
+}
+
+static enum err err_of_status(uint16_t status) {
+  if (status == 200) return OK;
+  if (status == 404) return ERR_NOT_FOUND;
+  return status == 503 ? ERR_BUSY : ERR_REFUSED;
+}
+
+static void tell_edge_located(struct step *s, uint64_t user, uint16_t status,
+                              const struct contact *contacts, unsigned count) {
+  struct edge_calls calls;
+  calls.count = 0;
+  edge_on_located(s->node->edge, s->now, node_wall(s->node, s->now), user, err_of_status(status),
+                  contacts, count, &calls, s->out);
+  pump_edge(s, &calls);
+}
+
+static void tell_edge_bound(struct step *s, uint64_t user, enum errand_kind kind,
+                            uint16_t status) {
+  if (kind == ERRAND_REMOVE && status == 404) status = 200; /* gone is gone */
+  struct edge_calls calls;
+  calls.count = 0;
+  edge_on_bound(s->node->edge, s->now, node_wall(s->node, s->now), user, err_of_status(status),
+                &calls, s->out);
+  pump_edge(s, &calls);
+}
+
+static uint32_t copies_of(struct step *s, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(s->node->config.xml, text, &body, &why) != OK) return 0;
+  return body.overlay.copies;
+}
+
+static void tell_command_contacts(struct step *s, const struct errand *errand,
+                                  const struct contact *contacts, unsigned count) {
+  struct node_row rows[CONTACTS_MAX];
+  for (unsigned i = 0; i < count; i++) {
+    rows[i] = (struct node_row){.text = contacts[i].uri,
+                                .text2 = contacts[i].path_count > 0 ? contacts[i].path[0]
+                                                                    : SLICE_EMPTY,
+                                .n = contacts[i].expires,
+                                .n2 = contacts[i].q_permille};
+  }
+  if (count == 0) {
+    command_reply_text(s, errand->user, errand->command, 404, "no live contact is stored");
+  } else {
+    command_reply_rows(s, errand->user, errand->command, rows, count);
+  }
+}
+
+static void tell_command_route(struct step *s, const struct errand *errand, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  struct node_row row = {.text = SLICE("responsible"), .n = s->now - errand->started_at};
+  if (errand->tries > 0 && peer_same(&errand->asked, &s->node->self)) {
+    row.key = s->node->self.id;
+    row.at = s->node->self.at;
+    row.has_key = true;
+  } else if (xml_body_read(s->node->config.xml, text, &body, &why) == OK) {
+    for (unsigned i = 0; i < body.overlay.peer_count; i++) {
+      if (body.overlay.peer[i].role != XML_PEER_SELF) continue;
+      row.key = body.overlay.peer[i].peer.id;
+      row.at = body.overlay.peer[i].peer.at;
+      row.has_key = true;
+    }
+  }
+  command_reply_rows(s, errand->user, errand->command, &row, 1);
+}
+
+static void tell_command_trace(struct step *s, const struct errand *errand) {
+  struct node_row rows[TRACE_HOPS_MAX];
+  for (unsigned i = 0; i < errand->hop_count; i++) {
+    rows[i] = (struct node_row){.key = errand->hops[i].peer.id,
+                                .has_key = true,
+                                .at = errand->hops[i].peer.at,
+                                .n = errand->hops[i].took_us,
+                                .n2 = i};
+  }
+  command_reply_rows(s, errand->user, errand->command, rows, errand->hop_count);
+}
+
+static void tell_command(struct step *s, const struct errand *errand, uint16_t status,
+                         const char *text, struct slice body, const struct contact *contacts,
+                         unsigned count) {
+  if (status != 200) {
+    command_reply_text(s, errand->user, errand->command, status,
+                       text != NULL ? text : "the responsible peer refused");
+    return;
+  }
+  struct node_row row = {.has_number = true, .n = 1};
+  switch (errand->kind) {
+    case ERRAND_GET: tell_command_contacts(s, errand, contacts, count); break;
+    case ERRAND_PUT: row.n = copies_of(s, body); /* fall through */
+    case ERRAND_REMOVE:
+      row.text = errand->kind == ERRAND_PUT ? SLICE("copies") : SLICE("removed");
+      command_reply_rows(s, errand->user, errand->command, &row, 1);
+      break;
+    case ERRAND_ROUTE: tell_command_route(s, errand, body); break;
+    case ERRAND_TRACE: tell_command_trace(s, errand); break;
+  }
+}
+
+/* the contacts once more, for servers that parse no XML. */
+static struct slice contact_lines(struct step *s, const struct contact *contacts, unsigned count) {
+  msec_wall now = node_wall(s->node, s->now);
+  size_t mark = outbox_mark(s->out);
+  struct buf *out = &s->out->bytes;
+  for (unsigned i = 0; i < count; i++) {
+    buf_put_cstr(out, "Contact: <");
+    buf_put(out, contacts[i].uri);
+    buf_put_cstr(out, ">;q=");
+    buf_put_cstr(out, contacts[i].q_permille >= 1000 ? "1." : "0.");
+    uint64_t fraction = contacts[i].q_permille % 1000;
+    buf_put_char(out, (char)('0' + fraction / 100));
+    buf_put_char(out, (char)('0' + fraction / 10 % 10));
+    buf_put_char(out, (char)('0' + fraction % 10));
+    buf_put_cstr(out, ";expires=");
+    buf_put_u64(out, (contacts[i].expires - now + 999) / 1000);
+    buf_put_cstr(out, "\r\n");
+  }
+  return outbox_text(s->out, mark);
+}
+
+static void tell_client(struct step *s, const struct errand *errand, uint16_t status,
+                        const char *text, struct slice body, const struct contact *contacts,
+                        unsigned count) {
+  struct operation *op = operation_of(s->node, errand->user);
+  if (op == NULL) return;
+  struct reply_to to = op->to;
+  to.head = outbox_copy(s->out, to.head);
+  operation_close(s->node, op);
+  if (status == 200) {
+    reply_body(s, &to, 200, contact_lines(s, contacts, count), body);
+  } else if (body.len > 0) {
+    reply_body(s, &to, status, SLICE_EMPTY, body);
+  } else if (status == 503) {
+    reply_later(s, &to, text);
+  } else {
+    reply_fault(s, &to, status, text != NULL ? text : "refused", SLICE_EMPTY);
+  }
+}
+
+void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,
+                   struct slice body) {
+  struct contact contacts[CONTACTS_MAX];
+  unsigned count = 0;
+  if (status == 200 && errand->kind == ERRAND_GET) {
+    count = errand_contacts(s, body, errand->refused, contacts, CONTACTS_MAX);
+  }
+  outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCATED,
+                                       .at = s->now,
+                                       .key = errand->key,
+                                       .status = status,
+                                       .a = errand->key_text,
+                                       .n = count});
+  struct errand done = *errand; /* what follows may need its place in the pool */
+  struct slice key_text = outbox_copy(s->out, errand->key_text);
+  done.key_text = key_text;
+  struct trace_hop hops[TRACE_HOPS_MAX];
+  if (errand->hop_count > 0) memcpy(hops, errand->hops, errand->hop_count * sizeof *hops);
+  done.hops = hops;
+  errand_close(s->node, errand);
+  switch (done.for_whom) {
+    case FOR_EDGE_LOCATE: tell_edge_located(s, done.user, status, contacts, count); break;
+    case FOR_EDGE_BIND: tell_edge_bound(s, done.user, done.kind, status); break;
+    case FOR_COMMAND: tell_command(s, &done, status, text, body, contacts, count); break;
+    case FOR_CLIENT: tell_client(s, &done, status, text, body, contacts, count); break;
+  }
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests on their way: forwarded for others, and our own. A forwarded request costs one small
+ * entry; a silent hop is routed around by the hop next to it alone (R-2.15 to R-2.25). */
+#include "base/assert.h"
+#include "node/internal.h"
+#include "sip/print.h"
+
+/* over UDP: the first silence may be a lost datagram. */
+static bool may_be_lost(const struct link *link) {
+  return link->peer.at.transport == TRANSPORT_UDP;
+}
+
+unsigned forward_next_hops(struct step *s, const struct key *key, const struct key *avoid,
+                           unsigned avoid_count, struct peer *out, unsigned max, bool *final) {
+  *final = false;
+  unsigned count =
+      overlay_next_hops(s->node->overlay, key, avoid, avoid_count, out, max, final);
+  for (unsigned i = 0; i < count; i++) out[i].at.transport = (uint8_t)s->node->config.peer_transport;
+  return count;
+}
+
+static void wait_for(struct step *s, struct hop *hop, usec patience) {
+  timers_set(&s->node->hops.timers, &hop->timer, usec_min(s->now + patience, hop->deadline));
+}
+
+static struct link *link_of(const struct step *s, const struct hop *hop) {
+  return links_at(&s->node->links, hop->link);
+}
+
+static void leave_link(struct step *s, struct hop *hop) {
+  struct link *link = link_of(s, hop);
+  if (link != NULL && link->waiting > 0) link->waiting--;
+  hop->link = HANDLE_NONE;
+}
+
+static bool enter_link(struct step *s, struct hop *hop, const struct peer *to) {
+  struct link *link = links_get(&s->node->links, s->now, to);
+  if (link == NULL) return false;
+  link->waiting++;
+  hop->link = links_handle(&s->node->links, link);
+  hop->sent_at = s->now;
+  hop->tries++;
+  wait_for(s, hop, link_patience(link));
+  return true;
+}
+
+static void close_hop(struct step *s, struct hop *hop) {
+  leave_link(s, hop);
+  hop_close(&s->node->hops, hop);
+}
+
+static void send_to_link(struct step *s, const struct hop *hop, struct slice message) {
+  struct output *out = outbox_add(s->out, OUT_SEND);
+  out->peer = link_of(s, hop)->peer.at;
+  out->data = message;
+  out->ticket = tag_handle(TAG_HOP, handle_unpack(hop->timer.owner), 0);
+}
+
+static uint32_t deadline_ms_left(const struct hop *hop, usec now) {
+  return hop->deadline > now ? (uint32_t)((hop->deadline - now + 999) / 1000) : 1;
+}
+
+/* Writes and sends the request as forwarded: our Via, Max-Forwards, Overlay-Key with the time that
+ * is left; the body and all else byte for byte (R-1.17, R-1.18). */
+static void send_forwarded(struct step *s, const struct hop *hop,
+                           const struct sip_message *request, struct locser_target target,
+                           bool final, const struct endpoint *from) {
+  char key_text[256], branch_text[64];
+  struct buf key_line = buf_over(key_text, sizeof key_text);
+  struct buf branch = buf_over(branch_text, sizeof branch_text);
+  target.final = final;
+  target.deadline_ms = deadline_ms_left(hop, s->now);
+  locser_target_put(&key_line, &target);
+  hop_put_branch(&branch, &s->node->hops, hop);
+  struct endpoint sent_by = s->node->config.advertise;
+  sent_by.transport = link_of(s, hop)->peer.at.transport;
+  const struct sip_request_edit edit = {
+      .via_sent_by = &sent_by,
+      .via_branch = buf_slice(&branch),
+      .source = from,
+      .max_forwards = request->max_forwards < 0 ? 69 : request->max_forwards - 1,
+      .lines_add = buf_slice(&key_line),
+      .headers_drop = (uint64_t)1 << SIP_H_OVERLAY_KEY,
+  };
+  size_t mark = outbox_mark(s->out);
+  sip_put_forwarded_request(&s->out->bytes, request, &edit);
+  send_to_link(s, hop, outbox_text(s->out, mark));
+  s->node->stats.forwarded++;
+  outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_FORWARD,
+                                       .at = s->now,
+                                       .key = target.key,
+                                       .peer = link_of(s, hop)->peer.at,
+                                       .b = request->call_id});
+}
+
+void forward_request(struct step *s, const struct sip_message *request,
+                     const struct locser_target *target, uint32_t flow,
+                     const struct endpoint *from) {
+  struct node *node = s->node;
+  struct reply_to to = {.request = request, .flow = flow, .from = *from};
+  bool stream = endpoint_is_stream(from);
+  if (!stream && hop_of_upstream(&node->hops, request) != NULL) return; /* under way already */
+  struct peer next;
+  bool final;
+  if (forward_next_hops(s, &target->key, NULL, 0, &next, 1, &final) == 0) {
+    reply_later(s, &to, "this peer knows no live peer nearer to the key");
+    return;
+  }
+  struct hop *hop = hop_open(&node->hops, HOP_FORWARD);
+  if (hop == NULL) {
+    reply_later(s, &to, "this peer forwards as many requests as it can");
+    return;
+  }
+  uint32_t ms = target->deadline_ms != 0 ? target->deadline_ms : LOOKUP_DEADLINE_MS;
+  hop->deadline = s->now + MSEC(ms);
+  hop->flow = flow;
+  hop->loop_tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
+  if (!enter_link(s, hop, &next)) {
+    hop_close(&node->hops, hop);
+    reply_later(s, &to, "this peer has as many links in use as it can");
+    return;
+  }
+  if (!stream && hop_note_upstream(&node->hops, hop, request) != OK) hop->came_by = 0;
+  reply_trying(s, &to); /* */
+  hop_keep_copy(&node->hops, hop, request, stream);
+  send_forwarded(s, hop, request, *target, final, from);
+}
+
+/* Where the answer to a forwarded request goes: its flow; a datagram where its Via says. */
+static void answer_upstream(struct step *s, const struct hop *hop,
+                            const struct sip_message *response) {
+  struct sip_values vias = sip_values_of(response, SIP_H_VIA);
+  struct slice text;
+  struct sip_via via;
+  struct endpoint to;
+  sip_values_next(&vias, &text); /* ours */
+  if (!sip_values_next(&vias, &text) || sip_via_parse(text, &via) != OK) return;
+  if (sip_via_endpoint(&via, &to) != OK) {
+    if (hop->flow == 0) return;
+    to = (struct endpoint){0};
+  }
+  size_t mark = outbox_mark(s->out);
+  sip_put_forwarded_response(&s->out->bytes, response, SLICE_EMPTY);
+  struct output *out = outbox_add(s->out, OUT_SEND);
+  out->flow = hop->flow;
+  out->peer = to;
+  out->data = outbox_text(s->out, mark);
+}
+
+/* Our own words to the previous hop, made from the kept copy. Without a copy the next hop had
+ * taken over: silence, and the previous hop's deadline (R-2.21). */
+static void refuse_upstream(struct step *s, struct hop *hop) {
+  const struct hop_copy *copy = hop_copy_of(&s->node->hops, hop);
+  if (copy == NULL) return;
+  struct sip_message request;
+  struct sip_problem problem;
+  enum sip_carrier carrier = copy->stream ? SIP_STREAM : SIP_DATAGRAM;
+  if (sip_message_parse(slice_of(copy->bytes, copy->len), carrier, &request, &problem) != OK) {
+    return;
+  }
+  struct reply_to to = {.request = &request, .flow = hop->flow};
+  if (sip_via_endpoint(&request.via, &to.from) != OK && hop->flow == 0) return;
+  reply_later(s, &to, "no peer nearer to the key answered");
+}
+
+static void note_silence(struct step *s, const struct peer *peer) {
+  outbox_trace(s->out, &(struct trace){.kind = TRACE_PEER_SUSPECT,
+                                       .at = s->now,
+                                       .key = peer->id,
+                                       .peer = peer->at});
+  struct overlay_calls calls;
+  calls.count = 0;
+  overlay_on_peer_silent(s->node->overlay, s->now, peer, &calls, s->out);
+  pump_overlay(s, &calls);
+}
+
+/* this peer is the adjacent hop, so it alone retries, elsewhere. */
+static bool retry_elsewhere(struct step *s, struct hop *hop) {
+  struct node *node = s->node;
+  const struct hop_copy *copy = hop_copy_of(&node->hops, hop);
+  if (copy == NULL || hop->tries >= HOP_TRIES_MAX || s->now >= hop->deadline) return false;
+  struct sip_message request;
+  struct sip_problem problem;
+  struct locser_target target;
+  const char *why;
+  enum sip_carrier carrier = copy->stream ? SIP_STREAM : SIP_DATAGRAM;
+  if (sip_message_parse(slice_of(copy->bytes, copy->len), carrier, &request, &problem) != OK ||
+      locser_target_parse(&request, &target, &why) != OK) {
+    return false;
+  }
+  struct key avoid[2];
+  unsigned avoid_count = 0;
+  struct link *silent = link_of(s, hop);
+  if (silent != NULL) avoid[avoid_count++] = silent->peer.id;
+  uint32_t index = hop->tried;
+  struct link *before = index == POOL_NO_INDEX ? NULL : pool_next(&node->links.pool, &index);
+  if (before != NULL) avoid[avoid_count++] = before->peer.id;
+  struct peer next;
+  bool final;
+  if (forward_next_hops(s, &target.key, avoid, avoid_count, &next, 1, &final) == 0) return false;
+  hop->tried = hop->link.index;
+  leave_link(s, hop);
+  hop->resent = false;
+  if (!enter_link(s, hop, &next)) return false;
+  node->stats.retries++;
+  outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_RETRY,
+                                       .at = s->now,
+                                       .key = target.key,
+                                       .peer = next.at});
+  struct endpoint from = {0};
+  (void)!sip_via_endpoint(&request.via, &from);
+  send_forwarded(s, hop, &request, target, final, from.family != 0 ? &from : NULL);
+  return true;
+}
+
+/* Nothing came from the peer this hop waits for. */
+static void hop_failed(struct step *s, struct hop *hop) {
+  struct peer silent = {0};
+  struct link *link = link_of(s, hop);
+  if (link != NULL) silent = link->peer;
+  uint64_t user = hop->user;
+  switch ((enum hop_kind)hop->kind) {
+    case HOP_FORWARD:
+      if (!retry_elsewhere(s, hop)) {
+        refuse_upstream(s, hop);
+        close_hop(s, hop);
+      }
+      break;
+    case HOP_ERRAND: {
+      close_hop(s, hop);
+      struct errand *errand = errand_of(s->node, user);
+      if (errand != NULL) errand_on_silence(s, errand, &silent);
+      break;
+    }
+    case HOP_CALL:
+      close_hop(s, hop);
+      pump_on_answer(s, user, 0, SLICE_EMPTY, NULL);
+      break;
+  }
+}
+
+static void on_silence(struct step *s, struct hop *hop) {
+  struct link *link = link_of(s, hop);
+  struct peer silent = {0};
+  bool suspect = link != NULL && !hop->taken_over && !key_is_zero(&link->peer.id);
+  if (link != NULL) silent = link->peer;
+  if (suspect) link->silent = true;
+  hop_failed(s, hop);
+  if (suspect) note_silence(s, &silent);
+}
+
+static bool resend_datagram(struct step *s, struct hop *hop) {
+  const struct hop_copy *copy = hop_copy_of(&s->node->hops, hop);
+  struct link *link = link_of(s, hop);
+  if (hop->resent || copy == NULL || link == NULL || !may_be_lost(link)) return false;
+  struct sip_message request;
+  struct sip_problem problem;
+  struct locser_target target;
+  const char *why;
+  enum sip_carrier carrier = copy->stream ? SIP_STREAM : SIP_DATAGRAM;
+  if (sip_message_parse(slice_of(copy->bytes, copy->len), carrier, &request, &problem) != OK ||
+      locser_target_parse(&request, &target, &why) != OK) {
+    return false;
+  }
+  hop->resent = true;
+  struct endpoint from = {0};
+  bool has_from = sip_via_endpoint(&request.via, &from) == OK;
+  send_forwarded(s, hop, &request, target, target.final, has_from ? &from : NULL);
+  wait_for(s, hop, 2 * link_patience(link));
+  return true;
+}
+
+void forward_on_timer(struct step *s) {
+  struct timer *timer;
+  while (outbox_has(s->out, 64, 96 * 1024) &&
+         (timer = timers_pop(&s->node->hops.timers, s->now)) != NULL) {
+    struct hop *hop = pool_at(&s->node->hops.pool, handle_unpack(timer->owner));
+    ASSERT(hop != NULL);
+    if (hop->taken_over || s->now >= hop->deadline) {
+      if (hop->kind == HOP_FORWARD) {
+        close_hop(s, hop); /* the previous hop's deadline is the same instant */
+      } else {
+        hop->taken_over = true; /* its way is long or stuck; the neighbour is not to blame */
+        on_silence(s, hop);
+      }
+    } else if (!resend_datagram(s, hop)) {
+      on_silence(s, hop);
+    }
+  }
+}
+
+void forward_on_undelivered(struct step *s, uint64_t ticket) {
+  if (tag_of(ticket) != TAG_HOP) return;
+  struct hop *hop = ticket_object(&s->node->hops.pool, ticket);
+  if (hop == NULL) return;
+  hop->taken_over = false; /* the flow is gone: whoever took it over may be gone with it */
+  on_silence(s, hop);
+}
+
+void forward_on_link_closed(struct step *s, const struct endpoint *at) {
+  const struct link *link = links_find(&s->node->links, at);
+  if (link == NULL || link->waiting == 0) return;
+  struct handle handle = links_handle(&s->node->links, link);
+  uint32_t index = 0;
+  for (struct hop *hop; (hop = pool_next(&s->node->hops.pool, &index)) != NULL;) {
+    if (!handle_same(hop->link, handle)) continue;
+    hop->taken_over = false; /* whoever took it over may be gone with the link */
+    timers_set(&s->node->hops.timers, &hop->timer, s->now);
+  }
+}
+
+static void heard_from(struct step *s, struct hop *hop) {
+  struct link *link = link_of(s, hop);
+  if (link == NULL) return;
+  if (!hop->taken_over && !hop->resent) link_measured(link, s->now - hop->sent_at);
+  link->silent = false;
+  if (!key_is_zero(&link->peer.id)) {
+    struct peer peer = link->peer;
+    peer.at.transport = TRANSPORT_TCP;
+    overlay_on_peer_alive(s->node->overlay, s->now, &peer);
+  }
+}
+
+/* The peer that the Contact of a 302 names; false: none that can be used. */
+static bool peer_of_contact(const struct sip_message *response, struct peer *out) {
+  struct sip_values values = sip_values_of(response, SIP_H_CONTACT);
+  struct slice text;
+  struct sip_address address;
+  *out = (struct peer){0};
+  return sip_values_next(&values, &text) && sip_address_parse(text, &address) == OK &&
+         key_parse(address.uri.user, &out->id) && sip_uri_endpoint(&address.uri, &out->at) == OK;
+}
+
+static void own_answer(struct step *s, struct hop *hop, const struct sip_message *response) {
+  uint64_t user = hop->user;
+  bool is_errand = hop->kind == HOP_ERRAND;
+  struct peer contact;
+  bool has_contact = response->status == 302 && peer_of_contact(response, &contact);
+  close_hop(s, hop);
+  if (is_errand) {
+    struct errand *errand = errand_of(s->node, user);
+    if (errand == NULL) return;
+    outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_ANSWER,
+                                         .at = s->now,
+                                         .key = errand->key,
+                                         .status = response->status,
+                                         .n = s->now - errand->asked_at,
+                                         .b = response->call_id});
+    errand_on_answer(s, errand, response->status, response->body, has_contact ? &contact : NULL);
+  } else {
+    pump_on_answer(s, user, response->status, response->body, has_contact ? &contact : NULL);
+  }
+}
+
+void forward_response(struct step *s, const struct sip_message *response,
+                      const struct endpoint *from) {
+  (void)from;
+  struct hop *hop = hop_of_branch(&s->node->hops, response->via.branch);
+  if (hop == NULL) { /* late, or not for us */
+    s->node->stats.bad++;
+    return;
+  }
+  heard_from(s, hop);
+  if (response->status < 200) {
+    hop->taken_over = true; /* */
+    hop_drop_copy(&s->node->hops, hop);
+    timers_set(&s->node->hops.timers, &hop->timer, hop->deadline);
+  } else if (hop->kind != HOP_FORWARD) {
+    own_answer(s, hop, response);
+  } else if (response->status == 503 && retry_elsewhere(s, hop)) { /* */
+    return;
+  } else {
+    answer_upstream(s, hop, response);
+    close_hop(s, hop);
+  }
+}
+
+static void put_own_request(struct step *s, const struct hop *hop, const struct own_request *own,
+                            struct slice call_id) {
+  struct node *node = s->node;
+  struct buf *out = &s->out->bytes;
+  char uri_text[160], branch_text[64];
+  struct buf uri = buf_over(uri_text, sizeof uri_text);
+  struct buf branch = buf_over(branch_text, sizeof branch_text);
+  if (own->uri.len > 0) {
+    buf_put(&uri, own->uri);
+  } else {
+    buf_put_cstr(&uri, "sip:");
+    key_put(&uri, &own->target.key);
+    buf_put_char(&uri, '@');
+    endpoint_put(&uri, &own->to->at);
+  }
+  hop_put_branch(&branch, &node->hops, hop);
+  struct endpoint sent_by = node->config.advertise;
+  sent_by.transport = own->to->at.transport;
+  buf_put_cstr(out, "LOCSER ");
+  buf_put(out, buf_slice(&uri));
+  buf_put_cstr(out, " SIP/2.0\r\n");
+  sip_put_via(out, &sent_by, buf_slice(&branch));
+  locser_target_put(out, &own->target);
+  buf_put_cstr(out, "From: <sip:");
+  key_put(out, &node->config.id);
+  buf_put_char(out, '@');
+  buf_put(out, slice_of(node->self_host, node->self_host_len));
+  buf_put_cstr(out, ">;tag=");
+  buf_put(out, slice_first(call_id, 8));
+  buf_put_cstr(out, "\r\nTo: <");
+  buf_put(out, buf_slice(&uri));
+  buf_put_cstr(out, ">\r\nCall-ID: ");
+  buf_put(out, call_id);
+  buf_put_cstr(out, "\r\nCSeq: 1 LOCSER\r\nMax-Forwards: 70\r\n");
+  if (own->redirect) buf_put_cstr(out, "Request-Disposition: redirect\r\n");
+  sip_put_body(out, "text/xml", own->body);
+}
+
+bool forward_own(struct step *s, const struct own_request *own) {
+  struct node *node = s->node;
+  struct hop *hop = hop_open(&node->hops, own->kind);
+  if (hop == NULL) return false;
+  struct peer to = *own->to;
+  to.at.transport = (uint8_t)node->config.peer_transport;
+  char call_text[128];
+  struct buf call_id = buf_over(call_text, sizeof call_text);
+  buf_put_hex64(&call_id, rng_u64(&node->rng), 16);
+  buf_put_char(&call_id, '@');
+  buf_put(&call_id, slice_of(node->self_host, node->self_host_len));
+  hop->deadline = own->deadline;
+  hop->user = own->user;
+  hop->loop_tag = hop_loop_tag(&node->hops, &own->target.key, buf_slice(&call_id));
+  if (!enter_link(s, hop, &to)) {
+    hop_close(&node->hops, hop);
+    return false;
+  }
+  struct own_request sent = *own;
+  sent.to = &to;
+  sent.target.has_key = true;
+  sent.target.overlay = node->config.overlay;
+  sent.target.deadline_ms = deadline_ms_left(hop, s->now);
+  size_t mark = outbox_mark(s->out);
+  put_own_request(s, hop, &sent, buf_slice(&call_id));
+  send_to_link(s, hop, outbox_text(s->out, mark));
+  node->stats.originated++;
+  if (own->kind == HOP_ERRAND) {
+    outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_ORIGIN,
+                                         .at = s->now,
+                                         .key = own->target.key,
+                                         .peer = to.at,
+                                         .b = buf_slice(&call_id)});
+  }
+  return true;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this folder share. A walk of one `get`: node.c (node_step) -> receive.c
+ * (on_request, then the processing table) -> forward.c at a hop, or execute.c at the responsible
+ * peer -> reply.c. What this peer wants itself goes errand.c -> forward.c, and its answer comes
+ * back receive.c -> errand.c. */
+#ifndef NODE_INTERNAL_H
+#define NODE_INTERNAL_H
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "base/timers.h"
+#include "dht/dht.h"
+#include "edge/edge.h"
+#include "locser/hops.h"
+#include "locser/links.h"
+#include "locser/target.h"
+#include "node/node.h"
+#include "overlay/overlay.h"
+#include "sip/message.h"
+#include "xml/body.h"
+
+#define NODE_NAME_BYTES_MAX 64u
+#define LOOKUP_DEADLINE_MS 4000u /* assumed where a request says nothing */
+#define ANSWER_RECORDS_MAX 32u   /* */
+#define ANSWER_BYTES_MAX 49152u
+#define UDP_ANSWER_BYTES_MAX 8192u /* */
+#define CLIENT_TIMEOUT SEC(5)      /* an errand for somebody without Overlay-Key */
+
+/* What a 64-bit `user` or ticket of ours is about: tag in the top byte, item in the next (which
+ * record of many), then 24 bits of generation and 24 of index, or a module's own 32-bit ticket.
+ * Bit 63 is set, so that tickets of the edge's transactions, which share the outbox, differ. */
+enum tag {
+  TAG_HOP = 0x80,
+  TAG_OPERATION,
+  TAG_ERRAND,
+  TAG_OVERLAY, /* direct call of the overlay */
+  TAG_PUSH,
+  TAG_PULL,
+  TAG_STORE,
+  TAG_NONE, /* a call whose answer nobody wants */
+};
+#define TICKET_BITS 24u
+#define TICKET_MASK 0xffffffu
+static inline uint64_t tag_put(enum tag tag, uint32_t ticket) {
+  return (uint64_t)tag << 56 | ticket;
+}
+static inline uint64_t tag_handle(enum tag tag, struct handle h, unsigned item) {
+  return (uint64_t)tag << 56 | (uint64_t)(item & 0xff) << 48 |
+         (uint64_t)(h.generation & TICKET_MASK) << TICKET_BITS | (h.index & TICKET_MASK);
+}
+static inline enum tag tag_of(uint64_t ticket) { return (enum tag)(ticket >> 56); }
+static inline unsigned item_of(uint64_t ticket) { return (unsigned)(ticket >> 48 & 0xff); }
+/* The object a ticket names, or NULL if it is gone. */
+void *ticket_object(const struct pool *pool, uint64_t ticket);
+
+/* A request executed here that cannot be answered at once: it waits for verification, the store,
+ * copies, or other peers (R-2.14). Or the records of a pull's answer on their way into the store. */
+enum operation_kind {
+  OPERATION_PUT,    /* put-auth, remove-auth */
+  OPERATION_FIND,   /* get in a range that is still FETCHING */
+  OPERATION_ACCEPT, /* a push from another peer */
+  OPERATION_PULLED, /* the answer to our own pull */
+  OPERATION_CLIENT, /* without Overlay-Key: an errand is under way */
+};
+struct reply_to {
+  const struct sip_message *request; /* while it is being received; else NULL and head is set */
+  struct slice head;                 /* a response's lines after its status line */
+  uint32_t flow;
+  struct endpoint from;
+  uint64_t errand; /* != 0: the request is our own, nothing is sent */
+};
+struct operation {
+  struct timer timer; /* gives up at the deadline */
+  enum operation_kind kind;
+  struct reply_to to;
+  char *bytes; /* head, then body; owned */
+  size_t bytes_len;
+  struct slice body;
+  struct key key;
+  enum xml_method method;
+  bool has_owner;
+  struct key owner;
+  unsigned copies_wanted;
+  struct record *records; /* owned: what was read from the body; bytes lie in `bytes` or `extra` */
+  unsigned record_count;
+  char *extra; /* owned: a record that came escaped inside a string */
+  size_t extra_len;
+  unsigned pending, failed; /* records on their way through verification and store */
+  uint32_t pull_ticket;
+  bool incomplete, more;
+  struct record_id after;
+};
+
+/* Something this peer wants from the ring, for its edge, a command, or a client. */
+enum errand_kind { ERRAND_GET, ERRAND_PUT, ERRAND_REMOVE, ERRAND_ROUTE, ERRAND_TRACE };
+enum errand_for { FOR_EDGE_LOCATE, FOR_EDGE_BIND, FOR_COMMAND, FOR_CLIENT };
+enum errand_stage {
+  STAGE_READING,   /* a get is under way; also before a removal, or after a 412 */
+  STAGE_VERIFYING, /* the records of its answer */
+  STAGE_SIGNING,
+  STAGE_WRITING,
+  STAGE_ROUTING, /* overlay.route, or one hop of overlay.trace */
+};
+#define ERRAND_TRIES_MAX 16u
+#define ERRAND_AVOID_MAX 4u
+#define TRACE_HOPS_MAX 32u
+struct trace_hop {
+  struct peer peer;
+  usec took_us;
+};
+struct errand {
+  struct timer timer; /* the next try, or giving up */
+  enum errand_kind kind;
+  enum errand_for for_whom;
+  enum errand_stage stage;
+  enum node_command_kind command;
+  uint64_t user; /* the edge's user, the command's ticket, or the client's operation */
+  usec started_at, deadline, asked_at;
+  struct key key;
+  unsigned tries;
+  bool waiting; /* for the timer, before the next try */
+  bool learnt_version;
+  struct key avoid[ERRAND_AVOID_MAX]; /* peers that were silent */
+  unsigned avoid_count;
+  char *text; /* owned: key text and the strings of contact, one after the other */
+  size_t text_len;
+  struct slice key_text;
+  struct contact contact;
+  uint32_t granted_s;
+  uint64_t version; /* of the record last signed, or to be outdone */
+  struct key owner; /* remove: of the record to be removed */
+  msec_wall floor;
+  char *body; /* owned: the call to send, or the answer being verified */
+  size_t body_len;
+  uint64_t refused; /* bit per record of the answer whose signature was refused */
+  unsigned pending;
+  struct trace_hop *hops; /* owned: TRACE_HOPS_MAX of a trace */
+  unsigned hop_count;
+  struct peer asked; /* trace: the hop being asked */
+};
+
+struct node {
+  struct node_config config;
+  char overlay_name[NODE_NAME_BYTES_MAX];
+  struct rng rng;
+  struct hash_key hash;
+  usec wall_seen_at;
+  msec_wall wall_seen;
+  struct overlay *overlay;
+  struct dht *dht;
+  struct edge *edge;
+  uint64_t ring_generation;
+  struct links links;
+  struct hops hops;
+  struct pool operations;
+  struct pool errands;
+  struct timers timers;
+  struct node_stats stats;
+  struct peer self;
+  char self_host[64]; /* advertised HOST:PORT */
+  uint8_t self_host_len;
+  bool leaving;
+  uint64_t leave_ticket;
+};
+
+/* One step's surroundings, handed down instead of four parameters. */
+struct step {
+  struct node *node;
+  usec now;
+  struct outbox *out;
+};
+
+static inline msec_wall node_wall(const struct node *node, usec now) {
+  return node->wall_seen + (now - node->wall_seen_at) / 1000;
+}
+/* 1 to 4 s, drawn at random. */
+uint64_t node_retry_after(struct node *node);
+
+/* ---- receive.c: messages in, the processing table of R-2.x ---- */
+void receive_message(struct step *s, const struct input *input);
+
+/* ---- forward.c: requests on their way ---- */
+void forward_request(struct step *s, const struct sip_message *request,
+                     const struct locser_target *target, uint32_t flow,
+                     const struct endpoint *from);
+void forward_response(struct step *s, const struct sip_message *response,
+                      const struct endpoint *from);
+void forward_on_timer(struct step *s);
+/* A send on this ticket could not be delivered. */
+void forward_on_undelivered(struct step *s, uint64_t ticket);
+/* A link of ours was closed: what waits on it goes elsewhere, as outbox room allows. */
+void forward_on_link_closed(struct step *s, const struct endpoint *at);
+/* Sends a request of our own. Returns false when there is no room (the caller reports failure). */
+struct own_request {
+  enum hop_kind kind;
+  uint64_t user;
+  const struct peer *to;
+  struct locser_target target;
+  struct slice uri;  /* Request-URI; empty: sip:PEER-ID@HOST:PORT of `to` */
+  struct slice body;
+  usec deadline;
+  bool redirect;     /* Request-Disposition: redirect */
+};
+bool forward_own(struct step *s, const struct own_request *own);
+/* Shared with receive.c: next hops without those the request has been through. */
+unsigned forward_next_hops(struct step *s, const struct key *key, const struct key *avoid,
+                           unsigned avoid_count, struct peer *out, unsigned max, bool *final);
+
+/* ---- reply.c: answers ---- */
+/* A final answer with a fault as body. lines: extra whole header lines. */
+void reply_fault(struct step *s, const struct reply_to *to, uint16_t status, const char *text,
+                 struct slice lines);
+/* The same with Retry-After. */
+void reply_later(struct step *s, const struct reply_to *to, const char *text);
+/* A final answer with this body, whatever the status. */
+void reply_body(struct step *s, const struct reply_to *to, uint16_t status, struct slice lines,
+                struct slice body);
+/* Any response to a request that is no LOCSER, or too broken for a body. */
+void reply_plain(struct step *s, const struct sip_message *request, uint32_t flow,
+                 const struct endpoint *from, uint16_t status, const char *reason,
+                 struct slice lines);
+/* 100, if it came by a stream and is not our own. */
+void reply_trying(struct step *s, const struct reply_to *to);
+
+/* ---- execute.c: methods at the peer that is responsible, or named ---- */
+void execute_request(struct step *s, const struct reply_to *to, const struct locser_target *target,
+                     struct slice body);
+/* Without Overlay-Key. */
+void execute_client(struct step *s, const struct reply_to *to, const struct sip_message *request);
+/* May a read by this key be answered here although somebody else is believed responsible? */
+bool execute_can_answer(struct step *s, const struct key *key);
+
+/* ---- operation.c: requests that wait ---- */
+struct operation *operation_open(struct step *s, enum operation_kind kind,
+                                 const struct reply_to *to, struct slice body, usec deadline);
+void operation_close(struct node *node, struct operation *op);
+uint64_t operation_ticket(const struct node *node, const struct operation *op);
+struct operation *operation_of(const struct node *node, uint64_t ticket);
+void operation_put(struct step *s, struct operation *op);
+void operation_find(struct step *s, struct operation *op);
+void operation_accept(struct step *s, struct operation *op);
+void operation_on_verified(struct step *s, struct operation *op, unsigned index, enum err status);
+void operation_on_done(struct step *s, struct operation *op, enum err status, unsigned copies);
+void operation_on_found(struct step *s, struct operation *op, enum err status);
+void operation_on_timer(struct step *s, struct operation *op);
+/* Reads all records of text into a new array (memory_give with count * sizeof). ERR_SYNTAX: *why
+ * says what is wrong. */
+enum err operation_read_records(struct node *node, struct slice text, struct record **out,
+                                unsigned *count, const char **why) MUST_USE;
+/* The answer to a pull of ours. */
+void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice body);
+/* get: answers with what is held under the key; false if there is nothing. */
+bool operation_answer_records(struct step *s, const struct reply_to *to, const struct key *key,
+                              const struct key *owner, const struct record_id *after);
+
+/* ---- errand.c: what this peer wants; errand_result.c: what it got ---- */
+/* key_text, and contact if not NULL, are copied. NULL: no room, or not a key. */
+struct errand *errand_open(struct step *s, enum errand_kind kind, enum errand_for for_whom,
+                           uint64_t user, struct slice key_text, const struct contact *contact);
+/* Begins; the errand may be over when this returns. */
+void errand_start(struct step *s, struct errand *errand);
+void errand_close(struct node *node, struct errand *errand);
+uint64_t errand_ticket(const struct node *node, const struct errand *errand);
+struct errand *errand_of(const struct node *node, uint64_t ticket);
+/* contact: of a 302, or NULL. */
+void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, struct slice body,
+                      const struct peer *contact);
+void errand_on_silence(struct step *s, struct errand *errand, const struct peer *silent);
+void errand_on_signed(struct step *s, struct errand *errand, enum err status, struct slice record);
+void errand_on_verified(struct step *s, struct errand *errand, unsigned item, enum err status);
+void errand_on_timer(struct step *s, struct errand *errand);
+/* Hands the outcome to whoever wanted it, and ends the errand. text: for people, when status is
+ * not 200. body: the answer. */
+void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,
+                   struct slice body);
+/* Contacts in the records of an answer that were not refused and live, copied into the outbox. */
+unsigned errand_contacts(struct step *s, struct slice body, uint64_t refused,
+                         struct contact *out, unsigned max);
+
+/* ---- command.c ---- */
+void command_run(struct step *s, uint64_t ticket, const struct node_command *command);
+void command_reply_text(struct step *s, uint64_t ticket, enum node_command_kind kind,
+                        uint16_t code, const char *text);
+void command_reply_rows(struct step *s, uint64_t ticket, enum node_command_kind kind,
+                        const struct node_row *rows, unsigned count);
+void command_left(struct step *s);
+
+/* ---- pump.c: carries out what overlay, dht and edge ask for ---- */
+void pump_overlay(struct step *s, const struct overlay_calls *calls);
+void pump_dht(struct step *s, const struct dht_effects *fx);
+void pump_edge(struct step *s, const struct edge_calls *calls);
+/* The answer to a direct call: status 0 is silence. contact: of a 302, or NULL. */
+void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice body,
+                    const struct peer *contact);
+void pump_ring_changed(struct step *s);
+
+#endif

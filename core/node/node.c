@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/assert.h"
+#include "node/internal.h"
+
+#define OPERATIONS_CHUNK 4u
+#define ERRANDS_CHUNK 4u
+
+void node_config_defaults(struct node_config *config) {
+  *config = (struct node_config){
+      .peer_transport = TRANSPORT_TCP,
+      .overlay = SLICE("locser"),
+      .record_route = true,
+      .successors = 8,
+      .replicas = 3,
+      .stabilize_us = SEC(5),
+      .lookup_timeout_us = SEC(8),
+      .limits = {.hops_max = 16384,
+                 .operations_max = 4096,
+                 .retry_copies_max = 4096,
+                 .records_max = 200000,
+                 .record_bytes_max = (uint64_t)256 << 20,
+                 .bindings_max = 20000,
+                 .transactions_max = 8192,
+                 .transaction_bytes_max = (uint64_t)64 << 20,
+                 .learnt_peers_max = 1024},
+  };
+}
+
+/* ---- making and unmaking ---- */
+
+static void edge_config_of(const struct node_config *config, const uint8_t seed[16],
+                           struct edge_config *out) {
+  *out = (struct edge_config){
+      .limits = {.bindings_max = config->limits.bindings_max,
+                 .bindings_per_aor_max = 10,
+                 .transactions_max = config->limits.transactions_max,
+                 .forks_max = 10,
+                 .bytes_max = config->limits.transaction_bytes_max,
+                 .expires_min_s = 60,
+                 .expires_default_s = 3600,
+                 .expires_max_s = 3600},
+      .domain_count = config->domain_count,
+      .listen_count = config->listen_count,
+      .advertise = config->advertise,
+      .digest_off = config->digest_off,
+      .record_route = config->record_route,
+      .memory = config->memory,
+      .crypto = config->crypto,
+      .seed = seed,
+  };
+  for (unsigned i = 0; i < config->domain_count; i++) out->domain[i] = config->domain[i];
+  for (unsigned i = 0; i < config->listen_count; i++) out->listen[i] = config->listen[i];
+}
+
+static bool make_edge(struct node *node, const struct node_config *config) {
+  struct edge_config edge;
+  uint8_t seed[16];
+  rng_fill(&node->rng, seed, sizeof seed);
+  edge_config_of(config, seed, &edge);
+  node->edge = edge_new(&edge);
+  return node->edge != NULL;
+}
+
+static bool make_overlay(struct node *node, const struct node_config *config) {
+  uint8_t seed[16];
+  rng_fill(&node->rng, seed, sizeof seed);
+  const struct overlay_config overlay = {
+      .self = node->self,
+      .successors = config->successors,
+      .fingers_max = config->limits.learnt_peers_max,
+      .stabilize_us = config->stabilize_us,
+      .fingers_us = 6 * config->stabilize_us,
+      .memory = config->memory,
+      .seed = seed,
+  };
+  node->overlay = overlay_new(&overlay);
+  return node->overlay != NULL;
+}
+
+static bool make_dht(struct node *node, const struct node_config *config) {
+  uint8_t seed[16];
+  rng_fill(&node->rng, seed, sizeof seed);
+  const struct dht_limits limits = {.records_max = config->limits.records_max,
+                                    .bytes_max = config->limits.record_bytes_max,
+                                    .puts_max = config->limits.operations_max,
+                                    .replicas = config->replicas};
+  node->dht = dht_new(&limits, node->overlay, config->memory, seed);
+  return node->dht != NULL;
+}
+
+static void set_names(struct node *node, const struct node_config *config) {
+  size_t len = config->overlay.len;
+  ASSERT(len <= sizeof node->overlay_name);
+  if (len > 0) memcpy(node->overlay_name, config->overlay.at, len);
+  node->config.overlay = slice_of(node->overlay_name, len);
+  node->config.domain_count = 0; /* the edge keeps them */
+  node->self = (struct peer){config->id, config->advertise, config->incarnation};
+  node->self.at.transport = TRANSPORT_TCP;
+  struct buf host = buf_over(node->self_host, sizeof node->self_host);
+  endpoint_put(&host, &config->advertise);
+  node->self_host_len = (uint8_t)host.len;
+}
+
+struct node *node_new(const struct node_config *config, usec now) {
+  struct node *node = memory_take(config->memory, sizeof *node);
+  if (node == NULL) return NULL;
+  node->config = *config;
+  node->wall_seen_at = now;
+  rng_init(&node->rng, config->seed);
+  rng_fill(&node->rng, &node->hash, sizeof node->hash);
+  set_names(node, config);
+  const struct node_limits *limits = &config->limits;
+  links_init(&node->links, config->memory, node->hash, limits->learnt_peers_max + 64);
+  hops_init(&node->hops, config->memory, node->hash, limits->hops_max, limits->retry_copies_max);
+  pool_init(&node->operations, config->memory, sizeof(struct operation), OPERATIONS_CHUNK,
+            limits->operations_max);
+  pool_init(&node->errands, config->memory, sizeof(struct errand), ERRANDS_CHUNK,
+            limits->operations_max);
+  if (!make_overlay(node, config) || !make_dht(node, config) || !make_edge(node, config)) {
+    node_free(node);
+    return NULL;
+  }
+  return node;
+}
+
+void node_free(struct node *node) {
+  if (node == NULL) return;
+  const struct memory *memory = node->config.memory;
+  uint32_t index = 0;
+  for (void *op; (op = pool_next(&node->operations, &index)) != NULL;) operation_close(node, op);
+  index = 0;
+  for (void *errand; (errand = pool_next(&node->errands, &index)) != NULL;) {
+    errand_close(node, errand);
+  }
+  if (node->edge != NULL) edge_free(node->edge);
+  if (node->dht != NULL) dht_free(node->dht);
+  if (node->overlay != NULL) overlay_free(node->overlay);
+  pool_free(&node->errands);
+  pool_free(&node->operations);
+  hops_free(&node->hops);
+  links_free(&node->links);
+  memory_give(memory, node, sizeof *node);
+}
+
+enum err node_reconfigure(struct node *node, const struct node_config *config) {
+  struct edge_config edge;
+  const uint8_t unused[16] = {0};
+  edge_config_of(config, unused, &edge);
+  return edge_reconfigure(node->edge, &edge);
+}
+
+/* ---- steps ---- */
+
+static void on_start(struct step *s) {
+  struct node *node = s->node;
+  struct overlay_calls calls;
+  calls.count = 0;
+  if (node->config.join_count == 0) {
+    overlay_create(node->overlay, s->now, s->out);
+  } else {
+    overlay_join(node->overlay, s->now, node->config.join, node->config.join_count, &calls);
+  }
+  pump_overlay(s, &calls);
+}
+
+static void on_restore(struct step *s, const struct record *record) {
+  struct dht_effects fx;
+  fx.count = 0;
+  if (dht_restore(s->node->dht, node_wall(s->node, s->now), record, &fx) != OK) {
+    outbox_trace(s->out, &(struct trace){.kind = TRACE_STORE_FAILED,
+                                         .at = s->now,
+                                         .key = record->key,
+                                         .a = SLICE("a stored record does not fit any more")});
+  }
+  pump_dht(s, &fx);
+}
+
+static void on_flow(struct step *s, const struct input *input) {
+  if (input->status == OK) return;
+  if (input->ticket != 0) forward_on_undelivered(s, input->ticket);
+  if (input->peer.family != 0) forward_on_link_closed(s, &input->peer);
+  struct edge_calls calls;
+  calls.count = 0;
+  edge_on_flow_closed(s->node->edge, s->now, node_wall(s->node, s->now), input->flow,
+                      input->ticket, &calls, s->out);
+  pump_edge(s, &calls);
+}
+
+static void on_stored(struct step *s, const struct input *input) {
+  if (tag_of(input->ticket) != TAG_STORE) return;
+  struct dht_effects fx;
+  fx.count = 0;
+  dht_on_stored(s->node->dht, s->now, (uint32_t)input->ticket, input->status, &fx);
+  pump_dht(s, &fx);
+}
+
+static void on_verified(struct step *s, const struct input *input) {
+  struct operation *op = operation_of(s->node, input->ticket);
+  struct errand *errand = errand_of(s->node, input->ticket);
+  if (op != NULL) operation_on_verified(s, op, item_of(input->ticket), input->status);
+  if (errand != NULL) errand_on_verified(s, errand, item_of(input->ticket), input->status);
+}
+
+static void on_signed(struct step *s, const struct input *input) {
+  struct errand *errand = errand_of(s->node, input->ticket);
+  if (errand != NULL) errand_on_signed(s, errand, input->status, input->data);
+}
+
+static void own_timers(struct step *s) {
+  struct node *node = s->node;
+  struct timer *timer;
+  while (outbox_has(s->out, 64, 128 * 1024) &&
+         (timer = timers_pop(&node->timers, s->now)) != NULL) {
+    struct operation *op = operation_of(node, timer->owner);
+    struct errand *errand = errand_of(node, timer->owner);
+    if (op != NULL) operation_on_timer(s, op);
+    if (errand != NULL) errand_on_timer(s, errand);
+  }
+}
+
+static void on_tick(struct step *s) {
+  struct node *node = s->node;
+  msec_wall wall = node_wall(node, s->now);
+  own_timers(s);
+  forward_on_timer(s);
+  if (outbox_has(s->out, 64, 160 * 1024)) {
+    struct overlay_calls calls;
+    calls.count = 0;
+    overlay_on_tick(node->overlay, s->now, &calls, s->out);
+    pump_overlay(s, &calls);
+  }
+  if (outbox_has(s->out, 64, 256 * 1024)) {
+    struct dht_effects fx;
+    fx.count = 0;
+    dht_on_tick(node->dht, s->now, wall, &fx);
+    pump_dht(s, &fx);
+  }
+  struct edge_calls edge_calls;
+  edge_calls.count = 0;
+  edge_on_tick(node->edge, s->now, wall, &edge_calls, s->out);
+  pump_edge(s, &edge_calls);
+}
+
+/* Counts what this step sends and, if anybody wants to see it, traces it. */
+static void note_sent(struct step *s, uint32_t first) {
+  struct node *node = s->node;
+  bool traced = (s->out->trace_mask >> TRACE_SIP_OUT & 1) != 0;
+  for (uint32_t i = first, last = s->out->count; i < last; i++) {
+    const struct output *out = &s->out->item[i];
+    if (out->kind != OUT_SEND) continue;
+    node->stats.messages_out++;
+    node->stats.bytes_out += out->data.len;
+    struct sip_message message;
+    struct sip_problem problem;
+    if (!traced || !outbox_has(s->out, 1, 4096) ||
+        sip_message_parse(out->data, SIP_STREAM, &message, &problem) != OK) {
+      continue;
+    }
+    const struct trace trace = {.kind = TRACE_SIP_OUT,
+                                .at = s->now,
+                                .peer = out->peer,
+                                .status = message.status,
+                                .a = message.method_text,
+                                .b = message.call_id};
+    outbox_trace(s->out, &trace);
+  }
+}
+
+void node_step(struct node *node, usec now, const struct input *input, struct outbox *out) {
+  struct step step = {node, now, out};
+  ASSERT(outbox_ready(out));
+  uint32_t first = out->count;
+  switch (input->kind) {
+    case IN_TICK: on_tick(&step); break;
+    case IN_CLOCK:
+      node->wall_seen = input->wall;
+      node->wall_seen_at = now;
+      break;
+    case IN_RESTORE: on_restore(&step, &input->record); break;
+    case IN_START: on_start(&step); break;
+    case IN_MESSAGE: receive_message(&step, input); break;
+    case IN_FLOW: on_flow(&step, input); break;
+    case IN_STORED: on_stored(&step, input); break;
+    case IN_SIGNED: on_signed(&step, input); break;
+    case IN_VERIFIED: on_verified(&step, input); break;
+    case IN_COMMAND: command_run(&step, input->ticket, input->command); break;
+  }
+  pump_ring_changed(&step);
+  note_sent(&step, first);
+}
+
+usec node_deadline(const struct node *node) {
+  usec deadline = timers_deadline(&node->timers);
+  deadline = usec_min(deadline, timers_deadline(&node->hops.timers));
+  deadline = usec_min(deadline, overlay_deadline(node->overlay));
+  deadline = usec_min(deadline, dht_deadline(node->dht));
+  deadline = usec_min(deadline, edge_deadline(node->edge));
+  return overlay_generation(node->overlay) == node->ring_generation ? deadline : 0;
+}
+
+struct node_stats node_stats(const struct node *node) {
+  struct node_stats stats = node->stats;
+  struct dht_stats dht = dht_stats(node->dht);
+  struct edge_stats edge = edge_stats(node->edge);
+  struct peer peers[64];
+  stats.hops = node->hops.pool.used;
+  stats.operations = node->operations.used;
+  stats.records = dht.records;
+  stats.tombstones = dht.tombstones;
+  stats.record_bytes = dht.bytes;
+  stats.bindings = edge.bindings;
+  stats.transactions = edge.transactions;
+  stats.known_peers = overlay_known_peers(node->overlay, peers, 64);
+  stats.member = overlay_is_member(node->overlay);
+  stats.ready = stats.member && dht.complete;
+  return stats;
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests that wait: for verification, the store, copies, or other peers. */
+#include "base/assert.h"
+#include "locser/convert.h"
+#include "node/internal.h"
+#include "sip/print.h"
+
+/* Past the dht's own deadline: a backstop that nothing outlives. */
+#define OPERATION_GRACE SEC(1)
+
+void *ticket_object(const struct pool *pool, uint64_t ticket) {
+  uint32_t index = (uint32_t)ticket & TICKET_MASK;
+  uint32_t next = index;
+  void *object = pool_next(pool, &next);
+  if (object == NULL || next != index + 1) return NULL;
+  struct handle handle = pool_handle_of(pool, object);
+  bool same = (handle.generation & TICKET_MASK) == (ticket >> TICKET_BITS & TICKET_MASK);
+  return same ? object : NULL;
+}
+
+uint64_t operation_ticket(const struct node *node, const struct operation *op) {
+  return tag_handle(TAG_OPERATION, pool_handle_of(&node->operations, op), 0);
+}
+
+struct operation *operation_of(const struct node *node, uint64_t ticket) {
+  return tag_of(ticket) == TAG_OPERATION ? ticket_object(&node->operations, ticket) : NULL;
+}
+
+/* The lines a later answer needs of the request: all but the status line. */
+static struct slice response_lines(struct step *s, const struct reply_to *to) {
+  if (to->request == NULL) return to->head;
+  char tag_text[16];
+  struct buf tag = buf_over(tag_text, sizeof tag_text);
+  buf_put_hex64(&tag, rng_u64(&s->node->rng), 16);
+  size_t mark = outbox_mark(s->out);
+  sip_put_response_head(&s->out->bytes, to->request, 200, NULL, buf_slice(&tag), &to->from);
+  struct slice head = outbox_text(s->out, mark);
+  return slice_skip(head, slice_find_byte(head, '\n') + 1);
+}
+
+struct operation *operation_open(struct step *s, enum operation_kind kind,
+                                 const struct reply_to *to, struct slice body, usec deadline) {
+  struct node *node = s->node;
+  struct handle handle;
+  struct operation *op = pool_take(&node->operations, &handle);
+  if (op == NULL) return NULL;
+  struct slice head = response_lines(s, to);
+  op->kind = kind;
+  op->bytes_len = head.len + body.len;
+  op->bytes = op->bytes_len > 0 ? memory_take(node->config.memory, op->bytes_len) : NULL;
+  if (op->bytes_len > 0 && op->bytes == NULL) {
+    pool_give(&node->operations, handle);
+    return NULL;
+  }
+  if (head.len > 0) memcpy(op->bytes, head.at, head.len);
+  if (body.len > 0) memcpy(op->bytes + head.len, body.at, body.len);
+  op->to = *to;
+  op->to.request = NULL;
+  op->to.head = slice_of(op->bytes, head.len);
+  op->body = slice_of(op->bytes + head.len, body.len);
+  op->timer.owner = operation_ticket(node, op);
+  timers_set(&node->timers, &op->timer, deadline + OPERATION_GRACE);
+  reply_trying(s, to); /* */
+  return op;
+}
+
+void operation_close(struct node *node, struct operation *op) {
+  timers_clear(&node->timers, &op->timer);
+  memory_give(node->config.memory, op->bytes, op->bytes_len);
+  memory_give(node->config.memory, op->extra, op->extra_len);
+  memory_give(node->config.memory, op->records, op->record_count * sizeof *op->records);
+  pool_give(&node->operations, pool_handle_of(&node->operations, op));
+}
+
+/* Answers and ends it. The answer may lead to anything, so the operation goes first: its text is
+ * kept in the outbox until then. */
+static void finish(struct step *s, struct operation *op, uint16_t status, const char *text,
+                   struct slice lines, struct slice body) {
+  struct reply_to to = op->to;
+  to.head = outbox_copy(s->out, to.head);
+  operation_close(s->node, op);
+  if (status == 503) {
+    reply_later(s, &to, text);
+  } else if (text != NULL) {
+    reply_fault(s, &to, status, text, lines);
+  } else {
+    reply_body(s, &to, status, lines, body);
+  }
+}
+
+static void finish_fault(struct step *s, struct operation *op, uint16_t status, const char *text) {
+  finish(s, op, status, text, SLICE_EMPTY, SLICE_EMPTY);
+}
+
+/* ---- records of a body ---- */
+
+enum err operation_read_records(struct node *node, struct slice text, struct record **out,
+                                unsigned *count, const char **why) {
+  struct xml_body body;
+  *out = NULL;
+  *count = 0;
+  enum err err = xml_body_read(node->config.xml, text, &body, why);
+  if (err != OK || body.record_count == 0) return err;
+  size_t bytes = body.record_count * sizeof **out;
+  struct record *records = memory_take(node->config.memory, bytes);
+  if (records == NULL) {
+    *why = "no memory for the records";
+    return ERR_MEMORY;
+  }
+  for (unsigned i = 0; i < body.record_count && err == OK; i++) {
+    err = xml_record_identify(node->config.crypto, &body.record[i], &records[i], why);
+  }
+  if (err != OK) {
+    memory_give(node->config.memory, records, bytes);
+    return err;
+  }
+  *out = records;
+  *count = body.record_count;
+  return OK;
+}
+
+static bool lies_within(struct slice inner, struct slice outer) {
+  uintptr_t from = (uintptr_t)outer.at, at = (uintptr_t)inner.at;
+  return at >= from && at + inner.len <= from + outer.len;
+}
+
+/* A record that came escaped was unescaped into the reader, which forgets it. */
+static bool own_escaped(struct node *node, struct operation *op) {
+  size_t need = 0;
+  for (unsigned i = 0; i < op->record_count; i++) {
+    if (!lies_within(op->records[i].bytes, op->body)) need += op->records[i].bytes.len;
+  }
+  if (need == 0) return true;
+  op->extra = memory_take(node->config.memory, need);
+  if (op->extra == NULL) return false;
+  op->extra_len = need;
+  size_t used = 0;
+  for (unsigned i = 0; i < op->record_count; i++) {
+    struct slice *bytes = &op->records[i].bytes;
+    if (lies_within(*bytes, op->body)) continue;
+    memcpy(op->extra + used, bytes->at, bytes->len);
+    bytes->at = op->extra + used;
+    used += bytes->len;
+  }
+  return true;
+}
+
+static bool read_own_records(struct step *s, struct operation *op) {
+  const char *why = NULL;
+  enum err err = operation_read_records(s->node, op->body, &op->records, &op->record_count, &why);
+  if (err == OK && !own_escaped(s->node, op)) err = ERR_MEMORY;
+  if (err == OK) return true;
+  if (op->kind == OPERATION_PULLED) return false;
+  if (err == ERR_MEMORY) {
+    finish_fault(s, op, 503, "this peer has no memory for the records");
+  } else {
+    finish_fault(s, op, err == ERR_LIMIT ? 413 : 400, why);
+  }
+  return false;
+}
+
+static void verify_records(struct step *s, struct operation *op) {
+  struct handle handle = pool_handle_of(&s->node->operations, op);
+  op->pending = op->record_count;
+  for (unsigned i = 0; i < op->record_count; i++) {
+    struct output *out = outbox_add(s->out, OUT_VERIFY);
+    out->ticket = tag_handle(TAG_OPERATION, handle, i);
+    out->data = outbox_copy(s->out, op->records[i].bytes);
+  }
+}
+
+/* ---- put-auth, remove-auth ---- */
+
+void operation_put(struct step *s, struct operation *op) {
+  if (!read_own_records(s, op)) return;
+  if (op->records[0].tombstone != (op->method == XML_REMOVE_AUTH)) {
+    finish_fault(s, op, 400,
+                 op->method == XML_REMOVE_AUTH ? "remove-auth takes a removal (o:removed)"
+                                               : "a removal is written with remove-auth");
+    return;
+  }
+  verify_records(s, op);
+}
+
+static const char *refusal(enum dht_verdict verdict, uint16_t *status) {
+  switch (verdict) {
+    case DHT_NEW:
+    case DHT_SAME: break;
+    case DHT_OLDER: *status = 412; return "a newer version of this record is stored";
+    case DHT_EXPIRED: *status = 400; return "the record has expired already";
+    case DHT_TOO_BRIEF: *status = 423; return "the record would live less than 60 s";
+    case DHT_TOO_LONG: *status = 400; return "the record would live longer than 7 days";
+    case DHT_TOO_LARGE: *status = 413; return "the record is larger than 20480 bytes";
+    case DHT_TOO_MANY: *status = 403; return "too many records of one owner or under one key";
+    case DHT_NO_ROOM: *status = 503; return "this peer has no room for more records";
+  }
+  *status = 200;
+  return NULL;
+}
+
+static void put_verified(struct step *s, struct operation *op, enum err verified) {
+  if (verified != OK) {
+    finish_fault(s, op, 403, "the record's signature was refused");
+    return;
+  }
+  struct node *node = s->node;
+  struct dht_effects fx;
+  fx.count = 0;
+  usec deadline = op->timer.at - OPERATION_GRACE;
+  enum dht_verdict verdict =
+      dht_put(node->dht, s->now, node_wall(node, s->now), &op->records[0], op->copies_wanted,
+              deadline, operation_ticket(node, op), &fx);
+  uint16_t status;
+  const char *text = refusal(verdict, &status);
+  if (text != NULL) {
+    finish(s, op, status, text, status == 423 ? SLICE("Min-Expires: 60\r\n") : SLICE_EMPTY,
+           SLICE_EMPTY);
+  }
+  pump_dht(s, &fx);
+}
+
+static void put_done(struct step *s, struct operation *op, enum err status, unsigned copies) {
+  if (status == ERR_IO) {
+    finish_fault(s, op, 503, "the store of this peer does not take the record");
+    return;
+  }
+  if (status != OK) {
+    finish_fault(s, op, 503, "fewer copies than wanted could be made in time");
+    return;
+  }
+  struct xml_overlay stored = {.present = true, .copies = copies};
+  outbox_trace(s->out, &(struct trace){.kind = op->method == XML_REMOVE_AUTH
+                                                   ? TRACE_RECORD_REMOVED
+                                                   : TRACE_RECORD_STORED,
+                                       .at = s->now,
+                                       .key = op->key,
+                                       .n = copies});
+  size_t mark = outbox_mark(s->out);
+  xml_put_answer(&s->out->bytes, 1, NULL, 0, &stored);
+  finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
+}
+
+/* ---- get ---- */
+
+bool operation_answer_records(struct step *s, const struct reply_to *to, const struct key *key,
+                              const struct key *owner, const struct record_id *after) {
+  struct node *node = s->node;
+  struct slice texts[ANSWER_RECORDS_MAX];
+  struct xml_overlay page = {.present = true};
+  struct record record;
+  uint32_t cursor = 0;
+  unsigned count = 0;
+  size_t bytes = 0;
+  while (dht_find(node->dht, node_wall(node, s->now), key, &cursor, &record)) {
+    struct record_id id = record_id_of(&record);
+    if (owner != NULL && !key_equal(owner, &record.owner)) continue;
+    if (after != NULL && record_id_compare(&id, after) <= 0) continue;
+    if (count == ANSWER_RECORDS_MAX || bytes + record.bytes.len > ANSWER_BYTES_MAX) {
+      page.more = page.has_after = true;
+      break;
+    }
+    texts[count++] = record.bytes;
+    bytes += record.bytes.len;
+    page.after = id;
+  }
+  if (count == 0) return false;
+  size_t mark = outbox_mark(s->out);
+  xml_put_answer(&s->out->bytes, -1, texts, count, page.more ? &page : NULL);
+  struct slice body = outbox_text(s->out, mark);
+  if (!endpoint_is_stream(&to->from) && to->errand == 0 && body.len > UDP_ANSWER_BYTES_MAX) {
+    reply_fault(s, to, 413, "the answer is larger than 8192 bytes: ask over TCP", SLICE_EMPTY);
+  } else {
+    reply_body(s, to, 200, SLICE_EMPTY, body);
+  }
+  return true;
+}
+
+void operation_find(struct step *s, struct operation *op) {
+  struct dht_effects fx;
+  fx.count = 0;
+  usec deadline = op->timer.at - OPERATION_GRACE;
+  if (dht_find_wait(s->node->dht, s->now, &op->key, deadline, operation_ticket(s->node, op),
+                    &fx) != OK) {
+    finish_fault(s, op, 503, "this peer has as many searches under way as it can");
+  }
+  pump_dht(s, &fx);
+}
+
+void operation_on_found(struct step *s, struct operation *op, enum err status) {
+  struct reply_to to = op->to;
+  to.head = outbox_copy(s->out, to.head);
+  struct key key = op->key, owner = op->owner;
+  bool has_owner = op->has_owner;
+  operation_close(s->node, op);
+  if (operation_answer_records(s, &to, &key, has_owner ? &owner : NULL, NULL)) return;
+  if (status == OK) {
+    reply_fault(s, &to, 404, "no live record under this key", SLICE_EMPTY);
+  } else {
+    reply_later(s, &to, "this peer cannot be sure yet that it holds all records of its range");
+  }
+}
+
+/* ---- pushes, and answers to our pulls ---- */
+
+void operation_accept(struct step *s, struct operation *op) {
+  if (read_own_records(s, op)) verify_records(s, op);
+}
+
+static void records_are_in(struct step *s, struct operation *op) {
+  if (op->kind == OPERATION_PULLED) {
+    uint32_t ticket = op->pull_ticket;
+    bool more = op->more, all = op->failed == 0;
+    enum err status = !all ? ERR_REFUSED : op->incomplete ? ERR_BUSY : OK;
+    struct record_id after = op->after;
+    operation_close(s->node, op);
+    struct dht_effects fx;
+    fx.count = 0;
+    dht_on_pulled(s->node->dht, s->now, ticket, status, more, &after, &fx);
+    pump_dht(s, &fx);
+  } else if (op->failed > 0) {
+    finish_fault(s, op, 503, "not every record could be stored");
+  } else {
+    struct xml_overlay self = {.present = true};
+    self.peer[self.peer_count++] =
+        (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+    size_t mark = outbox_mark(s->out);
+    xml_put_answer(&s->out->bytes, 1, NULL, 0, &self);
+    finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
+  }
+}
+
+static void record_is_in(struct step *s, struct operation *op, bool failed) {
+  ASSERT(op->pending > 0);
+  if (failed) op->failed++;
+  if (--op->pending == 0) records_are_in(s, op);
+}
+
+static void accept_verified(struct step *s, struct operation *op, unsigned item,
+                            enum err verified) {
+  if (verified != OK) {
+    record_is_in(s, op, true);
+    return;
+  }
+  struct node *node = s->node;
+  struct dht_effects fx;
+  fx.count = 0;
+  enum dht_verdict verdict = dht_accept(node->dht, s->now, node_wall(node, s->now),
+                                        &op->records[item], operation_ticket(node, op), &fx);
+  if (verdict == DHT_NO_ROOM || verdict == DHT_TOO_MANY || verdict == DHT_TOO_LARGE) {
+    record_is_in(s, op, true);
+  } else if (verdict != DHT_NEW && verdict != DHT_SAME) {
+    record_is_in(s, op, false); /* lapsed, or a newer version is held: as good as stored */
+  }
+  pump_dht(s, &fx);
+}
+
+void operation_on_verified(struct step *s, struct operation *op, unsigned item, enum err status) {
+  if (item >= op->record_count) return;
+  if (op->kind == OPERATION_PUT) {
+    put_verified(s, op, status);
+  } else {
+    accept_verified(s, op, item, status);
+  }
+}
+
+void operation_on_done(struct step *s, struct operation *op, enum err status, unsigned copies) {
+  if (op->kind == OPERATION_PUT) {
+    put_done(s, op, status, copies);
+  } else {
+    record_is_in(s, op, status != OK);
+  }
+}
+
+static void pull_failed(struct step *s, uint32_t ticket, enum err err) {
+  struct dht_effects fx;
+  fx.count = 0;
+  dht_on_pulled(s->node->dht, s->now, ticket, err, false, &(struct record_id){0}, &fx);
+  pump_dht(s, &fx);
+}
+
+void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  if (status != 200 || xml_body_read(s->node->config.xml, text, &body, &why) != OK) {
+    pull_failed(s, pull_ticket, status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
+    return;
+  }
+  bool more = body.overlay.more, incomplete = body.overlay.incomplete;
+  struct record_id after = body.overlay.after;
+  const struct reply_to nobody = {.errand = 0};
+  struct operation *op = operation_open(s, OPERATION_PULLED, &nobody, text,
+                                        s->now + s->node->config.lookup_timeout_us);
+  if (op == NULL) {
+    pull_failed(s, pull_ticket, ERR_FULL);
+    return;
+  }
+  op->pull_ticket = pull_ticket;
+  op->more = more;
+  op->incomplete = incomplete;
+  op->after = after;
+  if (!read_own_records(s, op)) {
+    operation_close(s->node, op);
+    pull_failed(s, pull_ticket, ERR_SYNTAX);
+  } else if (op->record_count == 0) {
+    records_are_in(s, op);
+  } else {
+    verify_records(s, op);
+  }
+}
+
+void operation_on_timer(struct step *s, struct operation *op) {
+  if (op->kind == OPERATION_PULLED) {
+    op->failed++;
+    records_are_in(s, op);
+  } else {
+    finish_fault(s, op, 503, "no outcome before the deadline");
+  }
+}

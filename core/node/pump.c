@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Carries out what overlay, dht and edge ask for, and hands them the answers. */
+#include "locser/convert.h"
+#include "node/internal.h"
+#include "usage/location.h"
+
+#define CALL_TIMEOUT SEC(3)      /* a direct call of the overlay */
+#define REPLICATE_TIMEOUT SEC(6) /* includes the other's store */
+
+/* ---- overlay ---- */
+
+static void answer_overlay(struct step *s, uint32_t ticket, enum overlay_status status,
+                           const struct overlay_message *answer) {
+  struct overlay_calls calls;
+  calls.count = 0;
+  overlay_on_answer(s->node->overlay, s->now, ticket, status, answer, &calls, s->out);
+  pump_overlay(s, &calls);
+}
+
+static void call_failed(struct step *s, uint32_t ticket) {
+  if (ticket != 0) answer_overlay(s, ticket, OVERLAY_FAILED, NULL);
+}
+
+/* Who is responsible? This peer itself may be. */
+static bool answer_route_here(struct step *s, const struct overlay_call *call) {
+  struct node *node = s->node;
+  if (!call->routed || !overlay_is_member(node->overlay) ||
+      !overlay_is_responsible(node->overlay, &call->key)) {
+    return false;
+  }
+  struct overlay_message answer;
+  struct overlay_calls more;
+  more.count = 0;
+  enum overlay_status status =
+      overlay_on_request(node->overlay, s->now, &call->message, &answer, &more, s->out);
+  if (call->ticket != 0) answer_overlay(s, call->ticket, status, &answer);
+  return true;
+}
+
+static void call_overlay(struct step *s, const struct overlay_call *call) {
+  if (answer_route_here(s, call)) return;
+  struct xml_overlay xml = {0};
+  locser_overlay_to_xml(&call->message, &xml);
+  size_t mark = outbox_mark(s->out);
+  xml_put_call(&s->out->bytes, locser_xml_method(call->message.method), NULL, 0, &xml);
+  enum tag tag = call->ticket != 0 ? TAG_OVERLAY : TAG_NONE;
+  const struct own_request own = {
+      .kind = HOP_CALL,
+      /* the method rides along: the answer's body does not say it */
+      .user = tag_put(tag, call->ticket) | (uint64_t)call->message.method << 48,
+      .to = &call->to,
+      .target = {.key = call->routed ? call->key : call->to.id,
+                 .direct = !call->routed,
+                 .final = call->final},
+      .body = outbox_text(s->out, mark),
+      .deadline = s->now + CALL_TIMEOUT,
+  };
+  if (!forward_own(s, &own)) call_failed(s, call->ticket);
+}
+
+void pump_overlay(struct step *s, const struct overlay_calls *calls) {
+  for (unsigned i = 0; i < calls->count; i++) call_overlay(s, &calls->call[i]);
+}
+
+static enum overlay_status overlay_status_of(uint16_t status) {
+  switch (status) {
+    case 200: return OVERLAY_OK;
+    case 302: return OVERLAY_ELSEWHERE;
+    case 410: return OVERLAY_NOT_ME;
+    case 491: return OVERLAY_BUSY;
+    case 503: return OVERLAY_NOT_JOINED;
+    default: return OVERLAY_FAILED;
+  }
+}
+
+static void overlay_answered(struct step *s, uint64_t user, uint16_t status, struct slice text,
+                             const struct peer *contact) {
+  enum overlay_status outcome = overlay_status_of(status);
+  enum overlay_method method = (enum overlay_method)item_of(user);
+  struct overlay_message answer = {.method = method};
+  struct xml_body body;
+  const char *why;
+  if (outcome == OVERLAY_ELSEWHERE) {
+    if (contact == NULL) {
+      outcome = OVERLAY_FAILED;
+    } else {
+      answer.subject = *contact;
+    }
+  } else if (outcome == OVERLAY_OK) {
+    if (xml_body_read(s->node->config.xml, text, &body, &why) != OK) {
+      outcome = OVERLAY_FAILED;
+    } else {
+      locser_overlay_from_xml(&body.overlay, method, &answer);
+    }
+  }
+  answer_overlay(s, (uint32_t)user, outcome, &answer);
+}
+
+/* ---- dht ---- */
+
+static void push_failed(struct step *s, uint32_t ticket, enum err err) {
+  struct dht_effects fx;
+  fx.count = 0;
+  dht_on_pushed(s->node->dht, s->now, ticket, err, &fx);
+  pump_dht(s, &fx);
+}
+
+static void pull_failed(struct step *s, uint32_t ticket) {
+  operation_pulled(s, ticket, 0, SLICE_EMPTY);
+}
+
+static bool replicate(struct step *s, const struct dht_effect *effect, enum tag tag,
+                      struct slice body) {
+  const struct own_request own = {
+      .kind = HOP_CALL,
+      .user = tag_put(tag, effect->ticket),
+      .to = &effect->to,
+      .target = {.key = effect->to.id, .direct = true},
+      .body = body,
+      .deadline = s->now + REPLICATE_TIMEOUT,
+  };
+  return forward_own(s, &own);
+}
+
+static struct slice replicate_body(struct step *s, const struct dht_effect *effect) {
+  struct slice texts[16];
+  struct xml_overlay xml = {.present = true,
+                            .has_range = true,
+                            .range_from = effect->range_from,
+                            .range_to = effect->range_to,
+                            .has_after = effect->has_after,
+                            .after = effect->after};
+  xml.peer[xml.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+  for (unsigned i = 0; i < effect->record_count; i++) texts[i] = effect->record[i].bytes;
+  if (effect->kind == DHT_PUSH) xml.more = !effect->last;
+  size_t mark = outbox_mark(s->out);
+  xml_put_call(&s->out->bytes, XML_OVERLAY_REPLICATE, texts, effect->record_count, &xml);
+  return outbox_text(s->out, mark);
+}
+
+/* Effects that carry records are written out first: the records are borrowed from the store. */
+static bool carry_records(struct step *s, const struct dht_effect *effect) {
+  switch (effect->kind) {
+    case DHT_STORE:
+    case DHT_ERASE: {
+      bool store = effect->kind == DHT_STORE;
+      struct output *out = outbox_add(s->out, store ? OUT_STORE : OUT_ERASE);
+      out->ticket = tag_put(TAG_STORE, effect->ticket);
+      out->record = effect->record[0];
+      out->record.bytes = outbox_copy(s->out, effect->record[0].bytes);
+      return true;
+    }
+    case DHT_PUSH: return replicate(s, effect, TAG_PUSH, replicate_body(s, effect));
+    case DHT_PULL: return replicate(s, effect, TAG_PULL, replicate_body(s, effect));
+    case DHT_PUT_DONE:
+    case DHT_FIND_DONE:
+    case DHT_HANDED_OVER: break;
+  }
+  return true;
+}
+
+static void tell_outcome(struct step *s, const struct dht_effect *effect) {
+  struct operation *op = operation_of(s->node, effect->user);
+  switch (effect->kind) {
+    case DHT_PUT_DONE:
+      if (effect->status == ERR_IO) {
+        outbox_trace(s->out, &(struct trace){.kind = TRACE_STORE_FAILED,
+                                             .at = s->now,
+                                             .key = op != NULL ? op->key : (struct key){0},
+                                             .a = SLICE("the journal did not take a record")});
+      }
+      if (op != NULL) operation_on_done(s, op, effect->status, effect->copies);
+      break;
+    case DHT_FIND_DONE:
+      if (op != NULL) operation_on_found(s, op, effect->status);
+      break;
+    case DHT_HANDED_OVER: command_left(s); break;
+    case DHT_STORE:
+    case DHT_ERASE:
+    case DHT_PUSH:
+    case DHT_PULL: break;
+  }
+}
+
+void pump_dht(struct step *s, const struct dht_effects *fx) {
+  uint32_t push_refused[DHT_EFFECTS_MAX], pull_refused[DHT_EFFECTS_MAX];
+  unsigned pushes = 0, pulls = 0;
+  for (unsigned i = 0; i < fx->count; i++) {
+    const struct dht_effect *effect = &fx->effect[i];
+    if (carry_records(s, effect)) continue;
+    if (effect->kind == DHT_PUSH) {
+      push_refused[pushes++] = effect->ticket;
+    } else {
+      pull_refused[pulls++] = effect->ticket;
+    }
+  }
+  for (unsigned i = 0; i < fx->count; i++) tell_outcome(s, &fx->effect[i]);
+  for (unsigned i = 0; i < pushes; i++) push_failed(s, push_refused[i], ERR_FULL);
+  for (unsigned i = 0; i < pulls; i++) pull_failed(s, pull_refused[i]);
+}
+
+void pump_ring_changed(struct step *s) {
+  struct node *node = s->node;
+  /* What the dht does may itself show that a peer is gone: a few rounds, then the next step. */
+  for (unsigned round = 0; round < 3; round++) {
+    uint64_t generation = overlay_generation(node->overlay);
+    if (generation == node->ring_generation) return;
+    node->ring_generation = generation;
+    struct dht_effects fx;
+    fx.count = 0;
+    dht_on_ring(node->dht, s->now, node_wall(node, s->now), &fx);
+    pump_dht(s, &fx);
+  }
+}
+
+void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice body,
+                    const struct peer *contact) {
+  switch (tag_of(user)) {
+    case TAG_OVERLAY: overlay_answered(s, user, status, body, contact); break;
+    case TAG_PUSH:
+      push_failed(s, (uint32_t)user, status == 200 ? OK : status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
+      break;
+    case TAG_PULL: operation_pulled(s, (uint32_t)user, status, body); break;
+    case TAG_HOP:
+    case TAG_OPERATION:
+    case TAG_ERRAND:
+    case TAG_STORE:
+    case TAG_NONE: break;
+  }
+}
+
+/* ---- edge ---- */
+
+static void edge_refused(struct step *s, const struct edge_call *call) {
+  struct edge_calls calls;
+  calls.count = 0;
+  msec_wall wall = node_wall(s->node, s->now);
+  if (call->kind == EDGE_LOCATE) {
+    edge_on_located(s->node->edge, s->now, wall, call->user, ERR_BUSY, NULL, 0, &calls, s->out);
+  } else if (call->user != 0) {
+    edge_on_bound(s->node->edge, s->now, wall, call->user, ERR_BUSY, &calls, s->out);
+  }
+  pump_edge(s, &calls);
+}
+
+static void call_edge(struct step *s, const struct edge_call *call) {
+  bool locate = call->kind == EDGE_LOCATE;
+  enum errand_kind kind = locate                          ? ERRAND_GET
+                          : call->kind == EDGE_BIND ? ERRAND_PUT
+                                                          : ERRAND_REMOVE;
+  struct errand *errand =
+      errand_open(s, kind, locate ? FOR_EDGE_LOCATE : FOR_EDGE_BIND, call->user, call->aor,
+                  locate ? NULL : &call->contact);
+  if (errand == NULL) {
+    edge_refused(s, call);
+    return;
+  }
+  errand->granted_s = call->granted_s;
+  if (call->kind == EDGE_BIND) {
+    outbox_trace(s->out, &(struct trace){.kind = TRACE_RECORD_PUT,
+                                         .at = s->now,
+                                         .key = errand->key,
+                                         .a = errand->key_text,
+                                         .b = errand->contact.uri});
+  }
+  errand_start(s, errand);
+}
+
+void pump_edge(struct step *s, const struct edge_calls *calls) {
+  for (unsigned i = 0; i < calls->count; i++) call_edge(s, &calls->call[i]);
+}

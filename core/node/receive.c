@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages in. on_request is the processing table of the specification, row by row (R-2.1 to
+ * R-2.11). */
+#include "node/internal.h"
+#include "sip/print.h"
+
+static struct reply_to reply_to_sender(const struct sip_message *request,
+                                       const struct input *input) {
+  return (struct reply_to){.request = request, .flow = input->flow, .from = input->peer};
+}
+
+static void put_tags_not_supported(struct buf *lines, const struct sip_message *request,
+                                   enum sip_header_id id) {
+  struct sip_values values = sip_values_of(request, id);
+  struct slice tag;
+  while (sip_values_next(&values, &tag)) sip_put_header(lines, "Unsupported", tag);
+}
+
+/* this peer offers no extension that a LOCSER could require. */
+static bool refuse_extensions(struct step *s, const struct reply_to *to,
+                              const struct sip_message *request) {
+  char text[512];
+  struct buf lines = buf_over(text, sizeof text);
+  put_tags_not_supported(&lines, request, SIP_H_REQUIRE);
+  put_tags_not_supported(&lines, request, SIP_H_PROXY_REQUIRE);
+  if (lines.len == 0 && !lines.overflow) return false;
+  reply_fault(s, to, 420, "this peer supports no extension of LOCSER; see Unsupported",
+              buf_slice(&lines));
+  return true;
+}
+
+static bool is_my_overlay(const struct node *node, struct slice name) {
+  return name.len == 0 || slice_equal_nocase(name, node->config.overlay);
+}
+
+static bool wants_redirect(const struct sip_message *request) {
+  return sip_values_have(request, SIP_H_REQUEST_DISPOSITION, "redirect");
+}
+
+/* and the 302 of a traced hop. */
+static void redirect(struct step *s, const struct reply_to *to, const struct sip_message *request,
+                     const struct peer *next) {
+  char text[192];
+  struct buf lines = buf_over(text, sizeof text);
+  buf_put_cstr(&lines, "Contact: <sip:");
+  key_put(&lines, &next->id);
+  buf_put_char(&lines, '@');
+  endpoint_put(&lines, &next->at);
+  buf_put_cstr(&lines, ";transport=");
+  buf_put_cstr(&lines, transport_name(next->at.transport));
+  buf_put_cstr(&lines, ">\r\n");
+  struct xml_body body;
+  const char *why;
+  bool traced = request->body.len > 0 &&
+                xml_body_read(s->node->config.xml, request->body, &body, &why) == OK &&
+                body.call && body.method == XML_OVERLAY_TRACE;
+  if (!traced) {
+    reply_fault(s, to, 302, "this peer is not responsible for the key; ask the one in Contact",
+                buf_slice(&lines));
+    return;
+  }
+  struct xml_overlay hop = {.present = true};
+  hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+  hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SUBJECT, .peer = *next};
+  hop.load = s->node->hops.pool.used;
+  size_t mark = outbox_mark(s->out);
+  xml_put_answer(&s->out->bytes, -1, NULL, 0, &hop);
+  reply_body(s, to, 302, buf_slice(&lines), outbox_text(s->out, mark));
+}
+
+/* for a key that is somebody else's. */
+static void pass_on(struct step *s, const struct reply_to *to, const struct sip_message *request,
+                    const struct locser_target *target) {
+  struct node *node = s->node;
+  uint32_t tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
+  if (hop_is_loop(&node->hops, request, &node->config.advertise, tag)) {
+    reply_fault(s, to, 482, "the request has been through this peer already", SLICE_EMPTY);
+    return;
+  }
+  if (request->max_forwards == 0) {
+    reply_fault(s, to, 483, "Max-Forwards is used up before a responsible peer was reached",
+                SLICE_EMPTY);
+    return;
+  }
+  if (wants_redirect(request)) {
+    struct peer next;
+    bool final;
+    if (forward_next_hops(s, &target->key, NULL, 0, &next, 1, &final) == 0) {
+      reply_later(s, to, "this peer knows no live peer nearer to the key");
+    } else {
+      redirect(s, to, request, &next);
+    }
+    return;
+  }
+  forward_request(s, request, target, to->flow, &to->from);
+}
+
+static bool is_peer_nearer(const struct node *node, const struct key *key) {
+  const struct peer *predecessor = overlay_predecessor(node->overlay);
+  return predecessor != NULL &&
+         !key_in_range_open_closed(key, &predecessor->id, &node->config.id);
+}
+
+static void on_request(struct step *s, const struct sip_message *request,
+                       const struct input *input) {
+  struct node *node = s->node;
+  struct reply_to to = reply_to_sender(request, input);
+  struct locser_target target;
+  const char *why;
+  if (locser_target_parse(request, &target, &why) != OK) {
+    reply_plain(s, request, input->flow, &input->peer, 400, why, SLICE_EMPTY);
+    return;
+  }
+  if (refuse_extensions(s, &to, request)) return;
+  if (!is_my_overlay(node, target.overlay)) { /* */
+    reply_fault(s, &to, 488, "this peer belongs to another overlay", SLICE_EMPTY);
+  } else if (!target.has_key) { /* */
+    execute_client(s, &to, request);
+  } else if (target.direct) { /* */
+    if (key_equal(&target.key, &node->config.id)) {
+      execute_request(s, &to, &target, request->body);
+    } else {
+      reply_fault(s, &to, 410, "another peer lives at this address", SLICE_EMPTY);
+    }
+  } else if (!overlay_is_member(node->overlay)) { /* */
+    reply_later(s, &to, "this peer has not joined the overlay yet");
+  } else if (overlay_is_responsible(node->overlay, &target.key)) { /* */
+    execute_request(s, &to, &target, request->body);
+  } else if (target.final && (!is_peer_nearer(node, &target.key) ||
+                              execute_can_answer(s, &target.key))) { /* */
+    execute_request(s, &to, &target, request->body);
+  } else {
+    pass_on(s, &to, request, &target);
+  }
+}
+
+static void on_locser(struct step *s, const struct sip_message *request,
+                      const struct input *input) {
+  struct slice type = SLICE_EMPTY;
+  const struct sip_header *header = sip_header_first(request, SIP_H_CONTENT_TYPE);
+  if (header != NULL) {
+    type = slice_trim(slice_first(header->value, slice_find_byte(header->value, ';')));
+  }
+  if (request->body.len > 0 && !slice_equal_nocase(type, SLICE("text/xml")) &&
+      !slice_equal_nocase(type, SLICE("application/xml"))) { /* */
+    struct reply_to to = reply_to_sender(request, input);
+    reply_fault(s, &to, 415, "the body of a LOCSER request is text/xml",
+                SLICE("Accept: text/xml, application/xml\r\n"));
+    return;
+  }
+  on_request(s, request, input);
+}
+
+static void on_bad_message(struct step *s, const struct sip_message *message,
+                           const struct input *input, const struct sip_problem *problem) {
+  s->node->stats.bad++;
+  outbox_trace(s->out, &(struct trace){.kind = TRACE_SIP_BAD,
+                                       .at = s->now,
+                                       .peer = input->peer,
+                                       .status = problem->status,
+                                       .a = slice_cstr(problem->reason)});
+  bool can_answer = message->request && message->method != SIP_ACK && problem->status != 0 &&
+                    message->via.host.len > 0;
+  if (!can_answer) return;
+  reply_plain(s, message, input->flow, &input->peer, problem->status, problem->reason,
+              SLICE_EMPTY);
+}
+
+static void trace_message(struct step *s, const struct sip_message *message,
+                          const struct endpoint *peer, enum trace_kind kind) {
+  outbox_trace(s->out, &(struct trace){.kind = kind,
+                                       .at = s->now,
+                                       .peer = *peer,
+                                       .status = message->status,
+                                       .a = message->method_text,
+                                       .b = message->call_id});
+}
+
+void receive_message(struct step *s, const struct input *input) {
+  struct sip_message message;
+  struct sip_problem problem;
+  enum sip_carrier carrier = endpoint_is_stream(&input->peer) ? SIP_STREAM : SIP_DATAGRAM;
+  s->node->stats.messages_in++;
+  s->node->stats.bytes_in += input->data.len;
+  if (sip_message_parse(input->data, carrier, &message, &problem) != OK) {
+    on_bad_message(s, &message, input, &problem);
+    return;
+  }
+  trace_message(s, &message, &input->peer, TRACE_SIP_IN);
+  if (message.method == SIP_LOCSER) {
+    if (message.request) {
+      on_locser(s, &message, input);
+    } else {
+      forward_response(s, &message, &input->peer);
+    }
+    return;
+  }
+  struct edge_calls calls;
+  calls.count = 0;
+  edge_on_message(s->node->edge, s->now, node_wall(s->node, s->now), &message, input->flow,
+                  &input->peer, &calls, s->out);
+  pump_edge(s, &calls);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "node/internal.h"
+#include "sip/print.h"
+
+#define BODY_TYPE "text/xml"
+
+uint64_t node_retry_after(struct node *node) { return rng_between(&node->rng, 1, 4); }
+
+/* Where a response goes: the flow it came by; a datagram also where its Via says (RFC 3581). */
+static void send_response(struct step *s, uint32_t flow, const struct endpoint *from,
+                          struct slice message) {
+  struct output *out = outbox_add(s->out, OUT_SEND);
+  out->flow = flow;
+  out->peer = *from;
+  out->data = message;
+}
+
+/* Tags of our answers need not be remembered: a retransmitted request must draw the same one. */
+static void put_to_tag(struct buf *out, struct node *node, const struct sip_message *request) {
+  struct hash_key mixed = {node->hash.k0 ^ 0x746f2d746167, node->hash.k1};
+  buf_put_hex64(out, hash_slice(mixed, request->via.branch), 16);
+}
+
+static void put_head(struct step *s, const struct reply_to *to, uint16_t status,
+                     const char *reason) {
+  struct buf *bytes = &s->out->bytes;
+  if (to->request != NULL) {
+    char tag_text[16];
+    struct buf tag = buf_over(tag_text, sizeof tag_text);
+    put_to_tag(&tag, s->node, to->request);
+    sip_put_response_head(bytes, to->request, status, reason, buf_slice(&tag), &to->from);
+  } else {
+    buf_put_cstr(bytes, "SIP/2.0 ");
+    buf_put_u64(bytes, status);
+    buf_put_char(bytes, ' ');
+    buf_put_cstr(bytes, reason != NULL ? reason : sip_reason(status));
+    buf_put_cstr(bytes, "\r\n");
+    buf_put(bytes, to->head);
+  }
+}
+
+static bool is_refusal(uint16_t status) { return status >= 400 && status != 404 && status != 491; }
+
+void reply_body(struct step *s, const struct reply_to *to, uint16_t status, struct slice lines,
+                struct slice body) {
+  if (is_refusal(status)) s->node->stats.refused++;
+  if (to->errand != 0) {
+    struct errand *errand = errand_of(s->node, to->errand);
+    if (errand != NULL) errand_on_answer(s, errand, status, body, NULL);
+    return;
+  }
+  size_t mark = outbox_mark(s->out);
+  put_head(s, to, status, NULL);
+  buf_put(&s->out->bytes, lines);
+  sip_put_body(&s->out->bytes, body.len > 0 ? BODY_TYPE : NULL, body);
+  send_response(s, to->flow, &to->from, outbox_text(s->out, mark));
+}
+
+void reply_fault(struct step *s, const struct reply_to *to, uint16_t status, const char *text,
+                 struct slice lines) {
+  size_t mark = outbox_mark(s->out);
+  xml_put_fault(&s->out->bytes, status, slice_cstr(text));
+  struct slice body = outbox_text(s->out, mark);
+  if (is_refusal(status)) {
+    outbox_trace(s->out, &(struct trace){.kind = TRACE_REFUSED,
+                                         .at = s->now,
+                                         .peer = to->from,
+                                         .status = status,
+                                         .a = SLICE("LOCSER"),
+                                         .b = slice_cstr(text)});
+  }
+  reply_body(s, to, status, lines, body);
+}
+
+void reply_later(struct step *s, const struct reply_to *to, const char *text) {
+  char line[32];
+  struct buf lines = buf_over(line, sizeof line);
+  sip_put_header_u64(&lines, "Retry-After", node_retry_after(s->node));
+  reply_fault(s, to, 503, text, buf_slice(&lines));
+}
+
+void reply_plain(struct step *s, const struct sip_message *request, uint32_t flow,
+                 const struct endpoint *from, uint16_t status, const char *reason,
+                 struct slice lines) {
+  struct reply_to to = {.request = request, .flow = flow, .from = *from};
+  s->node->stats.refused++;
+  outbox_trace(s->out, &(struct trace){.kind = TRACE_REFUSED,
+                                       .at = s->now,
+                                       .peer = *from,
+                                       .status = status,
+                                       .a = request->method_text,
+                                       .b = slice_cstr(reason != NULL ? reason : "")});
+  size_t mark = outbox_mark(s->out);
+  put_head(s, &to, status, reason);
+  buf_put(&s->out->bytes, lines);
+  sip_put_body(&s->out->bytes, NULL, SLICE_EMPTY);
+  send_response(s, flow, from, outbox_text(s->out, mark));
+}
+
+void reply_trying(struct step *s, const struct reply_to *to) {
+  if (to->errand != 0 || !endpoint_is_stream(&to->from) || to->request == NULL) return;
+  size_t mark = outbox_mark(s->out);
+  sip_put_response_head(&s->out->bytes, to->request, 100, NULL, SLICE_EMPTY, &to->from);
+  sip_put_body(&s->out->bytes, NULL, SLICE_EMPTY);
+  send_response(s, to->flow, &to->from, outbox_text(s->out, mark));
+}
