@@ -24,8 +24,7 @@ struct overlay *overlay_new(const struct overlay_config *config) {
 }
 
 static void forget_calls(struct overlay *overlay) {
-  memory_give(overlay->memory, overlay->pending,
-              overlay->pending_room * sizeof *overlay->pending);
+  memory_give(overlay->memory, overlay->pending, overlay->pending_room * sizeof *overlay->pending);
   overlay->pending = NULL;
   overlay->pending_count = overlay->pending_room = 0;
   overlay->operation = 0;
@@ -48,8 +47,7 @@ void overlay_free(struct overlay *overlay) {
   peers_free(&overlay->members, memory);
   peers_free(&overlay->fingers, memory);
   peers_free(&overlay->learnt, memory);
-  memory_give(memory, overlay->bootstrap,
-              overlay->bootstrap_count * sizeof *overlay->bootstrap);
+  memory_give(memory, overlay->bootstrap, overlay->bootstrap_count * sizeof *overlay->bootstrap);
   memory_give(memory, overlay, sizeof *overlay);
 }
 
@@ -77,8 +75,8 @@ struct ring_view ring_view(const struct overlay *overlay) {
 
 static void trace_ring(const struct step *step, enum trace_kind kind, const struct peer *peer) {
   if (step->trace == NULL) return;
-  outbox_trace(step->trace, &(struct trace){
-                                .kind = kind, .at = step->now, .key = peer->id, .peer = peer->at});
+  outbox_trace(step->trace,
+               &(struct trace){.kind = kind, .at = step->now, .key = peer->id, .peer = peer->at});
 }
 
 static bool is_other(const struct peer *a, const struct peer *b) {
@@ -106,8 +104,18 @@ usec jitter(struct overlay *overlay, usec period) {
 
 void chord_hurry(struct overlay *overlay, usec now) {
   overlay->pace_us = usec_min(PACE_MIN_US, overlay->stabilize_us);
+  overlay->quiet_rounds = 0;
   usec soon = now + jitter(overlay, overlay->pace_us);
   overlay->stabilize_at = usec_min(overlay->stabilize_at, soon);
+}
+
+void chord_relax(struct overlay *overlay, usec now) {
+  if (overlay->quiet_rounds < PACE_ROUNDS) {
+    overlay->quiet_rounds++;
+  } else {
+    overlay->pace_us = usec_min(overlay->pace_us * 2, overlay->stabilize_us);
+  }
+  overlay->stabilize_at = now + jitter(overlay, overlay->pace_us);
 }
 
 bool chord_take_list(struct overlay *overlay, const struct peer *head,
@@ -316,8 +324,7 @@ static void on_update(struct overlay *overlay, const struct step *step,
 }
 
 /* A hint, never an order: the leaver itself is asked, and says that it is no member. */
-static void on_leave(struct overlay *overlay, const struct step *step,
-                     const struct peer *sender) {
+static void on_leave(struct overlay *overlay, const struct step *step, const struct peer *sender) {
   const struct key *self = &overlay->self.id;
   if (!overlay->small && overlay->list.count > 0 && peer_same(&overlay->list.at[0], sender)) {
     overlay->stabilize_at = step->now;
@@ -338,25 +345,36 @@ static enum overlay_status respond(struct overlay *overlay, const struct step *s
   }
   if (overlay->state != OVERLAY_MEMBER) return OVERLAY_NOT_JOINED;
   switch (request->method) {
-    case OVERLAY_JOIN: return join_request(overlay, step, request, answer);
+    case OVERLAY_JOIN:
+      return join_request(overlay, step, request, answer);
     case OVERLAY_NEIGHBORS:
       note_sender(overlay, step, sender);
       if (overlay->operation != 0) return OVERLAY_BUSY; /* */
       message_add_state(answer, overlay);
       return OVERLAY_OK;
-    case OVERLAY_ROUTE: message_add_state(answer, overlay); return OVERLAY_OK;
-    case OVERLAY_NOTIFY: stabilize_notified(overlay, step, sender); return OVERLAY_OK;
-    case OVERLAY_PING: note_sender(overlay, step, sender); return OVERLAY_OK;
-    case OVERLAY_UPDATE: on_update(overlay, step, request); return OVERLAY_OK;
-    case OVERLAY_LEAVE: on_leave(overlay, step, sender); return OVERLAY_OK;
+    case OVERLAY_ROUTE:
+      message_add_state(answer, overlay);
+      return OVERLAY_OK;
+    case OVERLAY_NOTIFY:
+      stabilize_notified(overlay, step, sender);
+      return OVERLAY_OK;
+    case OVERLAY_PING:
+      note_sender(overlay, step, sender);
+      return OVERLAY_OK;
+    case OVERLAY_UPDATE:
+      on_update(overlay, step, request);
+      return OVERLAY_OK;
+    case OVERLAY_LEAVE:
+      on_leave(overlay, step, sender);
+      return OVERLAY_OK;
   }
   return OVERLAY_FAILED;
 }
 
 enum overlay_status overlay_on_request(struct overlay *overlay, usec now,
                                        const struct overlay_message *request,
-                                       struct overlay_message *answer,
-                                       struct overlay_calls *calls, struct outbox *trace) {
+                                       struct overlay_message *answer, struct overlay_calls *calls,
+                                       struct outbox *trace) {
   struct step step = {now, calls, trace};
   message_begin(answer, request->method, &overlay->self);
   enum overlay_status status = respond(overlay, &step, request, answer);
@@ -388,17 +406,31 @@ static void dispatch(struct overlay *overlay, const struct step *step, const str
   if (is_operation(call->purpose)) overlay->operation = 0;
   switch ((enum purpose)call->purpose) {
     case CALL_JOIN_ROUTE:
-    case CALL_JOIN: join_answered(overlay, step, call, status, answer); break;
+    case CALL_JOIN:
+      join_answered(overlay, step, call, status, answer);
+      break;
     case CALL_SUCCESSOR:
     case CALL_PREDECESSOR:
-    case CALL_WRAP: stabilize_answered(overlay, step, call, status, answer); break;
+    case CALL_WRAP:
+      stabilize_answered(overlay, step, call, status, answer);
+      break;
     case CALL_RECTIFY_OLD:
-    case CALL_RECTIFY_NEW: rectify_answered(overlay, step, call, status, answer); break;
-    case CALL_GOSSIP: members_answered(overlay, step, call, status, answer); break;
-    case CALL_VERIFY: on_verified(overlay, step, call, status, answer); break;
-    case CALL_PROBE: doubt_answered(overlay, step, call, status, answer); break;
+    case CALL_RECTIFY_NEW:
+      rectify_answered(overlay, step, call, status, answer);
+      break;
+    case CALL_GOSSIP:
+      members_answered(overlay, step, call, status, answer);
+      break;
+    case CALL_VERIFY:
+      on_verified(overlay, step, call, status, answer);
+      break;
+    case CALL_PROBE:
+      doubt_answered(overlay, step, call, status, answer);
+      break;
     case CALL_FINGER:
-    case CALL_ANNOUNCE: fingers_answered(overlay, step, call, status, answer); break;
+    case CALL_ANNOUNCE:
+      fingers_answered(overlay, step, call, status, answer);
+      break;
   }
 }
 

@@ -15,23 +15,24 @@
 #include "overlay/overlay.h"
 #include "overlay/peers.h"
 
-#define PACE_MIN_US MSEC(200)        /* stabilisation while the ring changes around us */
-#define BUSY_RETRY_MIN_US MSEC(50)   /* */
+#define PACE_MIN_US MSEC(200)      /* stabilisation while the ring changes around us */
+#define PACE_ROUNDS 5u             /* so many quiet rounds before the pace slows down */
+#define BUSY_RETRY_MIN_US MSEC(50) /* */
 #define BUSY_RETRY_MAX_US MSEC(150)
-#define ADMISSION_US MSEC(500)       /* one joiner after us at a time, so long at most */
-#define ANSWER_LOST_US SEC(64)       /* a ticket the binding never answered */
+#define ADMISSION_US MSEC(500) /* one joiner after us at a time, so long at most */
+#define ANSWER_LOST_US SEC(64) /* a ticket the binding never answered */
 #define PENDING_MAX 32u
 #define DOUBTS_MAX 24u
-#define DOUBT_TRIES_LOST 3           /* silences after which fingers and learnt peers go */
-#define DOUBT_TRIES_MAX 8            /* probed at once, after 1, 2, 4 ... 64 s: then forgotten */
+#define DOUBT_TRIES_LOST 3 /* silences after which fingers and learnt peers go */
+#define DOUBT_TRIES_MAX 8  /* probed at once, after 1, 2, 4 ... 64 s: then forgotten */
 #define REMEMBERED_MAX 8u
-#define FINGERS_MAX 64u              /* distinct fingers; a million peers have about 20 */
-#define FINGER_QUICK_US MSEC(100)    /* pace of the first round of finger repair */
-#define ANNOUNCE_US MSEC(250)        /* pace of announcing ourselves after a join */
+#define FINGERS_MAX 64u           /* distinct fingers; a million peers have about 20 */
+#define FINGER_QUICK_US MSEC(100) /* pace of the first round of finger repair */
+#define ANNOUNCE_US MSEC(250)     /* pace of announcing ourselves after a join */
 #define ANNOUNCE_AFTER_US SEC(1)
-#define UPDATES_MAX 16u              /* */
-#define WRAP_ROUNDS 16u              /* quiet rounds between looks at the size of the ring */
-#define JOIN_HOPS_MAX 16u            /* */
+#define UPDATES_MAX 16u   /* */
+#define WRAP_ROUNDS 16u   /* quiet rounds between looks at the size of the ring */
+#define JOIN_HOPS_MAX 16u /* */
 #define BOOTSTRAPS_MAX 64u
 
 enum purpose {
@@ -85,17 +86,18 @@ struct overlay {
   uint64_t generation;
 
   /* what is under way */
-  uint32_t operation; /* ticket of the one operation, or 0 */
-  uint32_t ticket;    /* last one given */
+  uint32_t operation;      /* ticket of the one operation, or 0 */
+  uint32_t ticket;         /* last one given */
   struct pending *pending; /* oldest first */
   uint8_t pending_count, pending_room;
-  bool rectified;        /* the last operation was a rectify: stabilising goes first */
-  bool announce_hint;    /* newly joined: the peer we came after should hear of it */
-  uint8_t busy_answers;  /* in a row */
-  uint8_t wrap_rounds;   /* quiet rounds until the size of the ring is looked at again */
+  bool rectified;       /* the last operation was a rectify: stabilising goes first */
+  bool announce_hint;   /* newly joined: the peer we came after should hear of it */
+  uint8_t busy_answers; /* in a row */
+  uint8_t wrap_rounds;  /* quiet rounds until the size of the ring is looked at again */
   uint8_t gossip_turn;
-  struct peer notifier;  /* the best one waiting; family 0: none */
-  struct peer hint;      /* perhaps a nearer successor; family 0: none */
+  uint8_t quiet_rounds;
+  struct peer notifier; /* the best one waiting; family 0: none */
+  struct peer hint;     /* perhaps a nearer successor; family 0: none */
   usec stabilize_at, pace_us;
 
   /* admitting */
@@ -105,7 +107,8 @@ struct overlay {
   /* joining */
   struct endpoint *bootstrap;
   uint8_t bootstrap_count;
-  uint8_t join_tries, join_hops;
+  uint16_t join_tries;
+  uint8_t join_hops, join_busy;
   bool join_waiting;
   uint32_t join_turn;
   struct peer join_target; /* whom to ask again after BUSY; family 0: start with a route */
@@ -116,12 +119,12 @@ struct overlay {
   /* beyond the successors; correctness does not depend on these */
   struct peers fingers, learnt;
   usec fingers_at;
-  uint8_t finger_bit;      /* next to repair; KEY_BITS: start again */
-  bool fingers_complete;   /* went round once since the join */
-  struct peer subject;     /* told of by overlay.update: who joined, or is lost; family 0: none */
+  uint8_t finger_bit;       /* next to repair; KEY_BITS: start again */
+  bool fingers_complete;    /* went round once since the join */
+  struct peer subject;      /* told of by overlay.update: who joined, or is lost; family 0: none */
   struct key subject_after; /* it comes, or came, right after this */
   bool subject_lost;
-  uint8_t announce_bit;    /* the next is one below; 0: done */
+  uint8_t announce_bit; /* the next is one below; 0: done */
   uint8_t announce_left;
   usec announce_at;
 
@@ -173,6 +176,8 @@ bool peer_same_life(const struct peer *a, const struct peer *b);
 usec jitter(struct overlay *overlay, usec period);
 /* Something changed: stabilise soon, and often for a while. */
 void chord_hurry(struct overlay *overlay, usec now);
+/* A quiet round is over: when is the next? */
+void chord_relax(struct overlay *overlay, usec now);
 /* Changes are noted for generation and trace by taking a view before and comparing after. */
 struct ring_view {
   struct peer predecessor, head;
@@ -198,9 +203,8 @@ void rectify_start(struct overlay *overlay, const struct step *step);
 void stabilize_answered(struct overlay *overlay, const struct step *step,
                         const struct pending *call, enum overlay_status status,
                         const struct overlay_message *answer);
-void rectify_answered(struct overlay *overlay, const struct step *step,
-                      const struct pending *call, enum overlay_status status,
-                      const struct overlay_message *answer);
+void rectify_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
+                      enum overlay_status status, const struct overlay_message *answer);
 /* A sender says that it may be a neighbour. */
 void stabilize_notified(struct overlay *overlay, const struct step *step,
                         const struct peer *sender);
@@ -231,15 +235,13 @@ void members_drop(struct overlay *overlay, const struct step *step, const struct
 /* Pings members that have not answered us yet. */
 void members_prove(struct overlay *overlay, const struct step *step);
 void members_gossip(struct overlay *overlay, const struct step *step);
-void members_answered(struct overlay *overlay, const struct step *step,
-                      const struct pending *call, enum overlay_status status,
-                      const struct overlay_message *answer);
+void members_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
+                      enum overlay_status status, const struct overlay_message *answer);
 
 /* ---- fingers.c ---- */
 void fingers_run(struct overlay *overlay, const struct step *step);
-void fingers_answered(struct overlay *overlay, const struct step *step,
-                      const struct pending *call, enum overlay_status status,
-                      const struct overlay_message *answer);
+void fingers_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
+                      enum overlay_status status, const struct overlay_message *answer);
 /* A peer that answered us: a better finger, or a learnt peer. */
 void fingers_offer(struct overlay *overlay, const struct peer *peer);
 /* Would fingers_offer make it a finger? */

@@ -31,8 +31,7 @@ static void take_out(struct overlay *overlay, struct doubt *doubt) {
   overlay->doubt_count--;
   *doubt = overlay->doubts[overlay->doubt_count];
   if (overlay->doubt_count == 0) {
-    memory_give(overlay->memory, overlay->doubts,
-                overlay->doubt_room * sizeof *overlay->doubts);
+    memory_give(overlay->memory, overlay->doubts, overlay->doubt_room * sizeof *overlay->doubts);
     overlay->doubts = NULL;
     overlay->doubt_room = 0;
   }
@@ -47,8 +46,7 @@ static struct doubt *new_doubt(struct overlay *overlay) {
       if (overlay->doubt_count > 0) {
         memcpy(doubts, overlay->doubts, overlay->doubt_count * sizeof *doubts);
       }
-      memory_give(overlay->memory, overlay->doubts,
-                  overlay->doubt_room * sizeof *overlay->doubts);
+      memory_give(overlay->memory, overlay->doubts, overlay->doubt_room * sizeof *overlay->doubts);
       overlay->doubts = doubts;
       overlay->doubt_room = room;
     }

@@ -75,8 +75,7 @@ bool fingers_want(const struct overlay *overlay, const struct key *id) {
   if (ring_order(self, id, &list->at[list->count - 1].id) <= 0) return false;
   struct key start = finger_start(overlay, bit_of(overlay, id));
   uint32_t i = peers_place(&overlay->fingers, self, &start);
-  return i == overlay->fingers.count ||
-         ring_order(self, id, &overlay->fingers.at[i].id) < 0;
+  return i == overlay->fingers.count || ring_order(self, id, &overlay->fingers.at[i].id) < 0;
 }
 
 /* No finger: it stays known as a learnt peer. */
@@ -144,8 +143,8 @@ void fingers_announce(struct overlay *overlay, usec at, const struct peer *subje
 /* ---- repair ---- */
 
 /* A newcomer has no fingers to route by: its predecessor's are as good. */
-static bool start_of_route(const struct overlay *overlay, const struct key *key,
-                           struct peer *first, bool *final) {
+static bool start_of_route(const struct overlay *overlay, const struct key *key, struct peer *first,
+                           bool *final) {
   *final = false;
   *first = overlay->predecessor;
   if (!overlay->fingers_complete && peer_is(first) && !doubt_is(overlay, &first->id)) return true;
@@ -197,7 +196,8 @@ static void finger_found(struct overlay *overlay, const struct step *step, unsig
   keep_first_of(overlay, &found->id);
   const struct peer *known = peers_find(&overlay->fingers, self, &found->id);
   if (known == NULL) known = peers_find(&overlay->list, self, &found->id);
-  if (known == NULL || !peer_same_life(known, found)) chord_verify(overlay, step, found); /* */
+  if (known == NULL || !peer_same_life(known, found))
+    chord_verify(overlay, step, found); /* */
 }
 
 /* ---- telling others ---- */
@@ -240,9 +240,8 @@ void fingers_run(struct overlay *overlay, const struct step *step) {
   }
 }
 
-void fingers_answered(struct overlay *overlay, const struct step *step,
-                      const struct pending *call, enum overlay_status status,
-                      const struct overlay_message *answer) {
+void fingers_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
+                      enum overlay_status status, const struct overlay_message *answer) {
   if (overlay->state != OVERLAY_MEMBER || overlay->small) return;
   if (call->purpose == CALL_ANNOUNCE) {
     if (status == OVERLAY_OK) announce_to(overlay, step, call->bit, &answer->sender);

@@ -5,7 +5,9 @@
 
 #define JOIN_DELAY_US MSEC(250)
 #define JOIN_DELAY_MAX_US SEC(30)
-#define NOT_JOINED_SHIFT_MAX 2u /* a bootstrap that is itself joining is asked again within 1.5 s */
+#define JOIN_BUSY_MAX 4u
+#define NOT_JOINED_SHIFT_MAX 2u /* a bootstrap that is itself joining is asked again within 1.5 s \
+                                 */
 
 static bool is_searching(const struct overlay *overlay) {
   return overlay->state == OVERLAY_JOINING ||
@@ -18,10 +20,18 @@ void join_begin(struct overlay *overlay, usec at) {
   overlay->join_at = at;
 }
 
+static uint32_t address_count(const struct overlay *overlay) {
+  return (uint32_t)overlay->bootstrap_count + overlay->remembered_count + overlay->fingers.count +
+         overlay->learnt.count;
+}
+
+/* The pause doubles with each round through the addresses, not with each address. */
 static void again(struct overlay *overlay, usec now, unsigned shift_max) {
-  unsigned shift = overlay->join_tries < shift_max ? overlay->join_tries : shift_max;
+  uint32_t addresses = address_count(overlay);
+  unsigned shift = overlay->join_tries / (addresses > 1 ? addresses : 1);
+  if (shift > shift_max) shift = shift_max;
   usec delay = usec_min(JOIN_DELAY_US << shift, JOIN_DELAY_MAX_US);
-  if (overlay->join_tries < UINT8_MAX) overlay->join_tries++;
+  if (overlay->join_tries < UINT16_MAX) overlay->join_tries++;
   overlay->join_hops = 0;
   overlay->join_target = (struct peer){0};
   overlay->join_at = pause_between(overlay, now, delay / 2, delay + delay / 2);
@@ -33,8 +43,7 @@ static void again_soon(struct overlay *overlay, usec now) {
 
 /* All that was ever learnt, in turn. */
 static bool next_address(struct overlay *overlay, struct peer *out) {
-  uint32_t total = (uint32_t)overlay->bootstrap_count + overlay->remembered_count +
-                   overlay->fingers.count + overlay->learnt.count;
+  uint32_t total = address_count(overlay);
   *out = (struct peer){0};
   for (uint32_t tries = 0; tries < 2 && tries < total; tries++) {
     uint32_t i = overlay->join_turn++ % total;
@@ -115,8 +124,8 @@ static void joined(struct overlay *overlay, const struct step *step, bool first_
   overlay->announce_hint = true;
   overlay->wrap_rounds = WRAP_ROUNDS;
   fingers_restart(overlay, step->now);
-  fingers_announce(overlay, step->now + ANNOUNCE_AFTER_US, &overlay->self,
-                   &overlay->predecessor.id, false);
+  fingers_announce(overlay, step->now + ANNOUNCE_AFTER_US, &overlay->self, &overlay->predecessor.id,
+                   false);
   if (!first_time || step->trace == NULL || overlay->list.count == 0) return;
   outbox_trace(step->trace, &(struct trace){.kind = TRACE_RING_JOINED,
                                             .at = step->now,
@@ -157,11 +166,11 @@ static void place_answered(struct overlay *overlay, const struct step *step,
       again(overlay, step->now, 7);
     }
   } else if (status == OVERLAY_BUSY) {
-    if (++overlay->join_hops < JOIN_HOPS_MAX) {
-      again_soon(overlay, step->now);
-    } else {
-      again(overlay, step->now, NOT_JOINED_SHIFT_MAX);
+    if (++overlay->join_busy % JOIN_BUSY_MAX == 0) { /* others came in: is the place still here? */
+      overlay->join_hops = 0;
+      overlay->join_target = (struct peer){0};
     }
+    again_soon(overlay, step->now);
   } else if (status == OVERLAY_ELSEWHERE && peer_is(&answer->subject) &&
              !key_equal(&answer->subject.id, &overlay->self.id) &&
              !peer_same(&answer->subject, &m) && overlay->join_hops < JOIN_HOPS_MAX) {
@@ -221,8 +230,7 @@ enum overlay_status join_request(struct overlay *overlay, const struct step *ste
   if (is_former_life(overlay, step, joiner)) return OVERLAY_BUSY;
   const struct key *next = overlay->list.count > 0 ? &overlay->list.at[0].id : self;
   if (!ring_between(self, joiner, next)) {
-    return routing_preceding(overlay, joiner, &answer->subject) ? OVERLAY_ELSEWHERE
-                                                                : OVERLAY_BUSY;
+    return routing_preceding(overlay, joiner, &answer->subject) ? OVERLAY_ELSEWHERE : OVERLAY_BUSY;
   }
   if (is_admitting_another(overlay, step->now, joiner)) return OVERLAY_BUSY;
   overlay->admitted = *joiner;

@@ -49,8 +49,7 @@ static bool put(struct overlay *overlay, const struct peer *peer, bool answered)
   struct peers *members = &overlay->members;
   uint32_t i = peers_place(members, &overlay->self.id, &peer->id);
   bool known = i < members->count && peer_same(&members->at[i], peer);
-  if (!peers_put(members, overlay->memory, &overlay->self.id, peer,
-                 members_others_max(overlay))) {
+  if (!peers_put(members, overlay->memory, &overlay->self.id, peer, members_others_max(overlay))) {
     return false;
   }
   uint64_t below = ((uint64_t)1 << i) - 1;
@@ -67,16 +66,20 @@ static void take_out(struct overlay *overlay, uint32_t i) {
   peers_remove(&overlay->members, i);
 }
 
-/* list and predecessor follow from the members. */
+/* list and predecessor follow from the members. A predecessor from before counts as having
+ * answered, until it turns out to be gone. */
 static void derive(struct overlay *overlay) {
   const struct peers *members = &overlay->members;
   struct peers *list = &overlay->list;
+  struct peer old = overlay->predecessor;
   list->count = members->count < overlay->r ? members->count : overlay->r;
   for (uint32_t i = 0; i < list->count; i++) list->at[i] = members->at[i];
   overlay->predecessor = (struct peer){0};
   for (uint32_t i = members->count; i-- > 0;) {
-    if (!has_answered(overlay, i)) continue;
-    overlay->predecessor = members->at[i];
+    const struct peer *member = &members->at[i];
+    bool was = peer_is(&old) && peer_same(&old, member) && peer_same_life(&old, member);
+    if (!was && !has_answered(overlay, i)) continue;
+    overlay->predecessor = *member;
     break;
   }
 }
@@ -150,7 +153,7 @@ bool members_close(struct overlay *overlay, const struct step *step,
     return false;
   }
   struct ring_view old = ring_view(overlay);
-  struct peer predecessor = overlay->predecessor;
+  const struct peer predecessor = overlay->predecessor;
   overlay->members.count = 0;
   overlay->answered = 0;
   if (overlay->list.count == 0 || !gather(overlay, last_answer)) {
@@ -159,10 +162,7 @@ bool members_close(struct overlay *overlay, const struct step *step,
     return false;
   }
   if (last_answer != NULL) overlay->answered |= (uint64_t)1 << (overlay->list.count - 1);
-  if (peer_is(&predecessor)) { /* it answered us once; still there? */
-    put(overlay, &predecessor, true);
-    chord_verify(overlay, step, &predecessor);
-  }
+  if (peer_is(&predecessor)) put(overlay, &predecessor, false);
   overlay->small = true;
   struct peer notifier = overlay->notifier, hint = overlay->hint;
   overlay->notifier = overlay->hint = (struct peer){0};
@@ -172,7 +172,6 @@ bool members_close(struct overlay *overlay, const struct step *step,
   derive(overlay);
   ring_changed(overlay, step, &old);
   members_prove(overlay, step);
-  grow_if_full(overlay, step);
   return true;
 }
 
@@ -214,9 +213,7 @@ static void ask(struct overlay *overlay, const struct step *step, const struct p
 
 /* Each round asks the first successor and, in turn, one of the others. */
 void members_gossip(struct overlay *overlay, const struct step *step) {
-  usec slow = overlay->stabilize_us;
-  overlay->stabilize_at = step->now + jitter(overlay, overlay->pace_us);
-  overlay->pace_us = usec_min(overlay->pace_us * 2, slow);
+  chord_relax(overlay, step->now);
   uint32_t count = overlay->members.count;
   if (count == 0) return;
   members_prove(overlay, step);
@@ -258,15 +255,27 @@ static void compare(struct overlay *overlay, const struct step *step,
   }
 }
 
-void members_answered(struct overlay *overlay, const struct step *step,
-                      const struct pending *call, enum overlay_status status,
+/* It may not hold us yet, or be in a ring that it believes to be larger. */
+static void tell_head(struct overlay *overlay, const struct step *step,
                       const struct overlay_message *answer) {
+  const struct peer *before = &answer->predecessor;
+  if (overlay->list.count == 0 || !peer_same(&overlay->list.at[0], &answer->sender)) return;
+  if (peer_is(before) && peer_same(before, &overlay->self) &&
+      before->incarnation == overlay->self.incarnation) {
+    return;
+  }
+  call_tell(overlay, step, &overlay->list.at[0], OVERLAY_NOTIFY);
+}
+
+void members_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
+                      enum overlay_status status, const struct overlay_message *answer) {
   if (overlay->state != OVERLAY_MEMBER || !overlay->small) return;
   if (status == OVERLAY_OK) {
     struct peer peer = call->to;
     peer.incarnation = answer->sender.incarnation;
     chord_proved(overlay, step, &peer);
     if (overlay->small) compare(overlay, step, answer);
+    tell_head(overlay, step, answer);
   } else if (status == OVERLAY_BUSY) { /* alive */
     overlay->stabilize_at =
         usec_min(overlay->stabilize_at,

@@ -27,15 +27,15 @@ enum overlay_method {
   OVERLAY_NOTIFY,    /* the sender believes that it is your predecessor */
   OVERLAY_UPDATE,    /* subject joined or was lost: for finger tables (seed draft section 4) */
   OVERLAY_PING,
-  OVERLAY_ROUTE,     /* routed by key: who is responsible? */
+  OVERLAY_ROUTE, /* routed by key: who is responsible? */
 };
 enum overlay_status {
   OVERLAY_OK,
   OVERLAY_BUSY,      /* 491: own stabilisation under way; ask again in 50-150 ms; counts as alive */
   OVERLAY_ELSEWHERE, /* join at a wrong place: subject names a better peer to ask */
   OVERLAY_NOT_JOINED, /* 503: not a member (yet, or any more); counts as dead for the ring */
-  OVERLAY_NOT_ME,    /* 410: the address answers, but it is another peer */
-  OVERLAY_FAILED,    /* no answer, connection refused, or any other refusal */
+  OVERLAY_NOT_ME,     /* 410: the address answers, but it is another peer */
+  OVERLAY_FAILED,     /* no answer, connection refused, or any other refusal */
 };
 struct overlay_message {
   enum overlay_method method;
@@ -45,7 +45,7 @@ struct overlay_message {
   struct peer predecessor; /* none: family 0 */
   unsigned successor_count;
   struct peer successor[OVERLAY_SUCCESSORS_MAX];
-  unsigned member_count;   /* small rings: full membership */
+  unsigned member_count; /* small rings: full membership */
   struct peer member[OVERLAY_MEMBERS_MAX];
 };
 
@@ -68,12 +68,12 @@ struct overlay_calls {
 /* ---- one peer's overlay ---- */
 struct overlay_config {
   struct peer self;
-  unsigned successors;      /* r, 2 to OVERLAY_SUCCESSORS_MAX */
-  unsigned fingers_max;     /* learnt peers beyond fingers: bytes budget / sizeof(struct peer) */
-  usec stabilize_us;        /* period, jittered by 20 % */
-  usec fingers_us;          /* period of finger repair */
+  unsigned successors;  /* r, 2 to OVERLAY_SUCCESSORS_MAX */
+  unsigned fingers_max; /* learnt peers beyond fingers: bytes budget / sizeof(struct peer) */
+  usec stabilize_us;    /* period, jittered by 20 % */
+  usec fingers_us;      /* period of finger repair */
   const struct memory *memory;
-  const uint8_t *seed;      /* 16 bytes */
+  const uint8_t *seed; /* 16 bytes */
 };
 
 struct overlay; /* private: overlay/chord.h */
@@ -96,8 +96,8 @@ void overlay_leave(struct overlay *overlay, usec now, struct overlay_calls *call
  * TRUST: it is never entered anywhere before it answered a call of ours. */
 enum overlay_status overlay_on_request(struct overlay *overlay, usec now,
                                        const struct overlay_message *request,
-                                       struct overlay_message *answer,
-                                       struct overlay_calls *calls, struct outbox *trace);
+                                       struct overlay_message *answer, struct overlay_calls *calls,
+                                       struct outbox *trace);
 /* The answer (or failure) of a call with a ticket. Each ticket is answered exactly once. answer
  * may be NULL unless status is OVERLAY_OK or OVERLAY_ELSEWHERE. */
 void overlay_on_answer(struct overlay *overlay, usec now, uint32_t ticket,

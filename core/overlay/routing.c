@@ -28,9 +28,8 @@ bool overlay_range(const struct overlay *overlay, struct key *from, struct key *
 }
 
 const struct peer *overlay_predecessor(const struct overlay *overlay) {
-  return overlay->state == OVERLAY_MEMBER && peer_is(&overlay->predecessor)
-             ? &overlay->predecessor
-             : NULL;
+  return overlay->state == OVERLAY_MEMBER && peer_is(&overlay->predecessor) ? &overlay->predecessor
+                                                                            : NULL;
 }
 
 unsigned overlay_successors(const struct overlay *overlay, struct peer *out, unsigned max) {
@@ -89,8 +88,8 @@ static void choose_preceding(struct choice *choice, const struct key *key) {
     int best = -1;
     for (int i = 0; i < 4; i++) {
       if (left[i] == 0) continue;
-      if (best < 0 || ring_order(self, &set[best]->at[left[best] - 1].id,
-                                 &set[i]->at[left[i] - 1].id) < 0) {
+      if (best < 0 ||
+          ring_order(self, &set[best]->at[left[best] - 1].id, &set[i]->at[left[i] - 1].id) < 0) {
         best = i;
       }
     }

@@ -5,9 +5,12 @@
 #include "overlay/chord.h"
 
 static void schedule(struct overlay *overlay, usec now, bool changed) {
-  usec slow = overlay->stabilize_us;
-  overlay->pace_us = changed ? usec_min(PACE_MIN_US, slow) : usec_min(overlay->pace_us * 2, slow);
-  overlay->stabilize_at = now + jitter(overlay, overlay->pace_us);
+  if (!changed) {
+    chord_relax(overlay, now);
+  } else {
+    overlay->stabilize_at = USEC_NEVER; /* it was due when this operation began */
+    chord_hurry(overlay, now);
+  }
 }
 
 /* 50 to 150 ms; longer, by doubling, where the other never has time. */
@@ -219,8 +222,8 @@ void rectify_start(struct overlay *overlay, const struct step *step) {
   }
 }
 
-static void old_answered(struct overlay *overlay, const struct step *step,
-                         const struct peer *asked, bool alive, bool silent) {
+static void old_answered(struct overlay *overlay, const struct step *step, const struct peer *asked,
+                         bool alive, bool silent) {
   struct peer new = overlay->notifier;
   if (!peer_is(&new) || !peer_same(&overlay->predecessor, asked)) return;
   if (alive) {
@@ -248,9 +251,8 @@ static void new_answered(struct overlay *overlay, const struct step *step, const
   ring_changed(overlay, step, &before);
 }
 
-void rectify_answered(struct overlay *overlay, const struct step *step,
-                      const struct pending *call, enum overlay_status status,
-                      const struct overlay_message *answer) {
+void rectify_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
+                      enum overlay_status status, const struct overlay_message *answer) {
   if (overlay->state != OVERLAY_MEMBER || overlay->small) return;
   bool alive = status == OVERLAY_BUSY || status == OVERLAY_OK;
   if (call->purpose == CALL_RECTIFY_OLD) {

@@ -189,6 +189,25 @@ uint32_t ring_world_principals(const struct ring_world *w) {
   return principals_without(w, RING_WORLD_NONE);
 }
 
+/* An answer under way is, for its receiver, as good as adopted: it must name a live peer. */
+static bool answers_stay_good(const struct ring_world *w) {
+  const struct overlay_message *answer;
+  for (uint32_t e = 0; e < w->heap_count; e++) {
+    if ((answer = ring_world_answer(w, e)) == NULL) continue;
+    bool small = answer->member_count > 0 || answer->successor_count == 0;
+    bool holds_sender = answer->method == OVERLAY_NEIGHBORS || small;
+    bool good = holds_sender && live(w, &answer->sender) != RING_WORLD_NONE;
+    for (unsigned i = 0; i < answer->successor_count && !good; i++) {
+      good = live(w, &answer->successor[i]) != RING_WORLD_NONE;
+    }
+    for (unsigned i = 0; i < answer->member_count && !good; i++) {
+      good = live(w, &answer->member[i]) != RING_WORLD_NONE;
+    }
+    if (!good) return false;
+  }
+  return true;
+}
+
 bool ring_world_may_fail(struct ring_world *w, uint32_t i) {
   if (!is_member(w, i)) return true;
   uint32_t others = ring_world_members(w) - 1;
@@ -201,6 +220,7 @@ bool ring_world_may_fail(struct ring_world *w, uint32_t i) {
     small = small || w->node[j].overlay->small;
     if (others > 1) may = best_successor(w, j) != RING_WORLD_NONE;
   }
+  may = may && answers_stay_good(w);
   w->node[i].overlay = failed;
   uint32_t needed = small || others < w->successors + 1 ? 1 : w->successors + 1;
   return may && principals_without(w, i) >= needed;

@@ -196,13 +196,14 @@ static void hop_is_silent(struct ring_world *w, struct ring_event *event) {
   event->avoid[event->avoid_count++] = event->to.id;
   bool final;
   struct peer next;
-  if (overlay_next_hops(w->node[i].overlay, &event->key, event->avoid, event->avoid_count, &next,
-                        1, &final) == 0) {
+  if (overlay_next_hops(w->node[i].overlay, &event->key, event->avoid, event->avoid_count, &next, 1,
+                        &final) == 0) {
     answer_at(w, w->now + latency(w), event, OVERLAY_FAILED, NULL);
     return;
   }
   struct ring_event *again = event_new(EVENT_HOP, 0, 0);
   *again = *event;
+  again->kind = EVENT_HOP;
   again->to = next;
   again->final = final;
   again->node = node_at(w, &next.at);
@@ -212,11 +213,10 @@ static void hop_is_silent(struct ring_world *w, struct ring_event *event) {
 
 static void silence_at(struct ring_world *w, const struct ring_event *event, usec at) {
   struct ring_event *silent = event_new(EVENT_SILENT, at, event->previous);
-  uint64_t sequence = silent->sequence;
   *silent = *event;
-  silent->sequence = sequence;
   silent->kind = EVENT_SILENT;
   silent->at = at;
+  silent->node = event->previous;
   push(w, silent);
 }
 
@@ -286,9 +286,15 @@ static void happen(struct ring_world *w, struct ring_event *event) {
       overlay_on_tick(w->node[i].overlay, w->now, calls, NULL);
       carry_out(w, i, calls);
       return;
-    case EVENT_REQUEST: deliver(w, event); return;
-    case EVENT_HOP: hop(w, event); return;
-    case EVENT_SILENT: hop_is_silent(w, event); return;
+    case EVENT_REQUEST:
+      deliver(w, event);
+      return;
+    case EVENT_HOP:
+      hop(w, event);
+      return;
+    case EVENT_SILENT:
+      hop_is_silent(w, event);
+      return;
     case EVENT_ANSWER:
       if (!is_life(w, i, event->incarnation)) return;
       calls = fresh_calls();
@@ -297,6 +303,13 @@ static void happen(struct ring_world *w, struct ring_event *event) {
       carry_out(w, i, calls);
       return;
   }
+}
+
+const struct overlay_message *ring_world_answer(const struct ring_world *w, uint32_t e) {
+  const struct ring_event *event = w->heap[e];
+  if (event->kind != EVENT_ANSWER || !event->answered || event->status != OVERLAY_OK) return NULL;
+  enum overlay_method method = event->message.method;
+  return method == OVERLAY_JOIN || method == OVERLAY_NEIGHBORS ? &event->message : NULL;
 }
 
 static void check(struct ring_world *w) {
@@ -412,17 +425,32 @@ bool ring_world_settle(struct ring_world *w, usec within_us) {
   return w->violation == NULL && ring_world_not_ideal(w) == NULL;
 }
 
+/* A hop that does not answer is avoided by the hop before. */
 uint32_t ring_world_lookup(struct ring_world *w, uint32_t i, const struct key *key,
                            unsigned *hops) {
   struct ring_event walk = {.key = *key, .previous = RING_WORLD_NONE, .to = w->node[i].self};
-  for (*hops = 0; *hops <= HOPS_MAX; ++*hops) {
+  struct key avoid[AVOID_MAX];
+  *hops = 0;
+  if (w->node[i].overlay == NULL) return RING_WORLD_NONE;
+  while (*hops <= HOPS_MAX) {
     struct peer next;
-    bool mine;
-    if (w->node[i].overlay == NULL) return RING_WORLD_NONE;
-    if (!choose_hop(w, i, &walk, &next, &walk.final, &mine)) return RING_WORLD_NONE;
+    bool mine, final = false;
+    if (!choose_hop(w, i, &walk, &next, &final, &mine)) return RING_WORLD_NONE;
     if (mine) return i;
+    unsigned silent = 0;
+    uint32_t to = node_at(w, &next.at);
+    while (w->node[to].overlay == NULL || !overlay_is_member(w->node[to].overlay)) {
+      if (silent == AVOID_MAX) return RING_WORLD_NONE;
+      avoid[silent++] = next.id;
+      if (overlay_next_hops(w->node[i].overlay, key, avoid, silent, &next, 1, &final) == 0) {
+        return RING_WORLD_NONE;
+      }
+      to = node_at(w, &next.at);
+    }
+    ++*hops;
     walk.to = next;
-    i = node_at(w, &next.at);
+    walk.final = final;
+    i = to;
   }
   return RING_WORLD_NONE;
 }

@@ -15,7 +15,7 @@
 struct ring_node {
   struct overlay *overlay; /* NULL: not running */
   struct peer self;
-  usec tick_at; /* earliest tick queued */
+  usec tick_at;  /* earliest tick queued */
   uint32_t side; /* peers of different sides do not hear each other */
 };
 
@@ -67,6 +67,8 @@ const char *ring_world_violation(struct ring_world *world, bool lists_only);
 /* Zave's goal: lists, predecessors and, in small rings, memberships are what the live members'
  * identifiers say. NULL: it is so. */
 const char *ring_world_not_ideal(struct ring_world *world);
+/* The answer to a join or a state query that event e of the queue will deliver, or NULL. */
+const struct overlay_message *ring_world_answer(const struct ring_world *world, uint32_t e);
 /* Members that no live member's extended successor list skips. */
 uint32_t ring_world_principals(const struct ring_world *world);
 /* Would Zave's failure assumption hold if peer i failed now? Every other member keeps a live
