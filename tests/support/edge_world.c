@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "support/edge_world.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <cmocka.h>
+
 #include "sip/print.h"
 
-#define OUT_BYTES (2 * OUTBOX_STEP_BYTES)
-#define LINK_FLOW 1000u   /* accepted from the other edge */
-#define LINK_OPENED 2000u /* opened to the other edge */
+#define OUT_BYTES OUTBOX_STEP_BYTES /* no more than what a step may count on */
+#define LINK_FLOW 1000u             /* accepted from the other edge */
+#define LINK_OPENED 2000u           /* opened to the other edge */
 
 static const uint8_t seeds[WORLD_EDGES][16] = {{1}, {2}};
 
@@ -155,7 +156,7 @@ unsigned world_records(const struct edge_world *w, const char *aor) {
 /* ---- one step ---- */
 
 struct step_memory {
-  struct output item[2 * OUTBOX_STEP_ITEMS];
+  struct output item[OUTBOX_STEP_ITEMS];
   struct outbox out;
   struct edge_calls calls;
   char *bytes;
@@ -166,7 +167,7 @@ static struct step_memory *step_open(void) {
   assert_non_null(s);
   s->bytes = malloc(OUT_BYTES);
   assert_non_null(s->bytes);
-  outbox_init(&s->out, s->item, 2 * OUTBOX_STEP_ITEMS, s->bytes, OUT_BYTES);
+  outbox_init(&s->out, s->item, OUTBOX_STEP_ITEMS, s->bytes, OUT_BYTES);
   s->out.trace_mask = UINT64_MAX;
   return s;
 }
@@ -255,7 +256,6 @@ void world_release(struct edge_world *w, unsigned i, enum err status) {
 
 static void step_close(struct edge_world *w, unsigned edge, struct step_memory *s) {
   assert_false(s->out.bytes.overflow);
-  assert_true(s->out.count <= OUTBOX_STEP_ITEMS && s->out.bytes.len <= OUTBOX_STEP_BYTES);
   for (uint32_t i = 0; i < s->out.count; i++) {
     if (s->item[i].kind == OUT_TRACE) w->traces[s->item[i].trace.kind]++;
     if (s->item[i].kind == OUT_SEND) carry(w, edge, &s->item[i]);
@@ -297,7 +297,7 @@ static size_t with_crlf(const char *text, char *out, size_t cap) {
 }
 
 void world_send(struct edge_world *w, const struct phone *phone, const char *format, ...) {
-  char text[40000], bytes[60000];
+  static char text[70000], bytes[70000];
   va_list list;
   va_start(list, format);
   int n = vsnprintf(text, sizeof text, format, list);
@@ -348,7 +348,8 @@ void world_answer(struct edge_world *w, const struct phone *phone, const struct 
   struct buf out = buf_over(bytes, sizeof bytes);
   char tag[24];
   snprintf(tag, sizeof tag, "t%u", (unsigned)phone->at.port);
-  struct endpoint source = w->at[phone->edge];
+  unsigned edge = phone->flow == 0 ? request->edge : phone->edge;
+  struct endpoint source = w->at[edge];
   sip_put_response_head(&out, &message, (uint16_t)status, NULL,
                         status == 100 ? SLICE_EMPTY : slice_cstr(tag), &source);
   for (unsigned i = 0; i < message.header_count; i++)
@@ -357,7 +358,7 @@ void world_answer(struct edge_world *w, const struct phone *phone, const struct 
   buf_put_cstr(&out, crlf);
   sip_put_body(&out, NULL, SLICE_EMPTY);
   assert_false(out.overflow);
-  deliver(w, phone->edge, phone->flow, &phone->at, buf_slice(&out));
+  deliver(w, edge, phone->flow, &phone->at, buf_slice(&out));
 }
 
 /* ---- time ---- */
@@ -426,14 +427,14 @@ const char *sent_header(const struct sent *message, const char *name, unsigned n
 }
 
 const char *sent_routes(const struct sent *message, bool caller) {
-  char *text = scratch();
+  static char text[4096];
   text[0] = 0;
   unsigned count = 0;
   while (sent_header(message, "Record-Route", count) != NULL) count++;
   size_t len = 0;
   for (unsigned i = 0; i < count; i++) {
     const char *value = sent_header(message, "Record-Route", caller ? count - 1 - i : i);
-    len += (size_t)snprintf(text + len, 2048 - len, "Route: %s\n", value);
+    len += (size_t)snprintf(text + len, sizeof text - len, "Route: %s\n", value);
   }
   return text;
 }

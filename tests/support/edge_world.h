@@ -74,7 +74,7 @@ struct sent *world_next(struct edge_world *w, const struct phone *phone);
 struct sent *world_expect(struct edge_world *w, const struct phone *phone, const char *start);
 void world_expect_nothing(struct edge_world *w, const struct phone *phone);
 /* The phone answers a request that it got; `lines` may be "" ("Contact: ...\n"). Record-Route is
- * copied. */
+ * copied. A UDP phone answers the edge that asked. */
 void world_answer(struct edge_world *w, const struct phone *phone, const struct sent *request,
                   unsigned status, const char *lines);
 
@@ -90,7 +90,7 @@ bool sent_has(const struct sent *message, const char *text);
 /* Value of the n-th header of that name (from 0), in a buffer that lives until 8 more calls. */
 const char *sent_header(const struct sent *message, const char *name, unsigned n);
 /* "Route: ...\r\n" lines of a dialog: the Record-Route of this message, as a caller (reversed) or
- * a callee uses it. */
+ * a callee uses it; until the next call. */
 const char *sent_routes(const struct sent *message, bool caller);
 
 #endif
