@@ -53,21 +53,28 @@ static const char *param_text(const struct call *call, const char *name) {
   return json_string_value(json_object_get(call->params, name));
 }
 
-static void ask_node(const struct call *call, const struct node_command *command) {
+/* The entry that will be answered later; NULL: too many, and that was answered. ticket 0: a leave.
+ */
+static struct pending *wait_for(const struct call *call, uint64_t ticket) {
   struct client *client = call->client;
   struct control *control = client->owner;
   if (client->pending >= CONTROL_PENDING_MAX) {
     answer_error(client, call->id, 503, "too many commands at once; wait for answers");
-    return;
+    return NULL;
   }
   struct pending *pending = host_take(sizeof *pending);
-  *pending = (struct pending){.next = control->pending,
-                              .ticket = ++control->last_ticket,
-                              .client = client,
-                              .id = call->id,
-                              .status = command->kind == COMMAND_STATUS};
+  *pending = (struct pending){
+      .next = control->pending, .ticket = ticket, .client = client, .id = call->id};
   control->pending = pending;
   client->pending++;
+  return pending;
+}
+
+static void ask_node(const struct call *call, const struct node_command *command) {
+  struct control *control = call->client->owner;
+  struct pending *pending = wait_for(call, ++control->last_ticket);
+  if (pending == NULL) return;
+  pending->status = command->kind == COMMAND_STATUS;
   loop_step(control->loop,
             &(struct input){.kind = IN_COMMAND, .ticket = pending->ticket, .command = command});
 }
@@ -157,12 +164,8 @@ static void do_put(const struct call *call) { do_uri(call, COMMAND_PUT); }
 static void do_remove(const struct call *call) { do_uri(call, COMMAND_REMOVE); }
 
 static void do_leave(const struct call *call) {
-  struct control *control = call->client->owner;
-  struct pending *pending = host_take(sizeof *pending);
-  *pending = (struct pending){.next = control->pending, .client = call->client, .id = call->id};
-  control->pending = pending;
-  call->client->pending++;
-  control->hooks.leave(control->hooks.context);
+  struct control_hooks *hooks = &call->client->owner->hooks;
+  if (wait_for(call, 0) != NULL) hooks->leave(hooks->context);
 }
 
 static void do_log(const struct call *call) {
