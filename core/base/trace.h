@@ -36,7 +36,8 @@ enum trace_level { TRACE_ERROR, TRACE_WARNING, TRACE_INFO, TRACE_DEBUG };
   X(TRACE_RING_LEFT, "ring.left", TRACE_INFO, "this peer left the ring")                          \
   X(TRACE_RING_SUCCESSOR, "ring.successor", TRACE_INFO, "new first successor: key=Peer-ID, peer") \
   X(TRACE_RING_PREDECESSOR, "ring.predecessor", TRACE_INFO, "new predecessor: key=Peer-ID, peer") \
-  X(TRACE_RECORD_PUT, "record.put", TRACE_DEBUG, "a home puts a contact: key, a=Address-of-Record, b=Contact") \
+  X(TRACE_RECORD_PUT, "record.put", TRACE_DEBUG,                                                  \
+    "a home puts a contact: key, a=Address-of-Record, b=Contact")                                 \
   X(TRACE_RECORD_STORED, "record.stored", TRACE_DEBUG,                                            \
     "a record is durable here: key, n=copies known")                                              \
   X(TRACE_RECORD_REMOVED, "record.removed", TRACE_DEBUG, "a tombstone replaced a record: key")    \

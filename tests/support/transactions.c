@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <stdio.h>
+#include <cmocka.h>
 
 static struct output outbox_items[2 * OUTBOX_STEP_ITEMS];
 static _Alignas(max_align_t) char outbox_bytes[2 * OUTBOX_STEP_BYTES];
