@@ -28,12 +28,12 @@ static bool answer_route_here(struct step *s, const struct overlay_call *call) {
       !overlay_is_responsible(node->overlay, &call->key)) {
     return false;
   }
-  struct overlay_message answer;
-  struct overlay_calls more;
-  more.count = 0;
-  enum overlay_status status =
-      overlay_on_request(node->overlay, s->now, &call->message, &answer, &more, s->out);
-  if (call->ticket != 0) answer_overlay(s, call->ticket, status, &answer);
+  struct overlay_message answer = {.method = call->message.method, .sender = node->self};
+  const struct peer *predecessor = overlay_predecessor(node->overlay);
+  if (predecessor != NULL) answer.predecessor = *predecessor;
+  answer.successor_count =
+      overlay_successors(node->overlay, answer.successor, OVERLAY_SUCCESSORS_MAX);
+  if (call->ticket != 0) answer_overlay(s, call->ticket, OVERLAY_OK, &answer);
   return true;
 }
 
