@@ -129,7 +129,7 @@ static void configure_live(struct node_config *config, const struct settings *se
   config->domain_count = domain->count;
   for (unsigned i = 0; i < domain->count; i++) config->domain[i] = slice_cstr(domain->text[i]);
   config->digest_off = settings_flag(settings, SET_NO_DIGEST);
-  config->record_route = settings_flag(settings, SET_RECORD_ROUTE);
+  config->record_route = !settings_flag(settings, SET_NO_RECORD_ROUTE);
 }
 
 static bool reload(void *context, struct why *why) {

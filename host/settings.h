@@ -35,7 +35,8 @@ enum setting_kind {
   X(SET_CONTROL, "control", SETTING_TEXT, "PATH", 0, 0, "control socket")                         \
   X(SET_NO_DIGEST, "no-digest", SETTING_FLAG, "", 0, 0,                                           \
     "accept REGISTER from everywhere, not only from this machine")                                \
-  X(SET_RECORD_ROUTE, "record-route", SETTING_FLAG, "", 0, 0, "stay in the path of every call")   \
+  X(SET_NO_RECORD_ROUTE, "no-record-route", SETTING_FLAG, "", 0, 0,                               \
+    "leave the path of a call once it is set up")                                                 \
   X(SET_LOG, "log", SETTING_CHOICE, "error|warning|info|debug", 0, 0, "log level")                \
   X(SET_PEER_TRANSPORT, "peer-transport", SETTING_CHOICE, "tcp|udp", 0, 0,                        \
     "how peers reach each other; udp only in laboratories")                                       \
