@@ -217,6 +217,8 @@ static bool forms_dialog(const struct sip_message *message) {
          message->method == SIP_REFER;
 }
 
+/* A request over 1300 bytes to a UDP address stays on UDP (against RFC 3261 18.1.1): that address
+ * is a phone's, and nothing says that it listens on TCP. Between peers a Path asks for TCP. */
 static void send_branch(struct edge_step *step, struct fork *fork, struct branch *branch,
                         const struct edge_request *request) {
   struct edge *edge = step->edge;

@@ -159,12 +159,25 @@ static void put_back(struct edge_step *step, struct binding *binding) {
   set_live(step, binding);
 }
 
+/* Will the record of this new binding be written over by the one of the binding it was to replace?
+ * Its removal must then not be asked for: it could come last. */
+static bool is_put_over(const struct edge *edge, const struct binding *fresh) {
+  uint32_t at = bindings_start(&edge->bindings, fresh->aor);
+  const struct binding *binding;
+  while ((binding = bindings_next(&edge->bindings, fresh->aor, &at)) != NULL)
+    if (binding->state == BINDING_REPLACED &&
+        contact_same_binding(&binding->contact, &fresh->contact))
+      return true;
+  return false;
+}
+
 static void revert_binding(struct edge_step *step, struct binding *binding) {
   switch (binding->state) {
     case BINDING_LIVE:
       break;
     case BINDING_PUT:
-      edge_call_add(step, EDGE_UNBIND, 0, binding->aor, &binding->contact, 0);
+      if (!is_put_over(step->edge, binding))
+        edge_call_add(step, EDGE_UNBIND, 0, binding->aor, &binding->contact, 0);
       drop_binding(step, binding);
       break;
     case BINDING_KEPT:
@@ -177,8 +190,8 @@ static void revert_binding(struct edge_step *step, struct binding *binding) {
   }
 }
 
-/* The bindings marked by one REGISTER: new ones first, so that a removal of a new record comes
- * before the old one of the same name is put back. */
+/* The bindings marked by one REGISTER: new ones first, while those they were to replace still say
+ * so. */
 static unsigned marked_by(const struct edge *edge, struct slice aor, struct handle registration,
                           struct binding *out[2 * ORDER_CONTACTS_MAX]) {
   unsigned count = 0;

@@ -87,6 +87,12 @@ static void call(struct edge_world *w, const struct phone *alice, const struct p
   assert_true(sent_has(got, bob_at)); /* the Request-URI is the Contact */
   assert_null(sent_header(got, "Route", 0));
   assert_true(sent_has(got, "\r\n\r\nabc"));
+  /* Tokens name phones, never the link between two peers. */
+  unsigned tokens = 0,
+           wanted = (alice->flow != 0) + (bob->flow != 0 || endpoint_is_loopback(&bob->at));
+  for (const char *at = got->bytes; (at = strstr(at, "Record-Route: <sip:f-")) != NULL; at++)
+    tokens++;
+  assert_int_equal(tokens, wanted);
   unsigned hops = alice->edge == got->edge ? 1 : 2;
   assert_int_equal(atoi(sent_header(got, "Max-Forwards", 0)), 70 - (int)hops);
   world_answer(w, bob, got, 180, contact_of(bob, "bob"));

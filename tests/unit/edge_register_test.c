@@ -116,6 +116,62 @@ static void refreshes_without_traffic(void **state) {
   world_close(&w);
 }
 
+/* A longer Expires than the record lives is a new record. */
+static void a_longer_refresh_is_put(void **state) {
+  (void)state;
+  OPEN(w);
+  struct phone bob = phone_udp(0, "192.0.2.9:5070");
+  registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>;expires=60\n", "SIP/2.0 200 ");
+  world_advance(&w, SEC(10));
+  registered(&w, &bob, 2, "Contact: <sip:bob@192.0.2.9:5070>;expires=3600\n", "SIP/2.0 200 ");
+  assert_int_equal(w.binds, 2);
+  world_close(&w);
+}
+
+/* What the overlay may have done in part is told how things stood, and not asked to remove the
+ * record that is put back. */
+static void puts_the_old_record_back(void **state) {
+  (void)state;
+  OPEN(w);
+  struct phone bob = phone_udp(0, "192.0.2.9:5070");
+  registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>\n", "SIP/2.0 200 ");
+  w.hold = true;
+  send_register(&w, &bob,
+                &(struct registering){"reg-1", 2,
+                                      "Contact: <sip:bob@192.0.2.9:5070>;q=0.5, "
+                                      "<sip:new@192.0.2.10>\n"});
+  assert_int_equal(w.held_count, 2);
+  world_release(&w, 0, ERR_TIMEOUT);
+  world_expect_nothing(&w, &bob);
+  world_release(&w, 1, OK);
+  world_expect(&w, &bob, "SIP/2.0 503 ");
+  assert_int_equal(w.held_count, 4);
+  unsigned put = 0, removed = 0;
+  for (unsigned i = 2; i < 4; i++) {
+    const struct edge_call *call = &w.held[i];
+    assert_int_equal(call->user, 0);
+    put += call->kind == EDGE_BIND && call->contact.q_permille == 1000 &&
+           strcmp(call->contact.uri.at, "sip:bob@192.0.2.9:5070") == 0;
+    removed += call->kind == EDGE_UNBIND && strcmp(call->contact.uri.at, "sip:new@192.0.2.10") == 0;
+  }
+  assert_int_equal(put, 1);
+  assert_int_equal(removed, 1);
+  world_close(&w);
+}
+
+/* RFC 5626 section 6: with and without reg-id are different bindings, whatever the URI. */
+static void outbound_and_plain_are_apart(void **state) {
+  (void)state;
+  OPEN(w);
+  struct phone bob = phone_udp(0, "192.0.2.9:5070");
+  registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>\n", "SIP/2.0 200 ");
+  registered(&w, &bob, 2,
+             "Contact: <sip:bob@192.0.2.9:5070>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\n",
+             "SIP/2.0 200 ");
+  assert_int_equal(edge_stats(w.edge[0]).bindings, 2);
+  world_close(&w);
+}
+
 /* */
 static void lapses(void **state) {
   (void)state;
@@ -522,6 +578,9 @@ int main(void) {
       cmocka_unit_test(answers_after_the_overlay),
       cmocka_unit_test(reverts_when_the_overlay_refuses),
       cmocka_unit_test(refreshes_without_traffic),
+      cmocka_unit_test(a_longer_refresh_is_put),
+      cmocka_unit_test(puts_the_old_record_back),
+      cmocka_unit_test(outbound_and_plain_are_apart),
       cmocka_unit_test(lapses),
       cmocka_unit_test(removes_all_by_star),
       cmocka_unit_test(keeps_the_order_of_cseq),
