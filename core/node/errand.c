@@ -121,6 +121,21 @@ static void ask_later(struct step *s, struct errand *errand, usec pause) {
 
 static usec short_pause(struct node *node) { return rng_between(&node->rng, MSEC(50), MSEC(150)); }
 
+static const char *method_of(const struct errand *errand) {
+  switch (errand->kind) {
+    case ERRAND_GET: break;
+    case ERRAND_PUT:
+      if (errand->stage == STAGE_WRITING) return xml_method_name(XML_PUT_AUTH);
+      break;
+    case ERRAND_REMOVE:
+      if (errand->stage == STAGE_WRITING) return xml_method_name(XML_REMOVE_AUTH);
+      break;
+    case ERRAND_ROUTE: return xml_method_name(XML_OVERLAY_ROUTE);
+    case ERRAND_TRACE: return xml_method_name(XML_OVERLAY_TRACE);
+  }
+  return xml_method_name(XML_GET);
+}
+
 static void ask_peer(struct step *s, struct errand *errand, const struct peer *to, bool final) {
   struct own_request own = {
       .kind = HOP_ERRAND,
@@ -128,6 +143,7 @@ static void ask_peer(struct step *s, struct errand *errand, const struct peer *t
       .to = to,
       .target = {.key = errand->key, .final = final},
       .body = slice_of(errand->body, errand->body_len),
+      .method = method_of(errand),
       .deadline = usec_min(errand->deadline, s->now + TRY_TIMEOUT),
       .redirect = errand->kind == ERRAND_TRACE,
   };

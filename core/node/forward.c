@@ -445,6 +445,7 @@ bool forward_own(struct step *s, const struct own_request *own) {
                                          .at = s->now,
                                          .key = own->target.key,
                                          .peer = to.at,
+                                         .a = slice_cstr(own->method),
                                          .b = buf_slice(&call_id)});
   }
   return true;

@@ -198,6 +198,7 @@ struct own_request {
   struct locser_target target;
   struct slice uri;  /* Request-URI; empty: sip:PEER-ID@HOST:PORT of `to` */
   struct slice body;
+  const char *method; /* HOP_ERRAND: of the body, for the trace */
   usec deadline;
   bool redirect;     /* Request-Disposition: redirect */
 };
