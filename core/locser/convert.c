@@ -57,9 +57,15 @@ void locser_overlay_from_xml(const struct xml_overlay *overlay, enum overlay_met
   for (unsigned i = 0; i < overlay->peer_count; i++) {
     const struct peer *peer = &overlay->peer[i].peer;
     switch (overlay->peer[i].role) {
-      case XML_PEER_SELF: out->sender = *peer; break;
-      case XML_PEER_SUBJECT: out->subject = *peer; break;
-      case XML_PEER_PREDECESSOR: out->predecessor = *peer; break;
+      case XML_PEER_SELF:
+        out->sender = *peer;
+        break;
+      case XML_PEER_SUBJECT:
+        out->subject = *peer;
+        break;
+      case XML_PEER_PREDECESSOR:
+        out->predecessor = *peer;
+        break;
       case XML_PEER_SUCCESSOR:
         if (out->successor_count < OVERLAY_SUCCESSORS_MAX) {
           out->successor[out->successor_count++] = *peer;

@@ -19,7 +19,7 @@ void locser_overlay_from_xml(const struct xml_overlay *overlay, enum overlay_met
                              struct overlay_message *out);
 
 /* SHA-1 of the canonical form of a key's text. ERR_SYNTAX: no key. */
-enum err locser_key_of(const struct crypto *crypto, struct slice key_text, struct key *out)
-    MUST_USE;
+enum err locser_key_of(const struct crypto *crypto, struct slice key_text,
+                       struct key *out) MUST_USE;
 
 #endif

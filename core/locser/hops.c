@@ -91,8 +91,7 @@ struct hop *hop_of_branch(const struct hops *hops, struct slice branch) {
 }
 
 uint32_t hop_loop_tag(const struct hops *hops, const struct key *key, struct slice call_id) {
-  struct hash_key mixed = {hops->hash.k0 ^ hash_bytes(hops->hash, key, sizeof *key),
-                           hops->hash.k1};
+  struct hash_key mixed = {hops->hash.k0 ^ hash_bytes(hops->hash, key, sizeof *key), hops->hash.k1};
   return (uint32_t)hash_slice(mixed, call_id);
 }
 

@@ -28,16 +28,16 @@ struct hop {
   usec sent_at;
   usec deadline;
   uint64_t user;
-  uint64_t came_by;    /* forwarded from UDP: hash of the upstream branch; else 0 */
-  struct handle link;  /* the peer it was sent to */
-  struct handle copy;  /* the request as it came, until the next hop has taken it over */
-  uint32_t flow;       /* upstream flow of a forwarded request */
+  uint64_t came_by;   /* forwarded from UDP: hash of the upstream branch; else 0 */
+  struct handle link; /* the peer it was sent to */
+  struct handle copy; /* the request as it came, until the next hop has taken it over */
+  uint32_t flow;      /* upstream flow of a forwarded request */
   uint32_t loop_tag;
-  uint32_t tried;      /* link index of the try before */
-  uint8_t kind;        /* enum hop_kind */
+  uint32_t tried; /* link index of the try before */
+  uint8_t kind;   /* enum hop_kind */
   uint8_t tries;
-  bool taken_over;     /* 100 seen: the next hop retries, not we */
-  bool resent;         /* UDP: sent twice to the same hop */
+  bool taken_over; /* 100 seen: the next hop retries, not we */
+  bool resent;     /* UDP: sent twice to the same hop */
 };
 struct hop_copy {
   uint32_t len;
@@ -80,7 +80,7 @@ bool hop_is_loop(const struct hops *hops, const struct sip_message *request,
 /* Retransmissions over UDP: the entry that forwards this request already, or NULL. */
 struct hop *hop_of_upstream(const struct hops *hops, const struct sip_message *request);
 /* ERR_MEMORY: retransmissions will not be recognised; harmless. */
-enum err hop_note_upstream(struct hops *hops, struct hop *hop, const struct sip_message *request)
-    MUST_USE;
+enum err hop_note_upstream(struct hops *hops, struct hop *hop,
+                           const struct sip_message *request) MUST_USE;
 
 #endif

@@ -16,10 +16,10 @@
 #define LINK_PATIENCE_MAX SEC(3)
 
 struct link {
-  struct peer peer;     /* Peer-ID all zero: only the address is known (bootstrap) */
-  uint32_t srtt_us;     /* 0: not measured */
+  struct peer peer; /* Peer-ID all zero: only the address is known (bootstrap) */
+  uint32_t srtt_us; /* 0: not measured */
   uint32_t rttvar_us;
-  uint32_t waiting;     /* hops that wait for this peer */
+  uint32_t waiting; /* hops that wait for this peer */
   bool silent;
   usec used_at;
 };

@@ -9,7 +9,7 @@
 #include "sip/message.h"
 
 struct locser_target {
-  bool has_key;         /* false: no header, use between servers */
+  bool has_key; /* false: no header, use between servers */
   struct key key;
   struct slice overlay; /* empty: any */
   bool direct;          /* key is a Peer-ID; never forwarded */

@@ -16,8 +16,8 @@ void command_reply_rows(struct step *s, uint64_t ticket, enum node_command_kind 
   out->reply = reply;
 }
 
-void command_reply_text(struct step *s, uint64_t ticket, enum node_command_kind kind,
-                        uint16_t code, const char *text) {
+void command_reply_text(struct step *s, uint64_t ticket, enum node_command_kind kind, uint16_t code,
+                        const char *text) {
   struct node_reply *reply = outbox_take(s->out, sizeof *reply);
   *reply = (struct node_reply){.kind = kind, .code = code, .text = slice_cstr(text)};
   struct output *out = outbox_add(s->out, OUT_REPLY);
@@ -36,9 +36,10 @@ static struct node_row text_row(const char *name, struct slice text) {
 static void run_status(struct step *s, uint64_t ticket) {
   struct node *node = s->node;
   struct node_stats stats = node_stats(node);
-  const char *state = node->leaving ? "leaving" : !stats.member ? "joining"
-                                          : stats.ready         ? "ready"
-                                                                : "member";
+  const char *state = node->leaving   ? "leaving"
+                      : !stats.member ? "joining"
+                      : stats.ready   ? "ready"
+                                      : "member";
   const struct node_row rows[] = {
       {.text = SLICE("peer-id"), .key = node->self.id, .has_key = true, .at = node->self.at},
       text_row("overlay", node->config.overlay),
@@ -140,8 +141,7 @@ static void run_errand(struct step *s, uint64_t ticket, const struct node_comman
   errand->command = command->kind;
   errand->granted_s = command->expires_s > 0 ? command->expires_s : 3600;
   if (kind == ERRAND_PUT) {
-    errand->contact.expires =
-        node_wall(s->node, s->now) + (msec_wall)errand->granted_s * 1000;
+    errand->contact.expires = node_wall(s->node, s->now) + (msec_wall)errand->granted_s * 1000;
   }
   errand_start(s, errand);
 }
@@ -176,16 +176,32 @@ void command_left(struct step *s) {
 
 void command_run(struct step *s, uint64_t ticket, const struct node_command *command) {
   switch (command->kind) {
-    case COMMAND_STATUS: run_status(s, ticket); break;
-    case COMMAND_RING: run_ring(s, ticket); break;
-    case COMMAND_PEERS: run_peers(s, ticket); break;
-    case COMMAND_RECORDS: run_records(s, ticket); break;
+    case COMMAND_STATUS:
+      run_status(s, ticket);
+      break;
+    case COMMAND_RING:
+      run_ring(s, ticket);
+      break;
+    case COMMAND_PEERS:
+      run_peers(s, ticket);
+      break;
+    case COMMAND_RECORDS:
+      run_records(s, ticket);
+      break;
     case COMMAND_LOOKUP:
       run_errand(s, ticket, command, command->trace ? ERRAND_TRACE : ERRAND_ROUTE);
       break;
-    case COMMAND_GET: run_errand(s, ticket, command, ERRAND_GET); break;
-    case COMMAND_PUT: run_errand(s, ticket, command, ERRAND_PUT); break;
-    case COMMAND_REMOVE: run_errand(s, ticket, command, ERRAND_REMOVE); break;
-    case COMMAND_LEAVE: run_leave(s, ticket); break;
+    case COMMAND_GET:
+      run_errand(s, ticket, command, ERRAND_GET);
+      break;
+    case COMMAND_PUT:
+      run_errand(s, ticket, command, ERRAND_PUT);
+      break;
+    case COMMAND_REMOVE:
+      run_errand(s, ticket, command, ERRAND_REMOVE);
+      break;
+    case COMMAND_LEAVE:
+      run_leave(s, ticket);
+      break;
   }
 }

@@ -123,15 +123,18 @@ static usec short_pause(struct node *node) { return rng_between(&node->rng, MSEC
 
 static const char *method_of(const struct errand *errand) {
   switch (errand->kind) {
-    case ERRAND_GET: break;
+    case ERRAND_GET:
+      break;
     case ERRAND_PUT:
       if (errand->stage == STAGE_WRITING) return xml_method_name(XML_PUT_AUTH);
       break;
     case ERRAND_REMOVE:
       if (errand->stage == STAGE_WRITING) return xml_method_name(XML_REMOVE_AUTH);
       break;
-    case ERRAND_ROUTE: return xml_method_name(XML_OVERLAY_ROUTE);
-    case ERRAND_TRACE: return xml_method_name(XML_OVERLAY_TRACE);
+    case ERRAND_ROUTE:
+      return xml_method_name(XML_OVERLAY_ROUTE);
+    case ERRAND_TRACE:
+      return xml_method_name(XML_OVERLAY_TRACE);
   }
   return xml_method_name(XML_GET);
 }
@@ -174,8 +177,8 @@ static void ask(struct step *s, struct errand *errand) {
   } else {
     struct peer next;
     bool final;
-    if (forward_next_hops(s, &errand->key, errand->avoid, errand->avoid_count, &next, 1,
-                          &final) == 0) {
+    if (forward_next_hops(s, &errand->key, errand->avoid, errand->avoid_count, &next, 1, &final) ==
+        0) {
       errand->avoid_count = 0; /* everybody was silent: they may be back */
       ask_later(s, errand, short_pause(node));
     } else {
@@ -207,8 +210,7 @@ static void read_records(struct step *s, struct errand *errand) {
 static void route(struct step *s, struct errand *errand) {
   struct xml_overlay self = {.present = true};
   self.peer[self.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
-  enum xml_method method =
-      errand->kind == ERRAND_TRACE ? XML_OVERLAY_TRACE : XML_OVERLAY_ROUTE;
+  enum xml_method method = errand->kind == ERRAND_TRACE ? XML_OVERLAY_TRACE : XML_OVERLAY_ROUTE;
   size_t mark = outbox_mark(s->out);
   xml_put_call(&s->out->bytes, method, NULL, 0, &self);
   ask_with(s, errand, STAGE_ROUTING, outbox_text(s->out, mark));
@@ -256,11 +258,14 @@ void errand_start(struct step *s, struct errand *errand) {
   }
   switch (errand->kind) {
     case ERRAND_GET:
-    case ERRAND_REMOVE: read_records(s, errand); break;
-    case ERRAND_PUT: sign(s, errand); break;
+    case ERRAND_REMOVE:
+      read_records(s, errand);
+      break;
+    case ERRAND_PUT:
+      sign(s, errand);
+      break;
     case ERRAND_TRACE:
-      errand->hops =
-          memory_take(s->node->config.memory, TRACE_HOPS_MAX * sizeof *errand->hops);
+      errand->hops = memory_take(s->node->config.memory, TRACE_HOPS_MAX * sizeof *errand->hops);
       if (errand->hops == NULL) {
         fail(s, errand, 503, "this peer has no memory for the trace");
         return;
@@ -268,12 +273,13 @@ void errand_start(struct step *s, struct errand *errand) {
       errand->hops[errand->hop_count++] = (struct trace_hop){.peer = s->node->self};
       route(s, errand);
       break;
-    case ERRAND_ROUTE: route(s, errand); break;
+    case ERRAND_ROUTE:
+      route(s, errand);
+      break;
   }
 }
 
-void errand_on_signed(struct step *s, struct errand *errand, enum err status,
-                      struct slice record) {
+void errand_on_signed(struct step *s, struct errand *errand, enum err status, struct slice record) {
   if (errand->stage != STAGE_SIGNING) return;
   if (status != OK) {
     fail(s, errand, 503, "the record could not be signed; see this peer's log");
@@ -395,11 +401,15 @@ static void on_trace_hop(struct step *s, struct errand *errand, uint16_t status,
 
 static void on_error(struct step *s, struct errand *errand, uint16_t status) {
   switch (status) {
-    case 491: ask_later(s, errand, short_pause(s->node)); break;
+    case 491:
+      ask_later(s, errand, short_pause(s->node));
+      break;
     case 410:
     case 482:
     case 483:
-    case 503: ask_later(s, errand, 2 * short_pause(s->node)); break;
+    case 503:
+      ask_later(s, errand, 2 * short_pause(s->node));
+      break;
     case 404:
       if (errand->kind == ERRAND_PUT && errand->stage == STAGE_READING) {
         sign(s, errand);
@@ -415,7 +425,9 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status) {
       }
       fail(s, errand, 412, "a newer version of this record is stored");
       break;
-    default: fail(s, errand, status, NULL); break;
+    default:
+      fail(s, errand, status, NULL);
+      break;
   }
 }
 

@@ -52,8 +52,7 @@ static void tell_edge_located(struct step *s, uint64_t user, uint16_t status,
   pump_edge(s, &calls);
 }
 
-static void tell_edge_bound(struct step *s, uint64_t user, enum errand_kind kind,
-                            uint16_t status) {
+static void tell_edge_bound(struct step *s, uint64_t user, enum errand_kind kind, uint16_t status) {
   if (kind == ERRAND_REMOVE && status == 404) status = 200; /* gone is gone */
   struct edge_calls calls;
   calls.count = 0;
@@ -73,11 +72,11 @@ static void tell_command_contacts(struct step *s, const struct errand *errand,
                                   const struct contact *contacts, unsigned count) {
   struct node_row rows[CONTACTS_MAX];
   for (unsigned i = 0; i < count; i++) {
-    rows[i] = (struct node_row){.text = contacts[i].uri,
-                                .text2 = contacts[i].path_count > 0 ? contacts[i].path[0]
-                                                                    : SLICE_EMPTY,
-                                .n = contacts[i].expires,
-                                .n2 = contacts[i].q_permille};
+    rows[i] =
+        (struct node_row){.text = contacts[i].uri,
+                          .text2 = contacts[i].path_count > 0 ? contacts[i].path[0] : SLICE_EMPTY,
+                          .n = contacts[i].expires,
+                          .n2 = contacts[i].q_permille};
   }
   if (count == 0) {
     command_reply_text(s, errand->user, errand->command, 404, "no live contact is stored");
@@ -127,34 +126,72 @@ static void tell_command(struct step *s, const struct errand *errand, uint16_t s
   }
   struct node_row row = {.has_number = true, .n = 1};
   switch (errand->kind) {
-    case ERRAND_GET: tell_command_contacts(s, errand, contacts, count); break;
-    case ERRAND_PUT: row.n = copies_of(s, body); /* fall through */
+    case ERRAND_GET:
+      tell_command_contacts(s, errand, contacts, count);
+      break;
+    case ERRAND_PUT:
+      row.n = copies_of(s, body); /* fall through */
     case ERRAND_REMOVE:
       row.text = errand->kind == ERRAND_PUT ? SLICE("copies") : SLICE("removed");
       command_reply_rows(s, errand->user, errand->command, &row, 1);
       break;
-    case ERRAND_ROUTE: tell_command_route(s, errand, body); break;
-    case ERRAND_TRACE: tell_command_trace(s, errand); break;
+    case ERRAND_ROUTE:
+      tell_command_route(s, errand, body);
+      break;
+    case ERRAND_TRACE:
+      tell_command_trace(s, errand);
+      break;
   }
 }
 
-/* the contacts once more, for servers that parse no XML. */
+/* A Path as the value of a Route inside a URI (RFC 3261 19.1.1: what is not an hvalue is escaped).
+ */
+static void put_escaped(struct buf *out, struct slice text) {
+  static const char plain[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()";
+  for (size_t i = 0; i < text.len; i++) {
+    if (memchr(plain, text.at[i], sizeof plain - 1) != NULL) {
+      buf_put_char(out, text.at[i]);
+    } else {
+      buf_put_char(out, '%');
+      buf_put_hex(out, &text.at[i], 1);
+    }
+  }
+}
+
+static void put_contact_line(struct buf *out, const struct contact *contact, msec_wall now) {
+  buf_put_cstr(out, "Contact: <");
+  buf_put(out, contact->uri);
+  for (unsigned i = 0; i < contact->path_count; i++) {
+    bool has_headers = i > 0 || slice_find_byte(contact->uri, '?') < contact->uri.len;
+    buf_put_cstr(out, has_headers ? "&Route=" : "?Route=");
+    put_escaped(out, contact->path[i]);
+  }
+  unsigned q = contact->q_permille >= 1000 ? 1000 : contact->q_permille;
+  buf_put_cstr(out, ">;q=");
+  buf_put_char(out, (char)('0' + q / 1000));
+  buf_put_char(out, '.');
+  buf_put_char(out, (char)('0' + q / 100 % 10));
+  buf_put_char(out, (char)('0' + q / 10 % 10));
+  buf_put_char(out, (char)('0' + q % 10));
+  buf_put_cstr(out, ";expires=");
+  buf_put_u64(out, (contact->expires - now + 999) / 1000);
+  buf_put_cstr(out, "\r\n");
+}
+
+/* the contacts once more, best q first, for servers that parse no XML. */
 static struct slice contact_lines(struct step *s, const struct contact *contacts, unsigned count) {
   msec_wall now = node_wall(s->node, s->now);
   size_t mark = outbox_mark(s->out);
-  struct buf *out = &s->out->bytes;
-  for (unsigned i = 0; i < count; i++) {
-    buf_put_cstr(out, "Contact: <");
-    buf_put(out, contacts[i].uri);
-    buf_put_cstr(out, ">;q=");
-    buf_put_cstr(out, contacts[i].q_permille >= 1000 ? "1." : "0.");
-    uint64_t fraction = contacts[i].q_permille % 1000;
-    buf_put_char(out, (char)('0' + fraction / 100));
-    buf_put_char(out, (char)('0' + fraction / 10 % 10));
-    buf_put_char(out, (char)('0' + fraction % 10));
-    buf_put_cstr(out, ";expires=");
-    buf_put_u64(out, (contacts[i].expires - now + 999) / 1000);
-    buf_put_cstr(out, "\r\n");
+  bool written[CONTACTS_MAX] = {false};
+  for (unsigned n = 0; n < count; n++) {
+    unsigned best = count;
+    for (unsigned i = 0; i < count; i++) {
+      if (written[i]) continue;
+      if (best == count || contacts[i].q_permille > contacts[best].q_permille) best = i;
+    }
+    written[best] = true;
+    put_contact_line(&s->out->bytes, &contacts[best], now);
   }
   return outbox_text(s->out, mark);
 }
@@ -199,9 +236,17 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
   done.hops = hops;
   errand_close(s->node, errand);
   switch (done.for_whom) {
-    case FOR_EDGE_LOCATE: tell_edge_located(s, done.user, status, contacts, count); break;
-    case FOR_EDGE_BIND: tell_edge_bound(s, done.user, done.kind, status); break;
-    case FOR_COMMAND: tell_command(s, &done, status, text, body, contacts, count); break;
-    case FOR_CLIENT: tell_client(s, &done, status, text, body, contacts, count); break;
+    case FOR_EDGE_LOCATE:
+      tell_edge_located(s, done.user, status, contacts, count);
+      break;
+    case FOR_EDGE_BIND:
+      tell_edge_bound(s, done.user, done.kind, status);
+      break;
+    case FOR_COMMAND:
+      tell_command(s, &done, status, text, body, contacts, count);
+      break;
+    case FOR_CLIENT:
+      tell_client(s, &done, status, text, body, contacts, count);
+      break;
   }
 }

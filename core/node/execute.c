@@ -61,23 +61,29 @@ static void execute_overlay(struct step *s, const struct reply_to *to, enum over
   enum overlay_status status =
       overlay_on_request(s->node->overlay, s->now, &request, &answer, &calls, s->out);
   switch (status) {
-    case OVERLAY_OK: answer_state(s, to, method, &answer); break;
+    case OVERLAY_OK:
+      answer_state(s, to, method, &answer);
+      break;
     case OVERLAY_BUSY:
       reply_fault(s, to, 491, "busy with its own stabilisation; ask again in 50 to 150 ms",
                   SLICE_EMPTY);
       break;
-    case OVERLAY_ELSEWHERE: answer_elsewhere(s, to, &answer.subject); break;
+    case OVERLAY_ELSEWHERE:
+      answer_elsewhere(s, to, &answer.subject);
+      break;
     case OVERLAY_NOT_ME:
       reply_fault(s, to, 410, "another peer lives at this address", SLICE_EMPTY);
       break;
     case OVERLAY_NOT_JOINED:
-    case OVERLAY_FAILED: reply_later(s, to, "this peer is not a member of the ring"); break;
+    case OVERLAY_FAILED:
+      reply_later(s, to, "this peer is not a member of the ring");
+      break;
   }
   pump_overlay(s, &calls);
 }
 
 static void execute_trace(struct step *s, const struct reply_to *to) {
-  struct xml_overlay hop = {.present = true, .load = s->node->hops.pool.used};
+  struct xml_overlay hop = {.present = true, .load = node_load_permille(s->node)};
   hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
   size_t mark = outbox_mark(s->out);
   xml_put_answer(&s->out->bytes, -1, NULL, 0, &hop);
@@ -92,9 +98,9 @@ static void answer_pull(struct step *s, const struct reply_to *to,
   struct record records[16];
   struct slice texts[16];
   struct xml_overlay page = {.present = true};
-  unsigned count = dht_read_range(node->dht, node_wall(node, s->now), &asked->range_from,
-                                  &asked->range_to, asked->has_after ? &asked->after : NULL,
-                                  records, 16, &page.more);
+  unsigned count =
+      dht_read_range(node->dht, node_wall(node, s->now), &asked->range_from, &asked->range_to,
+                     asked->has_after ? &asked->after : NULL, records, 16, &page.more);
   page.incomplete = !dht_vouches_for(node->dht, &asked->range_from, &asked->range_to);
   for (unsigned i = 0; i < count; i++) texts[i] = records[i].bytes;
   if (count > 0) {
@@ -110,8 +116,7 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
                               const struct xml_body *body, struct slice text) {
   if (body->record_count == 0) {
     if (!body->overlay.has_range) {
-      reply_fault(s, to, 400, "overlay.replicate carries neither records nor a range",
-                  SLICE_EMPTY);
+      reply_fault(s, to, 400, "overlay.replicate carries neither records nor a range", SLICE_EMPTY);
     } else if (!overlay_is_member(s->node->overlay)) {
       reply_later(s, to, "this peer is not a member of the ring");
     } else {
@@ -221,8 +226,7 @@ static void refuse_unknown(struct step *s, const struct reply_to *to) {
 static bool read_call(struct step *s, const struct reply_to *to, struct slice text,
                       struct xml_body *body) {
   const char *why = NULL;
-  enum err err = text.len == 0 ? ERR_SYNTAX
-                               : xml_body_read(s->node->config.xml, text, body, &why);
+  enum err err = text.len == 0 ? ERR_SYNTAX : xml_body_read(s->node->config.xml, text, body, &why);
   if (text.len == 0) {
     reply_fault(s, to, 400, "the request has no body", SLICE_EMPTY);
     return false;
@@ -270,10 +274,14 @@ void execute_request(struct step *s, const struct reply_to *to, const struct loc
   }
 }
 
-bool execute_can_answer(struct step *s, const struct key *key) {
+bool execute_can_read(struct step *s, const struct key *key, struct slice text) {
+  struct xml_body body;
+  const char *why;
   uint32_t cursor = 0;
   struct record record;
-  return dht_find(s->node->dht, node_wall(s->node, s->now), key, &cursor, &record);
+  return dht_find(s->node->dht, node_wall(s->node, s->now), key, &cursor, &record) &&
+         xml_body_read(s->node->config.xml, text, &body, &why) == OK &&
+         (body.method == XML_GET || body.method == XML_GET_AUTH);
 }
 
 /* ---- section 8 ---- */

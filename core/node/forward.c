@@ -13,9 +13,9 @@ static bool may_be_lost(const struct link *link) {
 unsigned forward_next_hops(struct step *s, const struct key *key, const struct key *avoid,
                            unsigned avoid_count, struct peer *out, unsigned max, bool *final) {
   *final = false;
-  unsigned count =
-      overlay_next_hops(s->node->overlay, key, avoid, avoid_count, out, max, final);
-  for (unsigned i = 0; i < count; i++) out[i].at.transport = (uint8_t)s->node->config.peer_transport;
+  unsigned count = overlay_next_hops(s->node->overlay, key, avoid, avoid_count, out, max, final);
+  for (unsigned i = 0; i < count; i++)
+    out[i].at.transport = (uint8_t)s->node->config.peer_transport;
   return count;
 }
 
@@ -62,9 +62,8 @@ static uint32_t deadline_ms_left(const struct hop *hop, usec now) {
 
 /* Writes and sends the request as forwarded: our Via, Max-Forwards, Overlay-Key with the time that
  * is left; the body and all else byte for byte (R-1.17, R-1.18). */
-static void send_forwarded(struct step *s, const struct hop *hop,
-                           const struct sip_message *request, struct locser_target target,
-                           bool final, const struct endpoint *from) {
+static void send_forwarded(struct step *s, const struct hop *hop, const struct sip_message *request,
+                           struct locser_target target, bool final, const struct endpoint *from) {
   char key_text[256], branch_text[64];
   struct buf key_line = buf_over(key_text, sizeof key_text);
   struct buf branch = buf_over(branch_text, sizeof branch_text);
@@ -94,7 +93,7 @@ static void send_forwarded(struct step *s, const struct hop *hop,
 }
 
 void forward_request(struct step *s, const struct sip_message *request,
-                     const struct locser_target *target, uint32_t flow,
+                     const struct locser_target *target, const struct peer *hint, uint32_t flow,
                      const struct endpoint *from) {
   struct node *node = s->node;
   struct reply_to to = {.request = request, .flow = flow, .from = *from};
@@ -102,7 +101,11 @@ void forward_request(struct step *s, const struct sip_message *request,
   if (!stream && hop_of_upstream(&node->hops, request) != NULL) return; /* under way already */
   struct peer next;
   bool final;
-  if (forward_next_hops(s, &target->key, NULL, 0, &next, 1, &final) == 0) {
+  if (hint != NULL) {
+    next = *hint;
+    next.at.transport = (uint8_t)node->config.peer_transport;
+    final = true;
+  } else if (forward_next_hops(s, &target->key, NULL, 0, &next, 1, &final) == 0) {
     reply_later(s, &to, "this peer knows no live peer nearer to the key");
     return;
   }
@@ -164,10 +167,9 @@ static void refuse_upstream(struct step *s, struct hop *hop) {
 }
 
 static void note_silence(struct step *s, const struct peer *peer) {
-  outbox_trace(s->out, &(struct trace){.kind = TRACE_PEER_SUSPECT,
-                                       .at = s->now,
-                                       .key = peer->id,
-                                       .peer = peer->at});
+  outbox_trace(
+      s->out,
+      &(struct trace){.kind = TRACE_PEER_SUSPECT, .at = s->now, .key = peer->id, .peer = peer->at});
   struct overlay_calls calls;
   calls.count = 0;
   overlay_on_peer_silent(s->node->overlay, s->now, peer, &calls, s->out);
@@ -203,10 +205,9 @@ static bool retry_elsewhere(struct step *s, struct hop *hop) {
   hop->resent = false;
   if (!enter_link(s, hop, &next)) return false;
   node->stats.retries++;
-  outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_RETRY,
-                                       .at = s->now,
-                                       .key = target.key,
-                                       .peer = next.at});
+  outbox_trace(s->out,
+               &(struct trace){
+                   .kind = TRACE_LOCSER_RETRY, .at = s->now, .key = target.key, .peer = next.at});
   struct endpoint from = {0};
   (void)!sip_via_endpoint(&request.via, &from);
   send_forwarded(s, hop, &request, target, final, from.family != 0 ? &from : NULL);

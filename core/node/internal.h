@@ -54,7 +54,8 @@ static inline unsigned item_of(uint64_t ticket) { return (unsigned)(ticket >> 48
 void *ticket_object(const struct pool *pool, uint64_t ticket);
 
 /* A request executed here that cannot be answered at once: it waits for verification, the store,
- * copies, or other peers (R-2.14). Or the records of a pull's answer on their way into the store. */
+ * copies, or other peers (R-2.14). Or the records of a pull's answer on their way into the store.
+ */
 enum operation_kind {
   OPERATION_PUT,    /* put-auth, remove-auth */
   OPERATION_FIND,   /* get in a range that is still FETCHING */
@@ -173,6 +174,10 @@ struct step {
 static inline msec_wall node_wall(const struct node *node, usec now) {
   return node->wall_seen + (now - node->wall_seen_at) / 1000;
 }
+/* Requests in flight, per thousand of the limit. */
+static inline uint32_t node_load_permille(const struct node *node) {
+  return (uint32_t)((uint64_t)node->hops.pool.used * 1000 / node->hops.pool.limit);
+}
 /* 1 to 4 s, drawn at random. */
 uint64_t node_retry_after(struct node *node);
 
@@ -180,8 +185,9 @@ uint64_t node_retry_after(struct node *node);
 void receive_message(struct step *s, const struct input *input);
 
 /* ---- forward.c: requests on their way ---- */
+/* hint: the peer that is believed responsible, or NULL: our own routing says. */
 void forward_request(struct step *s, const struct sip_message *request,
-                     const struct locser_target *target, uint32_t flow,
+                     const struct locser_target *target, const struct peer *hint, uint32_t flow,
                      const struct endpoint *from);
 void forward_response(struct step *s, const struct sip_message *response,
                       const struct endpoint *from);
@@ -196,11 +202,11 @@ struct own_request {
   uint64_t user;
   const struct peer *to;
   struct locser_target target;
-  struct slice uri;  /* Request-URI; empty: sip:PEER-ID@HOST:PORT of `to` */
+  struct slice uri; /* Request-URI; empty: sip:PEER-ID@HOST:PORT of `to` */
   struct slice body;
   const char *method; /* HOP_ERRAND: of the body, for the trace */
   usec deadline;
-  bool redirect;     /* Request-Disposition: redirect */
+  bool redirect; /* Request-Disposition: redirect */
 };
 bool forward_own(struct step *s, const struct own_request *own);
 /* Shared with receive.c: next hops without those the request has been through. */
@@ -228,8 +234,9 @@ void execute_request(struct step *s, const struct reply_to *to, const struct loc
                      struct slice body);
 /* Without Overlay-Key. */
 void execute_client(struct step *s, const struct reply_to *to, const struct sip_message *request);
-/* May a read by this key be answered here although somebody else is believed responsible? */
-bool execute_can_answer(struct step *s, const struct key *key);
+/* Is the body a read, and is there something to answer it with, although somebody else is believed
+ * responsible? */
+bool execute_can_read(struct step *s, const struct key *key, struct slice text);
 
 /* ---- operation.c: requests that wait ---- */
 struct operation *operation_open(struct step *s, enum operation_kind kind,
@@ -275,13 +282,13 @@ void errand_on_timer(struct step *s, struct errand *errand);
 void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,
                    struct slice body);
 /* Contacts in the records of an answer that were not refused and live, copied into the outbox. */
-unsigned errand_contacts(struct step *s, struct slice body, uint64_t refused,
-                         struct contact *out, unsigned max);
+unsigned errand_contacts(struct step *s, struct slice body, uint64_t refused, struct contact *out,
+                         unsigned max);
 
 /* ---- command.c ---- */
 void command_run(struct step *s, uint64_t ticket, const struct node_command *command);
-void command_reply_text(struct step *s, uint64_t ticket, enum node_command_kind kind,
-                        uint16_t code, const char *text);
+void command_reply_text(struct step *s, uint64_t ticket, enum node_command_kind kind, uint16_t code,
+                        const char *text);
 void command_reply_rows(struct step *s, uint64_t ticket, enum node_command_kind kind,
                         const struct node_row *rows, unsigned count);
 void command_left(struct step *s);

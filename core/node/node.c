@@ -181,8 +181,8 @@ static void on_flow(struct step *s, const struct input *input) {
   if (input->peer.family != 0) forward_on_link_closed(s, &input->peer);
   struct edge_calls calls;
   calls.count = 0;
-  edge_on_flow_closed(s->node->edge, s->now, node_wall(s->node, s->now), input->flow,
-                      input->ticket, &calls, s->out);
+  edge_on_flow_closed(s->node->edge, s->now, node_wall(s->node, s->now), input->flow, input->ticket,
+                      &calls, s->out);
   pump_edge(s, &calls);
 }
 
@@ -271,19 +271,37 @@ void node_step(struct node *node, usec now, const struct input *input, struct ou
   ASSERT(outbox_ready(out));
   uint32_t first = out->count;
   switch (input->kind) {
-    case IN_TICK: on_tick(&step); break;
+    case IN_TICK:
+      on_tick(&step);
+      break;
     case IN_CLOCK:
       node->wall_seen = input->wall;
       node->wall_seen_at = now;
       break;
-    case IN_RESTORE: on_restore(&step, &input->record); break;
-    case IN_START: on_start(&step); break;
-    case IN_MESSAGE: receive_message(&step, input); break;
-    case IN_FLOW: on_flow(&step, input); break;
-    case IN_STORED: on_stored(&step, input); break;
-    case IN_SIGNED: on_signed(&step, input); break;
-    case IN_VERIFIED: on_verified(&step, input); break;
-    case IN_COMMAND: command_run(&step, input->ticket, input->command); break;
+    case IN_RESTORE:
+      on_restore(&step, &input->record);
+      break;
+    case IN_START:
+      on_start(&step);
+      break;
+    case IN_MESSAGE:
+      receive_message(&step, input);
+      break;
+    case IN_FLOW:
+      on_flow(&step, input);
+      break;
+    case IN_STORED:
+      on_stored(&step, input);
+      break;
+    case IN_SIGNED:
+      on_signed(&step, input);
+      break;
+    case IN_VERIFIED:
+      on_verified(&step, input);
+      break;
+    case IN_COMMAND:
+      command_run(&step, input->ticket, input->command);
+      break;
   }
   pump_ring_changed(&step);
   note_sent(&step, first);

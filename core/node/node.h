@@ -21,9 +21,9 @@ struct xml_reader; /* xml/body.h: belongs to the thread */
 #define NODE_JOIN_MAX 16u
 
 struct node_limits {
-  uint32_t hops_max;          /* LOCSER requests being forwarded or awaited */
-  uint32_t operations_max;    /* LOCSER requests being executed here */
-  uint32_t retry_copies_max;  /* requests kept until the next hop has taken them over */
+  uint32_t hops_max;         /* LOCSER requests being forwarded or awaited */
+  uint32_t operations_max;   /* LOCSER requests being executed here */
+  uint32_t retry_copies_max; /* requests kept until the next hop has taken them over */
   uint32_t records_max;
   uint64_t record_bytes_max;
   uint32_t bindings_max;
@@ -32,25 +32,25 @@ struct node_limits {
   uint32_t learnt_peers_max;
 };
 struct node_config {
-  struct key id;               /* Peer-ID */
-  uint32_t incarnation;        /* grows with each start: seconds since 1970, usually */
-  struct endpoint advertise;   /* TCP address other peers reach; also written into Via */
+  struct key id;                 /* Peer-ID */
+  uint32_t incarnation;          /* grows with each start: seconds since 1970, usually */
+  struct endpoint advertise;     /* TCP address other peers reach; also written into Via */
   enum transport peer_transport; /* TCP; UDP for the bench and laboratories */
-  struct slice overlay;        /* name, default "locser" */
+  struct slice overlay;          /* name, default "locser" */
   struct slice domain[NODE_DOMAINS_MAX];
-  unsigned domain_count;       /* none: every domain */
+  unsigned domain_count; /* none: every domain */
   struct endpoint listen[NODE_LISTEN_MAX];
   unsigned listen_count;
   struct endpoint join[NODE_JOIN_MAX]; /* none: first peer of a new ring */
   unsigned join_count;
   bool digest_off;
   bool record_route;
-  unsigned successors;         /* r = 8 */
-  unsigned replicas;           /* k = 3 */
-  usec stabilize_us;           /* 5 s */
-  usec lookup_timeout_us;      /* deadline of one routed operation: 8 s */
+  unsigned successors;    /* r = 8 */
+  unsigned replicas;      /* k = 3 */
+  usec stabilize_us;      /* 5 s */
+  usec lookup_timeout_us; /* deadline of one routed operation: 8 s */
   struct node_limits limits;
-  uint8_t seed[32];            /* the host's entropy, or the simulator's */
+  uint8_t seed[32]; /* the host's entropy, or the simulator's */
   const struct memory *memory;
   const struct crypto *crypto;
   struct xml_reader *xml;
@@ -65,15 +65,15 @@ void node_reader_free(struct xml_reader *reader);
 
 /* ---- inputs ---- */
 enum input_kind {
-  IN_TICK,     /* the deadline passed (harmless at any time) */
-  IN_CLOCK,    /* wall: wall-clock time now; before the first message, then at each jump or minute */
-  IN_RESTORE,  /* record: from the journal at start, already durable */
-  IN_START,    /* restoring is over: create or join the ring */
-  IN_MESSAGE,  /* data: one framed message from peer, on flow */
-  IN_FLOW,     /* status OK: a flow was opened by an OUT_SEND to peer (information only);
-                  else flow is closed, or (flow 0) a send with ticket to peer failed */
-  IN_STORED,   /* answer to OUT_STORE: ticket, status */
-  IN_SIGNED,   /* answer to OUT_SIGN: ticket, status, data = whole record */
+  IN_TICK,    /* the deadline passed (harmless at any time) */
+  IN_CLOCK,   /* wall: wall-clock time now; before the first message, then at each jump or minute */
+  IN_RESTORE, /* record: from the journal at start, already durable */
+  IN_START,   /* restoring is over: create or join the ring */
+  IN_MESSAGE, /* data: one framed message from peer, on flow */
+  IN_FLOW,    /* status OK: a flow was opened by an OUT_SEND to peer (information only);
+                 else flow is closed, or (flow 0) a send with ticket to peer failed */
+  IN_STORED,  /* answer to OUT_STORE: ticket, status */
+  IN_SIGNED,  /* answer to OUT_SIGN: ticket, status, data = whole record */
   IN_VERIFIED, /* answer to OUT_VERIFY: ticket, status (OK or ERR_REFUSED) */
   IN_COMMAND,  /* command, ticket: answered by OUT_REPLY */
 };
@@ -97,10 +97,10 @@ enum node_command_kind {
   COMMAND_RECORDS, /* held here: key, text = key text, text2 = "live" or "removed", n = version,
                       n2 = expires (ms since 1970), n3 = bytes */
   COMMAND_LOOKUP,  /* uri: who is responsible; trace: a row per hop: key, at, n = us, n2 = hop */
-  COMMAND_GET,     /* uri: contacts: text = contact URI, text2 = Path, n = expires, n2 = q permille */
-  COMMAND_PUT,     /* uri, contact, expires_s: n = copies */
-  COMMAND_REMOVE,  /* uri, contact: n = records removed */
-  COMMAND_LEAVE,   /* hand records over and leave the ring; replied when done */
+  COMMAND_GET, /* uri: contacts: text = contact URI, text2 = Path, n = expires, n2 = q permille */
+  COMMAND_PUT, /* uri, contact, expires_s: n = copies */
+  COMMAND_REMOVE, /* uri, contact: n = records removed */
+  COMMAND_LEAVE,  /* hand records over and leave the ring; replied when done */
 };
 struct node_command {
   enum node_command_kind kind;
@@ -140,7 +140,7 @@ struct node_stats {
   uint64_t bytes_in, bytes_out;
   uint32_t hops, operations, records, tombstones, bindings, transactions, known_peers;
   uint64_t record_bytes, hop_allocations; /* memory taken while forwarding: stays 0 */
-  bool member, ready; /* ready: member, and the whole own range is COMPLETE */
+  bool member, ready;                     /* ready: member, and the whole own range is COMPLETE */
 };
 struct node_stats node_stats(const struct node *node);
 

@@ -185,14 +185,29 @@ void operation_put(struct step *s, struct operation *op) {
 static const char *refusal(enum dht_verdict verdict, uint16_t *status) {
   switch (verdict) {
     case DHT_NEW:
-    case DHT_SAME: break;
-    case DHT_OLDER: *status = 412; return "a newer version of this record is stored";
-    case DHT_EXPIRED: *status = 400; return "the record has expired already";
-    case DHT_TOO_BRIEF: *status = 423; return "the record would live less than 60 s";
-    case DHT_TOO_LONG: *status = 400; return "the record would live longer than 7 days";
-    case DHT_TOO_LARGE: *status = 413; return "the record is larger than 20480 bytes";
-    case DHT_TOO_MANY: *status = 403; return "too many records of one owner or under one key";
-    case DHT_NO_ROOM: *status = 503; return "this peer has no room for more records";
+    case DHT_SAME:
+      break;
+    case DHT_OLDER:
+      *status = 412;
+      return "a newer version of this record is stored";
+    case DHT_EXPIRED:
+      *status = 400;
+      return "the record has expired already";
+    case DHT_TOO_BRIEF:
+      *status = 423;
+      return "the record would live less than 60 s";
+    case DHT_TOO_LONG:
+      *status = 400;
+      return "the record would live longer than 7 days";
+    case DHT_TOO_LARGE:
+      *status = 413;
+      return "the record is larger than 20480 bytes";
+    case DHT_TOO_MANY:
+      *status = 403;
+      return "too many records of one owner or under one key";
+    case DHT_NO_ROOM:
+      *status = 503;
+      return "this peer has no room for more records";
   }
   *status = 200;
   return NULL;
@@ -207,9 +222,8 @@ static void put_verified(struct step *s, struct operation *op, enum err verified
   struct dht_effects fx;
   fx.count = 0;
   usec deadline = op->timer.at - OPERATION_GRACE;
-  enum dht_verdict verdict =
-      dht_put(node->dht, s->now, node_wall(node, s->now), &op->records[0], op->copies_wanted,
-              deadline, operation_ticket(node, op), &fx);
+  enum dht_verdict verdict = dht_put(node->dht, s->now, node_wall(node, s->now), &op->records[0],
+                                     op->copies_wanted, deadline, operation_ticket(node, op), &fx);
   uint16_t status;
   const char *text = refusal(verdict, &status);
   if (text != NULL) {
@@ -229,9 +243,8 @@ static void put_done(struct step *s, struct operation *op, enum err status, unsi
     return;
   }
   struct xml_overlay stored = {.present = true, .copies = copies};
-  outbox_trace(s->out, &(struct trace){.kind = op->method == XML_REMOVE_AUTH
-                                                   ? TRACE_RECORD_REMOVED
-                                                   : TRACE_RECORD_STORED,
+  outbox_trace(s->out, &(struct trace){.kind = op->method == XML_REMOVE_AUTH ? TRACE_RECORD_REMOVED
+                                                                             : TRACE_RECORD_STORED,
                                        .at = s->now,
                                        .key = op->key,
                                        .n = copies});
@@ -279,8 +292,8 @@ void operation_find(struct step *s, struct operation *op) {
   struct dht_effects fx;
   fx.count = 0;
   usec deadline = op->timer.at - OPERATION_GRACE;
-  if (dht_find_wait(s->node->dht, s->now, &op->key, deadline, operation_ticket(s->node, op),
-                    &fx) != OK) {
+  if (dht_find_wait(s->node->dht, s->now, &op->key, deadline, operation_ticket(s->node, op), &fx) !=
+      OK) {
     finish_fault(s, op, 503, "this peer has as many searches under way as it can");
   }
   pump_dht(s, &fx);
@@ -321,8 +334,7 @@ static void records_are_in(struct step *s, struct operation *op) {
     finish_fault(s, op, 503, "not every record could be stored");
   } else {
     struct xml_overlay self = {.present = true};
-    self.peer[self.peer_count++] =
-        (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+    self.peer[self.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
     size_t mark = outbox_mark(s->out);
     xml_put_answer(&s->out->bytes, 1, NULL, 0, &self);
     finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));

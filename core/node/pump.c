@@ -64,12 +64,18 @@ void pump_overlay(struct step *s, const struct overlay_calls *calls) {
 
 static enum overlay_status overlay_status_of(uint16_t status) {
   switch (status) {
-    case 200: return OVERLAY_OK;
-    case 302: return OVERLAY_ELSEWHERE;
-    case 410: return OVERLAY_NOT_ME;
-    case 491: return OVERLAY_BUSY;
-    case 503: return OVERLAY_NOT_JOINED;
-    default: return OVERLAY_FAILED;
+    case 200:
+      return OVERLAY_OK;
+    case 302:
+      return OVERLAY_ELSEWHERE;
+    case 410:
+      return OVERLAY_NOT_ME;
+    case 491:
+      return OVERLAY_BUSY;
+    case 503:
+      return OVERLAY_NOT_JOINED;
+    default:
+      return OVERLAY_FAILED;
   }
 }
 
@@ -150,11 +156,14 @@ static bool carry_records(struct step *s, const struct dht_effect *effect) {
       out->record.bytes = outbox_copy(s->out, effect->record[0].bytes);
       return true;
     }
-    case DHT_PUSH: return replicate(s, effect, TAG_PUSH, replicate_body(s, effect));
-    case DHT_PULL: return replicate(s, effect, TAG_PULL, replicate_body(s, effect));
+    case DHT_PUSH:
+      return replicate(s, effect, TAG_PUSH, replicate_body(s, effect));
+    case DHT_PULL:
+      return replicate(s, effect, TAG_PULL, replicate_body(s, effect));
     case DHT_PUT_DONE:
     case DHT_FIND_DONE:
-    case DHT_HANDED_OVER: break;
+    case DHT_HANDED_OVER:
+      break;
   }
   return true;
 }
@@ -174,11 +183,14 @@ static void tell_outcome(struct step *s, const struct dht_effect *effect) {
     case DHT_FIND_DONE:
       if (op != NULL) operation_on_found(s, op, effect->status);
       break;
-    case DHT_HANDED_OVER: command_left(s); break;
+    case DHT_HANDED_OVER:
+      command_left(s);
+      break;
     case DHT_STORE:
     case DHT_ERASE:
     case DHT_PUSH:
-    case DHT_PULL: break;
+    case DHT_PULL:
+      break;
   }
 }
 
@@ -216,16 +228,21 @@ void pump_ring_changed(struct step *s) {
 void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice body,
                     const struct peer *contact) {
   switch (tag_of(user)) {
-    case TAG_OVERLAY: overlay_answered(s, user, status, body, contact); break;
+    case TAG_OVERLAY:
+      overlay_answered(s, user, status, body, contact);
+      break;
     case TAG_PUSH:
       push_failed(s, (uint32_t)user, status == 200 ? OK : status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
       break;
-    case TAG_PULL: operation_pulled(s, (uint32_t)user, status, body); break;
+    case TAG_PULL:
+      operation_pulled(s, (uint32_t)user, status, body);
+      break;
     case TAG_HOP:
     case TAG_OPERATION:
     case TAG_ERRAND:
     case TAG_STORE:
-    case TAG_NONE: break;
+    case TAG_NONE:
+      break;
   }
 }
 
@@ -245,12 +262,11 @@ static void edge_refused(struct step *s, const struct edge_call *call) {
 
 static void call_edge(struct step *s, const struct edge_call *call) {
   bool locate = call->kind == EDGE_LOCATE;
-  enum errand_kind kind = locate                          ? ERRAND_GET
+  enum errand_kind kind = locate                    ? ERRAND_GET
                           : call->kind == EDGE_BIND ? ERRAND_PUT
-                                                          : ERRAND_REMOVE;
-  struct errand *errand =
-      errand_open(s, kind, locate ? FOR_EDGE_LOCATE : FOR_EDGE_BIND, call->user, call->aor,
-                  locate ? NULL : &call->contact);
+                                                    : ERRAND_REMOVE;
+  struct errand *errand = errand_open(s, kind, locate ? FOR_EDGE_LOCATE : FOR_EDGE_BIND, call->user,
+                                      call->aor, locate ? NULL : &call->contact);
   if (errand == NULL) {
     edge_refused(s, call);
     return;

@@ -52,8 +52,8 @@ static void redirect(struct step *s, const struct reply_to *to, const struct sip
   struct xml_body body;
   const char *why;
   bool traced = request->body.len > 0 &&
-                xml_body_read(s->node->config.xml, request->body, &body, &why) == OK &&
-                body.call && body.method == XML_OVERLAY_TRACE;
+                xml_body_read(s->node->config.xml, request->body, &body, &why) == OK && body.call &&
+                body.method == XML_OVERLAY_TRACE;
   if (!traced) {
     reply_fault(s, to, 302, "this peer is not responsible for the key; ask the one in Contact",
                 buf_slice(&lines));
@@ -62,7 +62,7 @@ static void redirect(struct step *s, const struct reply_to *to, const struct sip
   struct xml_overlay hop = {.present = true};
   hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
   hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SUBJECT, .peer = *next};
-  hop.load = s->node->hops.pool.used;
+  hop.load = node_load_permille(s->node);
   size_t mark = outbox_mark(s->out);
   xml_put_answer(&s->out->bytes, -1, NULL, 0, &hop);
   reply_body(s, to, 302, buf_slice(&lines), outbox_text(s->out, mark));
@@ -70,7 +70,7 @@ static void redirect(struct step *s, const struct reply_to *to, const struct sip
 
 /* for a key that is somebody else's. */
 static void pass_on(struct step *s, const struct reply_to *to, const struct sip_message *request,
-                    const struct locser_target *target) {
+                    const struct locser_target *target, const struct peer *hint) {
   struct node *node = s->node;
   uint32_t tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
   if (hop_is_loop(&node->hops, request, &node->config.advertise, tag)) {
@@ -92,13 +92,21 @@ static void pass_on(struct step *s, const struct reply_to *to, const struct sip_
     }
     return;
   }
-  forward_request(s, request, target, to->flow, &to->from);
+  forward_request(s, request, target, hint, to->flow, &to->from);
 }
 
-static bool is_peer_nearer(const struct node *node, const struct key *key) {
-  const struct peer *predecessor = overlay_predecessor(node->overlay);
-  return predecessor != NULL &&
-         !key_in_range_open_closed(key, &predecessor->id, &node->config.id);
+/* The sender believes that this peer is responsible; this peer's own pointers say otherwise. One of
+ * the two is stale (R-5.8). */
+static void on_final(struct step *s, const struct reply_to *to, const struct sip_message *request,
+                     const struct locser_target *target) {
+  const struct peer *nearer = overlay_predecessor(s->node->overlay);
+  bool is_nearer =
+      nearer != NULL && !key_in_range_open_closed(&target->key, &nearer->id, &s->node->config.id);
+  if (!is_nearer || execute_can_read(s, &target->key, request->body)) {
+    execute_request(s, to, target, request->body);
+  } else {
+    pass_on(s, to, request, target, nearer);
+  }
 }
 
 static void on_request(struct step *s, const struct sip_message *request,
@@ -126,11 +134,10 @@ static void on_request(struct step *s, const struct sip_message *request,
     reply_later(s, &to, "this peer has not joined the overlay yet");
   } else if (overlay_is_responsible(node->overlay, &target.key)) { /* */
     execute_request(s, &to, &target, request->body);
-  } else if (target.final && (!is_peer_nearer(node, &target.key) ||
-                              execute_can_answer(s, &target.key))) { /* */
-    execute_request(s, &to, &target, request->body);
+  } else if (target.final) { /* */
+    on_final(s, &to, request, &target);
   } else {
-    pass_on(s, &to, request, &target);
+    pass_on(s, &to, request, &target, NULL);
   }
 }
 
@@ -162,8 +169,7 @@ static void on_bad_message(struct step *s, const struct sip_message *message,
   bool can_answer = message->request && message->method != SIP_ACK && problem->status != 0 &&
                     message->via.host.len > 0;
   if (!can_answer) return;
-  reply_plain(s, message, input->flow, &input->peer, problem->status, problem->reason,
-              SLICE_EMPTY);
+  reply_plain(s, message, input->flow, &input->peer, problem->status, problem->reason, SLICE_EMPTY);
 }
 
 static void trace_message(struct step *s, const struct sip_message *message,

@@ -16,7 +16,7 @@
 #include "base/slice.h"
 
 /* */
-#define XML_BODY_BYTES_MAX 65536u
+#define XML_BODY_BYTES_MAX 65535u
 #define XML_DEPTH_MAX 16u
 #define XML_ELEMENTS_MAX 8192u
 #define XML_ATTRIBUTES_MAX 24u
