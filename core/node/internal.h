@@ -226,6 +226,9 @@ void reply_body(struct step *s, const struct reply_to *to, uint16_t status, stru
 void reply_plain(struct step *s, const struct sip_message *request, uint32_t flow,
                  const struct endpoint *from, uint16_t status, const char *reason,
                  struct slice lines);
+/* The To tag of our answers: derived from the branch, so that a request sent again draws the same
+ * one and none need be remembered (R-2.13). */
+void reply_put_to_tag(struct buf *out, const struct node *node, const struct sip_message *request);
 /* 100, if it came by a stream and is not our own. */
 void reply_trying(struct step *s, const struct reply_to *to);
 

@@ -31,7 +31,7 @@ static struct slice response_lines(struct step *s, const struct reply_to *to) {
   if (to->request == NULL) return to->head;
   char tag_text[16];
   struct buf tag = buf_over(tag_text, sizeof tag_text);
-  buf_put_hex64(&tag, rng_u64(&s->node->rng), 16);
+  reply_put_to_tag(&tag, s->node, to->request);
   size_t mark = outbox_mark(s->out);
   sip_put_response_head(&s->out->bytes, to->request, 200, NULL, buf_slice(&tag), &to->from);
   struct slice head = outbox_text(s->out, mark);

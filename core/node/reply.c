@@ -15,8 +15,7 @@ static void send_response(struct step *s, uint32_t flow, const struct endpoint *
   out->data = message;
 }
 
-/* Tags of our answers need not be remembered: a retransmitted request must draw the same one. */
-static void put_to_tag(struct buf *out, struct node *node, const struct sip_message *request) {
+void reply_put_to_tag(struct buf *out, const struct node *node, const struct sip_message *request) {
   struct hash_key mixed = {node->hash.k0 ^ 0x746f2d746167, node->hash.k1};
   buf_put_hex64(out, hash_slice(mixed, request->via.branch), 16);
 }
@@ -27,7 +26,7 @@ static void put_head(struct step *s, const struct reply_to *to, uint16_t status,
   if (to->request != NULL) {
     char tag_text[16];
     struct buf tag = buf_over(tag_text, sizeof tag_text);
-    put_to_tag(&tag, s->node, to->request);
+    reply_put_to_tag(&tag, s->node, to->request);
     sip_put_response_head(bytes, to->request, status, reason, buf_slice(&tag), &to->from);
   } else {
     buf_put_cstr(bytes, "SIP/2.0 ");
