@@ -22,6 +22,8 @@ static enum err put_aor(struct buf *out, const struct sip_message *message, enum
   const struct sip_header *header = sip_header_first(message, id);
   struct sip_address address;
   if (header == NULL || sip_address_parse(header->value, &address) != OK) return ERR_SYNTAX;
+  if (address.uri.scheme != SIP_SCHEME_SIP && address.uri.scheme != SIP_SCHEME_SIPS)
+    return ERR_SYNTAX;
   if (address.uri.user.len == 0) return ERR_UNSUPPORTED;
   enum err err = sip_uri_put_aor(out, &address.uri);
   if (err != OK) return err;
@@ -38,11 +40,11 @@ enum err order_read_aor(struct order *order, const struct sip_message *message) 
 /* Step 5: the address is ours: and the phone's own. */
 static bool read_address(struct reader *r) {
   enum err err = order_read_aor(r->order, r->message);
-  if (err == ERR_SYNTAX) return refuse(r, 400, "To Is Not An Address");
+  if (err == ERR_SYNTAX) return refuse(r, 400, "To Is Not A SIP Address");
   if (err == ERR_LIMIT) return refuse(r, 400, "Address In To Too Long");
   if (err != OK) return refuse(r, 404, "To Names No User");
   struct sip_uri uri;
-  if (sip_uri_parse(r->order->aor, &uri) != OK) return refuse(r, 400, "To Is Not An Address");
+  if (sip_uri_parse(r->order->aor, &uri) != OK) return refuse(r, 400, "To Is Not A SIP Address");
   if (!edge_serves(r->edge, uri.host)) return refuse(r, 404, "Domain Not Served Here");
   char from_text[ORDER_AOR_BYTES_MAX];
   struct buf from = buf_over(from_text, sizeof from_text);

@@ -184,6 +184,8 @@ static bool check(struct edge_step *step, const struct edge_request *request,
     reply_or_drop(step, request, 403, "Route Was Not Made By This Peer");
   } else if (sip_uri_parse(plan->uri, uri) != OK || uri->scheme != SIP_SCHEME_SIP) {
     reply_or_drop(step, request, 416, NULL); /* sips is for TLS alone */
+  } else if (uri->headers.at != NULL) {
+    reply_or_drop(step, request, 400, "Request-URI Has Headers"); /* RFC 4475 3.1.2.11 */
   } else {
     return true;
   }

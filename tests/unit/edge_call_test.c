@@ -88,8 +88,8 @@ static void call(struct edge_world *w, const struct phone *alice, const struct p
   assert_null(sent_header(got, "Route", 0));
   assert_true(sent_has(got, "\r\n\r\nabc"));
   /* Tokens name phones, never the link between two peers. */
-  unsigned tokens = 0,
-           wanted = (alice->flow != 0) + (bob->flow != 0 || endpoint_is_loopback(&bob->at));
+  unsigned tokens = 0, wanted = (alice->flow != 0 ? 1u : 0u) +
+                                (bob->flow != 0 || endpoint_is_loopback(&bob->at) ? 1u : 0u);
   for (const char *at = got->bytes; (at = strstr(at, "Record-Route: <sip:f-")) != NULL; at++)
     tokens++;
   assert_int_equal(tokens, wanted);
