@@ -37,13 +37,7 @@ static void answer_state(struct step *s, const struct reply_to *to, enum overlay
 static void answer_elsewhere(struct step *s, const struct reply_to *to, const struct peer *better) {
   char text[192];
   struct buf lines = buf_over(text, sizeof text);
-  buf_put_cstr(&lines, "Contact: <sip:");
-  key_put(&lines, &better->id);
-  buf_put_char(&lines, '@');
-  endpoint_put(&lines, &better->at);
-  buf_put_cstr(&lines, ";transport=");
-  buf_put_cstr(&lines, transport_name(better->at.transport));
-  buf_put_cstr(&lines, ">\r\n");
+  reply_put_contact(&lines, better);
   reply_fault(s, to, 302, "another peer is nearer to this place; ask the one in Contact",
               buf_slice(&lines));
 }

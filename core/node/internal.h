@@ -229,6 +229,8 @@ void reply_plain(struct step *s, const struct sip_message *request, uint32_t flo
 /* The To tag of our answers: derived from the branch, so that a request sent again draws the same
  * one and none need be remembered (R-2.13). */
 void reply_put_to_tag(struct buf *out, const struct node *node, const struct sip_message *request);
+/* The Contact line of a 302: whom to ask. */
+void reply_put_contact(struct buf *out, const struct peer *peer);
 /* 100, if it came by a stream and is not our own. */
 void reply_trying(struct step *s, const struct reply_to *to);
 

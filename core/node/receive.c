@@ -42,13 +42,7 @@ static void redirect(struct step *s, const struct reply_to *to, const struct sip
                      const struct peer *next) {
   char text[192];
   struct buf lines = buf_over(text, sizeof text);
-  buf_put_cstr(&lines, "Contact: <sip:");
-  key_put(&lines, &next->id);
-  buf_put_char(&lines, '@');
-  endpoint_put(&lines, &next->at);
-  buf_put_cstr(&lines, ";transport=");
-  buf_put_cstr(&lines, transport_name(next->at.transport));
-  buf_put_cstr(&lines, ">\r\n");
+  reply_put_contact(&lines, next);
   struct xml_body body;
   const char *why;
   bool traced = request->body.len > 0 &&

@@ -96,6 +96,16 @@ void reply_plain(struct step *s, const struct sip_message *request, uint32_t flo
   send_response(s, flow, from, outbox_text(s->out, mark));
 }
 
+void reply_put_contact(struct buf *out, const struct peer *peer) {
+  buf_put_cstr(out, "Contact: <sip:");
+  key_put(out, &peer->id);
+  buf_put_char(out, '@');
+  endpoint_put(out, &peer->at);
+  buf_put_cstr(out, ";transport=");
+  buf_put_cstr(out, transport_name(peer->at.transport));
+  buf_put_cstr(out, ">\r\n");
+}
+
 void reply_trying(struct step *s, const struct reply_to *to) {
   if (to->errand != 0 || !endpoint_is_stream(&to->from) || to->request == NULL) return;
   size_t mark = outbox_mark(s->out);
