@@ -15,10 +15,13 @@
 #define AOR SLICE("sip:bob@example.net")
 #define WALL ((msec_wall)1777636800000)
 
-static const struct contact phone = {.uri = SLICE("sip:bob@192.0.2.4:5060;a=\"<&>\""),
-                                     .path = {SLICE("<sip:t@192.0.2.1;lr>")},
+/* SLICE is no constant. */
+#define TEXT(literal) \
+  { "" literal, sizeof(literal) - 1 }
+static const struct contact phone = {.uri = TEXT("sip:bob@192.0.2.4:5060;a=\"<&>\""),
+                                     .path = {TEXT("<sip:t@192.0.2.1;lr>")},
                                      .path_count = 1,
-                                     .instance = SLICE("<urn:uuid:1>"),
+                                     .instance = TEXT("<urn:uuid:1>"),
                                      .reg_id = 2,
                                      .q_permille = 700,
                                      .expires = WALL + 3600000};
