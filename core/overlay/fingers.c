@@ -210,7 +210,6 @@ static void announce_next(struct overlay *overlay, const struct step *step) {
     return;
   }
   overlay->announce_bit--;
-  overlay->announce_left--;
   struct key after = key_below(&overlay->subject_after, overlay->announce_bit);
   struct key start = key_successor(&after);
   struct peer first;
@@ -219,17 +218,29 @@ static void announce_next(struct overlay *overlay, const struct step *step) {
   call_route(overlay, step, &first, &start, final, CALL_ANNOUNCE, overlay->announce_bit);
 }
 
-/* Those in (after - 2^bit, subject - 2^bit] have subject as their finger 2^bit. */
-static void announce_to(struct overlay *overlay, const struct step *step, unsigned bit,
-                        const struct peer *found) {
-  struct key from = key_below(&overlay->subject_after, bit);
-  struct key to = key_below(&overlay->subject.id, bit);
-  if (!peer_is(found) || key_equal(&found->id, &overlay->self.id)) return;
-  if (!key_in_range_open_closed(&found->id, &from, &to)) return;
-  struct overlay_call *call = call_tell(overlay, step, found, OVERLAY_UPDATE);
+static void tell(struct overlay *overlay, const struct step *step, const struct peer *to) {
+  if (overlay->announce_left == 0) return;
+  struct overlay_call *call = call_tell(overlay, step, to, OVERLAY_UPDATE);
   if (call == NULL) return;
+  overlay->announce_left--;
   call->message.subject = overlay->subject;
   call->message.lost = overlay->subject_lost;
+}
+
+/* Those in (after - 2^bit, subject - 2^bit] have subject as their finger 2^bit: the first of them
+ * answered, and names those behind it. */
+static void announce_to(struct overlay *overlay, const struct step *step, unsigned bit,
+                        const struct overlay_message *answer) {
+  struct key from = key_below(&overlay->subject_after, bit);
+  struct key to = key_below(&overlay->subject.id, bit);
+  const struct peer *next = &answer->sender;
+  for (unsigned i = 0;; i++) {
+    if (!peer_is(next) || key_equal(&next->id, &overlay->self.id)) return;
+    if (!key_in_range_open_closed(&next->id, &from, &to)) return;
+    tell(overlay, step, next);
+    if (i == answer->successor_count) return;
+    next = &answer->successor[i];
+  }
 }
 
 void fingers_run(struct overlay *overlay, const struct step *step) {
@@ -244,7 +255,7 @@ void fingers_answered(struct overlay *overlay, const struct step *step, const st
                       enum overlay_status status, const struct overlay_message *answer) {
   if (overlay->state != OVERLAY_MEMBER || overlay->small) return;
   if (call->purpose == CALL_ANNOUNCE) {
-    if (status == OVERLAY_OK) announce_to(overlay, step, call->bit, &answer->sender);
+    if (status == OVERLAY_OK) announce_to(overlay, step, call->bit, answer);
     return;
   }
   bool current = overlay->finger_bit == call->bit;

@@ -6,8 +6,9 @@
 #define JOIN_DELAY_US MSEC(250)
 #define JOIN_DELAY_MAX_US SEC(30)
 #define JOIN_BUSY_MAX 4u
-#define NOT_JOINED_SHIFT_MAX 2u /* a bootstrap that is itself joining is asked again within 1.5 s \
-                                 */
+#define NOT_JOINED_SHIFT_MAX                                           \
+  2u /* a bootstrap that is itself joining is asked again within 1.5 s \
+      */
 
 static bool is_searching(const struct overlay *overlay) {
   return overlay->state == OVERLAY_JOINING ||

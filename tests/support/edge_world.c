@@ -18,9 +18,8 @@
 
 static const uint8_t seeds[WORLD_EDGES][16] = {{1}, {2}};
 
-struct endpoint endpoint_of(const char *text, enum transport transport);
-struct endpoint endpoint_of(const char *text, enum transport transport) {
-  struct endpoint e;
+static struct endpoint endpoint_of(const char *text, enum transport transport) {
+  struct endpoint e = {0};
   assert_true(endpoint_parse(slice_cstr(text), transport, 5060, &e));
   return e;
 }
@@ -325,7 +324,10 @@ struct sent *world_next(struct edge_world *w, const struct phone *phone) {
 
 struct sent *world_expect(struct edge_world *w, const struct phone *phone, const char *start) {
   struct sent *sent = world_next(w, phone);
-  if (sent == NULL) fail_msg("nothing came, want: %s", start);
+  if (sent == NULL) {
+    fail_msg("nothing came, want: %s", start);
+    return NULL;
+  }
   if (strncmp(sent->bytes, start, strlen(start)) != 0)
     fail_msg("want: %s\ngot: %s", start, sent->bytes);
   return sent;

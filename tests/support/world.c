@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "support/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "xml/body.h"
+
+enum net_event_kind { EVENT_TICK, EVENT_INPUT, EVENT_JOURNAL };
+
+/* Something that will happen at a node, in the life that it has now. */
+struct net_event {
+  usec at;
+  uint64_t sequence;
+  enum net_event_kind kind;
+  uint32_t node, life;
+  struct input input; /* data and record.bytes point behind the event */
+};
+
+/* One end of a connection. Flow f is net->flow[f - 1]. */
+struct net_flow {
+  uint32_t node, life; /* whose end this is */
+  uint32_t other;      /* the other end; 0: a stranger's */
+  struct endpoint peer;
+  bool open, is_link;
+  usec last_at; /* when the last message to this end arrives: streams keep order */
+};
+
+/* ---- queue ---- */
+
+static bool is_before(const struct net_event *a, const struct net_event *b) {
+  return a->at != b->at ? a->at < b->at : a->sequence < b->sequence;
+}
+
+static void push(struct net *net, struct net_event *event) {
+  if (net->heap_count == net->heap_room) {
+    net->heap_room = net->heap_room == 0 ? 256 : net->heap_room * 2;
+    net->heap = realloc(net->heap, net->heap_room * sizeof *net->heap);
+    ASSERT(net->heap != NULL);
+  }
+  event->sequence = net->sequence++;
+  uint32_t i = net->heap_count++;
+  while (i > 0 && is_before(event, net->heap[(i - 1) / 2])) {
+    net->heap[i] = net->heap[(i - 1) / 2];
+    i = (i - 1) / 2;
+  }
+  net->heap[i] = event;
+}
+
+static struct net_event *pop(struct net *net) {
+  struct net_event *first = net->heap[0], *last = net->heap[--net->heap_count];
+  uint32_t i = 0;
+  for (;;) {
+    uint32_t child = 2 * i + 1;
+    if (child >= net->heap_count) break;
+    if (child + 1 < net->heap_count && is_before(net->heap[child + 1], net->heap[child])) child++;
+    if (!is_before(net->heap[child], last)) break;
+    net->heap[i] = net->heap[child];
+    i = child;
+  }
+  net->heap[i] = last;
+  return first;
+}
+
+static void *take(size_t bytes) {
+  void *at = calloc(1, bytes > 0 ? bytes : 1);
+  ASSERT(at != NULL);
+  return at;
+}
+
+/* The input's bytes are copied. */
+static void later(struct net *net, usec at, uint32_t node, enum net_event_kind kind,
+                  const struct input *input) {
+  size_t data = input != NULL ? input->data.len : 0;
+  size_t record = input != NULL ? input->record.bytes.len : 0;
+  struct net_event *event = take(sizeof *event + data + record);
+  char *bytes = (char *)(event + 1);
+  event->at = at;
+  event->kind = kind;
+  event->node = node;
+  event->life = net->at[node].life;
+  if (input != NULL) event->input = *input;
+  if (data > 0) memcpy(bytes, input->data.at, data);
+  if (record > 0) memcpy(bytes + data, input->record.bytes.at, record);
+  if (data > 0) event->input.data = slice_of(bytes, data);
+  if (record > 0) event->input.record.bytes = slice_of(bytes + data, record);
+  push(net, event);
+}
+
+/* ---- the network ---- */
+
+struct endpoint net_address(uint32_t i) {
+  return (struct endpoint){.addr = {10, 0, (uint8_t)(i >> 8), (uint8_t)(i + 1)},
+                           .port = 5060,
+                           .family = 4,
+                           .transport = TRANSPORT_TCP};
+}
+
+static uint32_t node_at(const struct net *net, const struct endpoint *at) {
+  for (uint32_t i = 0; i < net->count; i++) {
+    struct endpoint own = net_address(i);
+    if (endpoint_same_address(&own, at)) return i;
+  }
+  return NET_NONE;
+}
+
+static usec latency(struct net *net) {
+  return rng_between(&net->rng, net->latency_min_us, net->latency_max_us);
+}
+
+static bool hears(const struct net *net, uint32_t from, uint32_t to) {
+  return net->at[to].side == net->at[from].side && !net->at[to].paused;
+}
+
+static struct net_flow *flow_at(struct net *net, uint32_t f) {
+  return f == 0 || f > net->flow_count ? NULL : &net->flow[f - 1];
+}
+
+static bool flow_is_live(struct net *net, const struct net_flow *flow) {
+  return flow->open && net_runs(net, flow->node) && net->at[flow->node].life == flow->life;
+}
+
+static uint32_t flow_new(struct net *net, uint32_t node, uint32_t other,
+                         const struct endpoint *peer) {
+  if (net->flow_count == net->flow_room) {
+    net->flow_room = net->flow_room == 0 ? 256 : net->flow_room * 2;
+    net->flow = realloc(net->flow, net->flow_room * sizeof *net->flow);
+    ASSERT(net->flow != NULL);
+  }
+  net->flow[net->flow_count] = (struct net_flow){
+      .node = node, .life = net->at[node].life, .other = other, .peer = *peer, .open = true};
+  return ++net->flow_count;
+}
+
+static void report_closed(struct net *net, uint32_t node, uint32_t flow,
+                          const struct endpoint *peer, uint64_t ticket, usec at) {
+  const struct input input = {
+      .kind = IN_FLOW, .status = ERR_CLOSED, .flow = flow, .ticket = ticket, .peer = *peer};
+  later(net, at, node, EVENT_INPUT, &input);
+}
+
+/* This end hears that the connection is gone. */
+static void close_end(struct net *net, uint32_t f, usec at) {
+  struct net_flow *flow = flow_at(net, f);
+  if (flow == NULL || !flow->open) return;
+  flow->open = false;
+  if (!net_runs(net, flow->node) || net->at[flow->node].life != flow->life) return;
+  if (flow->is_link) {
+    uint32_t to = node_at(net, &flow->peer);
+    if (to != NET_NONE && net->at[flow->node].link[to] == f) net->at[flow->node].link[to] = 0;
+  }
+  report_closed(net, flow->node, f, &flow->peer, 0, at);
+}
+
+void net_close_flow(struct net *net, uint32_t f) {
+  struct net_flow *flow = flow_at(net, f);
+  if (flow == NULL || !flow->open) return;
+  usec at = net->now + latency(net);
+  if (flow->other != 0) close_end(net, flow->other, at);
+  close_end(net, f, net->now);
+}
+
+/* A message into the end `f`. */
+static void deliver(struct net *net, uint32_t f, struct slice data) {
+  struct net_flow *flow = flow_at(net, f);
+  flow->last_at = usec_max(flow->last_at, net->now + latency(net));
+  const struct input input = {.kind = IN_MESSAGE, .flow = f, .peer = flow->peer, .data = data};
+  net->messages++;
+  later(net, flow->last_at, flow->node, EVENT_INPUT, &input);
+}
+
+static uint32_t open_link(struct net *net, uint32_t from, uint32_t to) {
+  struct endpoint peer = net_address(to), ephemeral = net_address(from);
+  ephemeral.port = (uint16_t)(20000 + net->flow_count % 40000);
+  uint32_t mine = flow_new(net, from, 0, &peer);
+  uint32_t others = flow_new(net, to, mine, &ephemeral);
+  flow_at(net, mine)->other = others;
+  flow_at(net, mine)->is_link = true;
+  net->at[from].link[to] = mine;
+  net->opened++;
+  const struct input input = {.kind = IN_FLOW, .status = OK, .flow = mine, .peer = peer};
+  later(net, net->now + 2 * latency(net), from, EVENT_INPUT, &input);
+  flow_at(net, others)->last_at = net->now + 2 * latency(net); /* the handshake */
+  return mine;
+}
+
+static void put_letter(struct net *net, uint32_t node, const struct output *out) {
+  /* the last place is for the letter that net_take hands out */
+  unsigned n = net->inbox_count < NET_INBOX_MAX - 1 ? net->inbox_count++ : NET_INBOX_MAX - 2;
+  struct net_letter *letter = &net->inbox[n];
+  free(letter->text);
+  *letter = (struct net_letter){.node = node, .flow = out->flow, .to = out->peer};
+  letter->text = take(out->data.len + 1);
+  letter->len = out->data.len;
+  memcpy(letter->text, out->data.at, out->data.len);
+}
+
+static void send_on_flow(struct net *net, uint32_t i, const struct output *out) {
+  struct net_flow *flow = flow_at(net, out->flow);
+  if (flow == NULL || flow->node != i || !flow_is_live(net, flow)) {
+    if (out->ticket != 0) report_closed(net, i, 0, &out->peer, out->ticket, net->now);
+  } else if (flow->other == 0) {
+    put_letter(net, i, out);
+  } else if (hears(net, i, flow_at(net, flow->other)->node)) {
+    deliver(net, flow->other, out->data);
+  }
+}
+
+static void send_over_link(struct net *net, uint32_t i, uint32_t to, const struct output *out) {
+  struct net_node *target = &net->at[to];
+  if (!hears(net, i, to)) return;
+  if (target->node == NULL) {
+    if (!target->silent) {
+      report_closed(net, i, 0, &out->peer, out->ticket, net->now + net->refuse_us);
+    }
+    return;
+  }
+  uint32_t f = net->at[i].link[to];
+  if (f == 0) f = open_link(net, i, to);
+  uint32_t other = flow_at(net, f)->other;
+  if (!flow_is_live(net, flow_at(net, other))) { /* it lives anew, and knows nothing of this */
+    report_closed(net, i, 0, &out->peer, out->ticket, net->now + 2 * latency(net));
+    close_end(net, f, net->now + 2 * latency(net));
+    return;
+  }
+  deliver(net, other, out->data);
+}
+
+static void send_datagram(struct net *net, uint32_t i, uint32_t to, const struct output *out) {
+  struct endpoint from = net_address(i);
+  from.transport = TRANSPORT_UDP;
+  const struct input input = {.kind = IN_MESSAGE, .peer = from, .data = out->data};
+  if (!hears(net, i, to) || !net_runs(net, to)) return;
+  if (net->loss_permille > 0 && rng_below(&net->rng, 1000) < net->loss_permille) return;
+  net->messages++;
+  later(net, net->now + latency(net), to, EVENT_INPUT, &input);
+}
+
+static void carry_send(struct net *net, uint32_t i, const struct output *out) {
+  if (net->on_send != NULL) net->on_send(net, i, out);
+  uint32_t to = node_at(net, &out->peer);
+  if (out->flow != 0) {
+    send_on_flow(net, i, out);
+  } else if (to == NET_NONE) {
+    put_letter(net, i, out);
+  } else if (endpoint_is_stream(&out->peer)) {
+    send_over_link(net, i, to, out);
+  } else {
+    send_datagram(net, i, to, out);
+  }
+}
+
+/* ---- journal and keys ---- */
+
+static void free_record(struct record *record) {
+  free((void *)(uintptr_t)record->bytes.at);
+  *record = (struct record){0};
+}
+
+static void journal_erase(struct net_node *node, const struct record *record) {
+  struct record_id id = record_id_of(record);
+  for (unsigned k = 0; k < node->journal_count; k++) {
+    struct record_id other = record_id_of(&node->journal[k]);
+    if (record_id_compare(&id, &other) != 0) continue;
+    free_record(&node->journal[k]);
+    node->journal[k] = node->journal[--node->journal_count];
+    return;
+  }
+}
+
+static void journal_write(struct net_node *node, const struct record *record) {
+  journal_erase(node, record);
+  node->journal = realloc(node->journal, (node->journal_count + 1) * sizeof *node->journal);
+  ASSERT(node->journal != NULL);
+  struct record copy = *record;
+  char *bytes = take(record->bytes.len);
+  memcpy(bytes, record->bytes.at, record->bytes.len);
+  copy.bytes = slice_of(bytes, record->bytes.len);
+  node->journal[node->journal_count++] = copy;
+}
+
+static void carry_store(struct net *net, uint32_t i, const struct output *out) {
+  bool fails =
+      net->journal_fail_permille > 0 && rng_below(&net->rng, 1000) < net->journal_fail_permille;
+  const struct input input = {.kind = IN_STORED,
+                              .status = fails ? ERR_IO : OK,
+                              .ticket = out->ticket,
+                              .record = out->record};
+  later(net, net->now + net->journal_us, i, EVENT_JOURNAL, &input);
+}
+
+static void carry_sign(struct net *net, uint32_t i, const struct output *out) {
+  char text[XML_RECORD_BYTES_MAX + 512], who[600];
+  struct buf record = buf_over(text, sizeof text), name = buf_over(who, sizeof who);
+  buf_put(&name, slice_first(out->text, 512));
+  buf_put_hex(&name, net->at[i].config.id.byte, KEY_BYTES);
+  struct key owner = crypto_key(&net->crypto, buf_slice(&name));
+  xml_put_record_signed(&record, out->data, &owner);
+  const struct input input = {.kind = IN_SIGNED,
+                              .status = record.overflow ? ERR_LIMIT : OK,
+                              .ticket = out->ticket,
+                              .data = buf_slice(&record)};
+  later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
+}
+
+static void carry_verify(struct net *net, uint32_t i, const struct output *out) {
+  bool refused = net->refuse_text != NULL &&
+                 slice_find(out->data, slice_cstr(net->refuse_text)) < out->data.len;
+  const struct input input = {
+      .kind = IN_VERIFIED, .status = refused ? ERR_REFUSED : OK, .ticket = out->ticket};
+  later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
+}
+
+/* ---- replies ---- */
+
+static void free_reply(struct net_reply *reply) {
+  for (unsigned k = 0; k < reply->row_count; k++) {
+    free((void *)(uintptr_t)reply->row[k].text.at);
+    free((void *)(uintptr_t)reply->row[k].text2.at);
+  }
+  free(reply->row);
+  *reply = (struct net_reply){0};
+}
+
+static struct slice copy_text(struct slice s) {
+  char *text = take(s.len + 1);
+  if (s.len > 0) memcpy(text, s.at, s.len);
+  return slice_of(text, s.len);
+}
+
+static void carry_reply(struct net *net, const struct output *out) {
+  struct net_reply *reply = &net->reply[out->ticket % 64];
+  if (reply->ticket != out->ticket) return; /* asked long ago */
+  ASSERT(!reply->done);                     /* one reply to one command */
+  reply->done = true;
+  reply->code = out->reply->code;
+  struct slice text = slice_first(out->reply->text, sizeof reply->text - 1);
+  if (text.len > 0) memcpy(reply->text, text.at, text.len);
+  reply->row_count = out->reply->row_count;
+  reply->row = take(reply->row_count * sizeof *reply->row);
+  for (unsigned k = 0; k < reply->row_count; k++) {
+    reply->row[k] = out->reply->row[k];
+    reply->row[k].text = copy_text(out->reply->row[k].text);
+    reply->row[k].text2 = copy_text(out->reply->row[k].text2);
+  }
+}
+
+/* ---- steps ---- */
+
+static void carry_out(struct net *net, uint32_t i) {
+  for (uint32_t k = 0; k < net->box.count; k++) {
+    const struct output *out = &net->box.item[k];
+    switch (out->kind) {
+      case OUT_SEND:
+        carry_send(net, i, out);
+        break;
+      case OUT_CLOSE:
+        net_close_flow(net, out->flow);
+        break;
+      case OUT_STORE:
+        carry_store(net, i, out);
+        break;
+      case OUT_ERASE:
+        journal_erase(&net->at[i], &out->record);
+        break;
+      case OUT_SIGN:
+        carry_sign(net, i, out);
+        break;
+      case OUT_VERIFY:
+        carry_verify(net, i, out);
+        break;
+      case OUT_REPLY:
+        carry_reply(net, out);
+        break;
+      case OUT_TRACE:
+        if (net->on_trace != NULL) net->on_trace(net, i, &out->trace);
+        break;
+    }
+  }
+}
+
+static void set_tick(struct net *net, uint32_t i) {
+  struct net_node *node = &net->at[i];
+  usec at = node_deadline(node->node);
+  if (at == USEC_NEVER || at >= node->tick_at) return;
+  node->tick_at = usec_max(at, net->now);
+  later(net, node->tick_at, i, EVENT_TICK, NULL);
+}
+
+void net_step(struct net *net, uint32_t i, const struct input *input) {
+  net->steps++;
+  ASSERT(++net->steps_at_once < 1000000); /* something is due for ever */
+  outbox_reset(&net->box);
+  net->box.trace_mask = net->on_trace != NULL ? UINT64_MAX : 0;
+  node_step(net->at[i].node, net->now, input, &net->box);
+  carry_out(net, i);
+  set_tick(net, i);
+}
+
+static void happen(struct net *net, struct net_event *event) {
+  struct net_node *node = &net->at[event->node];
+  if (node->node == NULL || node->life != event->life) return;
+  switch (event->kind) {
+    case EVENT_TICK:
+      if (event->at != node->tick_at) return;
+      node->tick_at = USEC_NEVER;
+      if (node->paused) {
+        node->tick_at = net->now + MSEC(100);
+        later(net, node->tick_at, event->node, EVENT_TICK, NULL);
+        return;
+      }
+      net_step(net, event->node, &(struct input){.kind = IN_TICK});
+      break;
+    case EVENT_JOURNAL:
+      if (event->input.status == OK) journal_write(node, &event->input.record);
+      net_step(net, event->node, &event->input);
+      break;
+    case EVENT_INPUT:
+      if (event->input.kind == IN_MESSAGE && node->paused) return;
+      net_step(net, event->node, &event->input);
+      break;
+  }
+}
+
+void net_run_until(struct net *net, usec end) {
+  while (net->heap_count > 0 && net->heap[0]->at <= end) {
+    struct net_event *event = pop(net);
+    if (event->at > net->now) {
+      net->now = event->at;
+      net->steps_at_once = 0;
+    }
+    happen(net, event);
+    free(event);
+  }
+  if (end > net->now) net->now = end;
+}
+
+bool net_run_while(struct net *net, bool (*holds)(struct net *net), usec every, usec limit) {
+  for (usec end = net->now + limit; net->now < end;) {
+    if (holds(net)) return true;
+    net_run_for(net, every);
+  }
+  return holds(net);
+}
+
+/* ---- nodes ---- */
+
+void net_open(struct net *net, unsigned seed_number) {
+  const uint8_t seed[16] = {(uint8_t)seed_number, (uint8_t)(seed_number >> 8), 77};
+  memset(net, 0, sizeof *net);
+  rng_init(&net->rng, seed);
+  test_memory_init(&net->memory, TEST_MEMORY_UNLIMITED);
+  crypto_openssl(&net->crypto);
+  net->xml = node_reader_new(&net->memory.memory, rng_u64(&net->rng));
+  ASSERT(net->xml != NULL);
+  net->at = take(NET_NODES_MAX * sizeof *net->at);
+  net->items = take(OUTBOX_STEP_ITEMS * sizeof *net->items);
+  net->bytes = take(OUTBOX_STEP_BYTES);
+  outbox_init(&net->box, net->items, OUTBOX_STEP_ITEMS, net->bytes, OUTBOX_STEP_BYTES);
+  net->now = SEC(1000);
+  net->latency_min_us = MSEC(1);
+  net->latency_max_us = MSEC(20);
+  net->refuse_us = MSEC(2);
+  net->journal_us = MSEC(5);
+  net->keys_us = 200;
+  net->ticket = 1;
+  node_config_defaults(&net->config);
+}
+
+static void start(struct net *net, uint32_t i) {
+  struct net_node *node = &net->at[i];
+  rng_fill(&net->rng, node->config.seed, sizeof node->config.seed);
+  node->config.incarnation = ++node->life;
+  node->tick_at = USEC_NEVER;
+  node->silent = node->paused = false;
+  memset(node->link, 0, sizeof node->link);
+  node->node = node_new(&node->config, net->now);
+  ASSERT(node->node != NULL);
+  net_step(net, i, &(struct input){.kind = IN_CLOCK, .wall = net_wall(net)});
+  for (unsigned k = 0; k < node->journal_count; k++) {
+    /* a step may erase what lapsed */
+    struct record copy = node->journal[k];
+    copy.bytes = copy_text(copy.bytes);
+    unsigned before = node->journal_count;
+    net_step(net, i, &(struct input){.kind = IN_RESTORE, .record = copy});
+    if (node->journal_count < before) k--;
+    free((void *)(uintptr_t)copy.bytes.at);
+  }
+  net_step(net, i, &(struct input){.kind = IN_START});
+}
+
+uint32_t net_add(struct net *net, const struct key *id, uint32_t join) {
+  ASSERT(net->count < NET_NODES_MAX);
+  uint32_t i = net->count++;
+  struct net_node *node = &net->at[i];
+  test_memory_init(&node->memory, TEST_MEMORY_UNLIMITED);
+  node->config = net->config;
+  if (id != NULL) {
+    node->config.id = *id;
+  } else {
+    rng_fill(&net->rng, &node->config.id, sizeof node->config.id);
+  }
+  node->config.advertise = net_address(i);
+  node->config.listen[0] = node->config.listen[1] = net_address(i);
+  node->config.listen[1].transport = TRANSPORT_UDP;
+  node->config.listen_count = 2;
+  node->config.memory = &node->memory.memory;
+  node->config.crypto = &net->crypto;
+  node->config.xml = net->xml;
+  if (join != NET_NONE) {
+    node->config.join[0] = net_address(join);
+    node->config.join_count = 1;
+  }
+  start(net, i);
+  return i;
+}
+
+void net_kill(struct net *net, uint32_t i, bool silent) {
+  struct net_node *node = &net->at[i];
+  for (uint32_t f = 1; f <= net->flow_count; f++) {
+    struct net_flow *flow = flow_at(net, f);
+    if (flow->node != i || !flow_is_live(net, flow)) continue;
+    if (!silent && flow->other != 0) close_end(net, flow->other, net->now + latency(net));
+    flow->open = false;
+  }
+  node_free(node->node);
+  node->node = NULL;
+  node->silent = silent;
+}
+
+void net_restart(struct net *net, uint32_t i) {
+  struct net_node *node = &net->at[i];
+  ASSERT(node->node == NULL);
+  /* The first of a ring comes back into it, if there is still somebody. */
+  if (node->config.join_count == 0) {
+    for (uint32_t k = 0; k < net->count && node->config.join_count < NODE_JOIN_MAX; k++) {
+      if (k == i || !net_runs(net, k)) continue;
+      node->config.join[node->config.join_count++] = net_address(k);
+    }
+  }
+  start(net, i);
+}
+
+unsigned net_running(const struct net *net) {
+  unsigned n = 0;
+  for (uint32_t i = 0; i < net->count; i++) n += net_runs(net, i);
+  return n;
+}
+
+bool net_close(struct net *net) {
+  bool clean = true;
+  for (uint32_t i = 0; i < net->count; i++) {
+    struct net_node *node = &net->at[i];
+    if (node->node != NULL) node_free(node->node);
+    clean = clean && node->memory.blocks == 0;
+    for (unsigned k = 0; k < node->journal_count; k++) free_record(&node->journal[k]);
+    free(node->journal);
+  }
+  for (uint32_t k = 0; k < net->heap_count; k++) free(net->heap[k]);
+  for (unsigned k = 0; k < 64; k++) free_reply(&net->reply[k]);
+  for (unsigned k = 0; k < NET_INBOX_MAX; k++) free(net->inbox[k].text);
+  free(net->heap);
+  free(net->flow);
+  free(net->at);
+  free(net->items);
+  free(net->bytes);
+  node_reader_free(net->xml);
+  crypto_openssl_free(&net->crypto);
+  return clean && net->memory.blocks == 0;
+}
+
+/* ---- the truth ---- */
+
+uint32_t net_responsible(const struct net *net, const struct key *key) {
+  uint32_t best = NET_NONE;
+  struct key best_distance = {0};
+  for (uint32_t i = 0; i < net->count; i++) {
+    if (!net_runs(net, i)) continue;
+    struct key distance = key_distance(key, &net->at[i].config.id);
+    if (best != NET_NONE && key_compare(&distance, &best_distance) >= 0) continue;
+    best = i;
+    best_distance = distance;
+  }
+  return best;
+}
+
+struct key net_key(const struct net *net, const char *canonical) {
+  return crypto_key(&net->crypto, slice_cstr(canonical));
+}
+
+static bool has_peer(const struct net_reply *reply, const char *role, const struct key *id) {
+  for (unsigned k = 0; k < reply->row_count; k++) {
+    if (!slice_equal(reply->row[k].text, slice_cstr(role))) continue;
+    return key_equal(&reply->row[k].key, id); /* the first of that role */
+  }
+  return false;
+}
+
+bool net_is_ready(struct net *net) {
+  unsigned running = net_running(net);
+  for (uint32_t i = 0; i < net->count; i++) {
+    if (!net_runs(net, i)) continue;
+    if (!node_stats(net->at[i].node).ready) return false;
+    if (running == 1) continue;
+    const struct node_command command = {.kind = COMMAND_RING};
+    const struct net_reply *ring = net_reply_of(net, net_ask(net, i, &command));
+    struct key after = key_successor(&net->at[i].config.id);
+    uint32_t next = net_responsible(net, &after);
+    if (!has_peer(ring, "successor", &net->at[next].config.id)) return false;
+    const struct net_reply *other = net_reply_of(net, net_ask(net, next, &command));
+    if (!has_peer(other, "predecessor", &net->at[i].config.id)) return false;
+  }
+  return true;
+}
+
+void net_print(struct net *net) {
+  for (uint32_t i = 0; i < net->count; i++) {
+    if (!net_runs(net, i)) continue;
+    struct node_stats stats = node_stats(net->at[i].node);
+    const struct key *id = &net->at[i].config.id;
+    fprintf(stderr, "%02u %02x%02x life %u%s%s:", i, id->byte[0], id->byte[1], net->at[i].life,
+            stats.member ? " member" : "", stats.ready ? " ready" : "");
+    const struct node_command command = {.kind = COMMAND_RING};
+    const struct net_reply *ring = net_reply_of(net, net_ask(net, i, &command));
+    for (unsigned k = 0; k < ring->row_count; k++) {
+      const struct node_row *row = &ring->row[k];
+      fprintf(stderr, " %c%02x%02x", row->text.at[0], row->key.byte[0], row->key.byte[1]);
+    }
+    fprintf(stderr, "\n");
+  }
+}
+
+/* ---- commands ---- */
+
+uint64_t net_ask(struct net *net, uint32_t i, const struct node_command *command) {
+  uint64_t ticket = net->ticket++;
+  struct net_reply *reply = &net->reply[ticket % 64];
+  free_reply(reply);
+  reply->ticket = ticket;
+  net_step(net, i, &(struct input){.kind = IN_COMMAND, .ticket = ticket, .command = command});
+  return ticket;
+}
+
+const struct net_reply *net_reply_of(const struct net *net, uint64_t ticket) {
+  return &net->reply[ticket % 64];
+}
+
+const struct net_reply *net_command(struct net *net, uint32_t i, const struct node_command *command,
+                                    usec limit) {
+  const struct net_reply *reply = net_reply_of(net, net_ask(net, i, command));
+  for (usec end = net->now + limit; !reply->done && net->now < end;) {
+    if (net->heap_count == 0) break;
+    net_run_until(net, usec_min(end, usec_max(net->now, net->heap[0]->at)));
+  }
+  return reply;
+}
+
+const struct net_reply *net_put(struct net *net, uint32_t i, const char *uri, const char *contact) {
+  const struct node_command command = {
+      .kind = COMMAND_PUT, .uri = slice_cstr(uri), .contact = slice_cstr(contact)};
+  return net_command(net, i, &command, SEC(20));
+}
+
+const struct net_reply *net_get(struct net *net, uint32_t i, const char *uri) {
+  const struct node_command command = {.kind = COMMAND_GET, .uri = slice_cstr(uri)};
+  return net_command(net, i, &command, SEC(20));
+}
+
+bool net_has_contact(const struct net_reply *reply, const char *contact) {
+  if (!reply->done || reply->code != 200) return false;
+  for (unsigned k = 0; k < reply->row_count; k++) {
+    if (slice_equal(reply->row[k].text, slice_cstr(contact))) return true;
+  }
+  return false;
+}
+
+/* ---- strangers ---- */
+
+struct endpoint net_stranger(const char *at, enum transport transport) {
+  struct endpoint out;
+  bool good = endpoint_parse(slice_cstr(at), transport, 5060, &out);
+  ASSERT(good);
+  return out;
+}
+
+uint32_t net_connect(struct net *net, uint32_t i, const struct endpoint *from) {
+  return flow_new(net, i, 0, from);
+}
+
+void net_inject(struct net *net, uint32_t i, uint32_t flow, const struct endpoint *from,
+                struct slice message) {
+  char *copy = take(message.len); /* to the byte, for the sanitizer */
+  if (message.len > 0) memcpy(copy, message.at, message.len);
+  const struct input input = {
+      .kind = IN_MESSAGE, .flow = flow, .peer = *from, .data = slice_of(copy, message.len)};
+  net_step(net, i, &input);
+  free(copy);
+}
+
+const struct net_letter *net_take(struct net *net, const char *word1, const char *word2) {
+  for (unsigned n = 0; n < net->inbox_count; n++) {
+    struct net_letter letter = net->inbox[n];
+    if (strstr(letter.text, word1) == NULL || strstr(letter.text, word2) == NULL) continue;
+    struct net_letter *last = &net->inbox[NET_INBOX_MAX - 1];
+    free(last->text);
+    for (unsigned k = n; k + 1 < net->inbox_count; k++) net->inbox[k] = net->inbox[k + 1];
+    net->inbox_count--;
+    net->inbox[net->inbox_count] = (struct net_letter){0};
+    *last = letter; /* parked behind the others */
+    return last;
+  }
+  return NULL;
+}
+
+void net_clear_inbox(struct net *net) {
+  for (unsigned n = 0; n < NET_INBOX_MAX; n++) {
+    free(net->inbox[n].text);
+    net->inbox[n] = (struct net_letter){0};
+  }
+  net->inbox_count = 0;
+}
