@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""make demo: a ring of 20 peers, two ordinary phones, a call; then the peer that is responsible
+for the callee's key is killed, and another call."""
+import json
+import subprocess
+import time
+
+from lib.call import Line
+from lib.control import Traces
+from lib.ladder import CALLEE, CALLER, Ladder
+from lib.phone import Phone
+from lib.place import LOCSER, Failure, Place, Skip
+from lib.ring import Ring, key_of
+
+PEERS = 20
+BOB, ALICE = "sip:bob@example.net", "sip:alice@example.net"
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def locser(peer, *words):
+    done = subprocess.run([LOCSER, "--control", peer.control_path, "--json", *words], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20, check=False)
+    if done.returncode != 0:
+        raise Failure(f"locser {' '.join(words)}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def show_ring(ring):
+    order = [peer.short for peer in ring.by_id()]
+    half = len(order) // 2
+    say("   " + " - ".join(order[:half]) + " -\n   " + " - ".join(order[half:]) + " - (round again)")
+
+
+def choose_homes(ring, responsible):
+    """Peers that hold no copy of bob's record; alice's is the one with the longest way to it."""
+    without = [peer for peer in ring.peers if peer not in (responsible, *ring.successors(
+        responsible, 3))]
+    hops = {peer.id: len(locser(peer, "lookup", "--trace", BOB)) - 1 for peer in without}
+    without.sort(key=lambda peer: -hops[peer.id])
+    return without[0], without[-1], hops[without[0].id]
+
+
+def run(place, talk=say, ladder_head=True):
+    began = time.monotonic()
+    talk(f"Starting {PEERS} locserd processes on 127.0.0.1 ...")
+    ring = Ring(place, PEERS)
+    talk(f"{PEERS} peers form one ring, {ring.formed_s:.1f} s after the first began. In order:")
+    if ladder_head:
+        show_ring(ring)
+    responsible = ring.peer(locser(ring.peers[0], "lookup", BOB)[0]["peer"])
+    alice_home, bob_home, hops = choose_homes(ring, responsible)
+    talk(f"SHA-1({BOB}) = {key_of(BOB)}")
+    talk(f"{responsible.short} is responsible for it; alice's home {alice_home.short} is {hops} "
+         f"hop{'s' * (hops != 1)} away, bob's home is {bob_home.short}.\n")
+
+    ladder = Ladder(ring.peers, {"alice": CALLER, "bob": CALLEE},
+                    {"alice": alice_home, "bob": bob_home}, {key_of(BOB): BOB, key_of(ALICE): ALICE})
+    if not ladder_head:
+        ladder.write = lambda *_: None
+    traces = Traces(ring.peers, ladder.take)
+    place.closers += [ladder.close, traces.close]
+    ladder.start()
+    head = ["alice", f"her home {alice_home.short}", "the ring", f"his home {bob_home.short}", "bob"]
+    ladder.head(head)
+    bob = Phone(place, "bob", bob_home, "tcp").wait_registered()
+    alice = Phone(place, "alice", alice_home, "udp").wait_registered()
+    ladder.settle()
+    line = Line(place, alice, bob)
+    first = line.call(alice, bob, ladder.media)
+    ladder.settle()
+
+    talk(f"\nKilling {responsible.short}, which is responsible for bob's key, with -9; "
+         "alice calls again at once.\n")
+    responsible.kill()
+    ladder.head(head)
+    second = line.call(alice, bob, ladder.media)
+    ladder.settle()
+    ring.check_alive()
+    heir = ring.responsible(BOB)
+    talk(f"\n{heir.short}, the next in the ring, is responsible for bob's key now.")
+    for name, call in ("first", first), ("second", second):
+        talk(f"The {name} call: connected after {call['setup_s'] * 1000:.0f} ms; RTP "
+             f"{call['to_callee']} packets to bob, {call['to_caller']} to alice (by "
+             f"{call['by']}); BYE seen by both.")
+    talk(f"Both calls happened. {time.monotonic() - began:.1f} s in all.")
+
+
+def main():
+    try:
+        with Place("demo") as place:
+            run(place)
+    except (Failure, Skip) as why:
+        say(f"\nThe demo failed: {why}")
+        return 1
+    return 0
+
+
+def phones_kill(place):
+    """20 peers, the responsible one is killed with -9, the next call connects"""
+    run(place, talk=lambda *_: None, ladder_head=False)
+
+
+CASES = [phones_kill]
