@@ -107,7 +107,7 @@ static bool read_hex(struct slice text, uint8_t *out) {
 
 enum route_token route_read_token(const struct edge *edge, const struct sip_uri *uri,
                                   struct hop *hop) {
-  if (!slice_starts(uri->user, TOKEN_PREFIX)) return ROUTE_TOKEN_NONE;
+  if (uri->user.at == NULL || !slice_starts(uri->user, TOKEN_PREFIX)) return ROUTE_TOKEN_NONE;
   struct slice text = slice_skip(uri->user, TOKEN_PREFIX.len);
   uint8_t token[TOKEN_BYTES_MAX], mac[TOKEN_MAC_BYTES];
   size_t len = text.len / 2;

@@ -20,13 +20,14 @@ static const uint8_t seeds[WORLD_EDGES][16] = {{1}, {2}};
 
 static struct endpoint endpoint_of(const char *text, enum transport transport) {
   struct endpoint e = {0};
-  assert_true(endpoint_parse(slice_cstr(text), transport, 5060, &e));
+  bool parsed = endpoint_parse(slice_cstr(text), transport, 5060, &e);
+  assert_true(parsed);
   return e;
 }
 
 void world_config(struct edge_world *w, struct edge_config *config, unsigned index) {
-  static const char *const at[WORLD_EDGES] = {"192.0.2.1:5060", "192.0.2.2:5060"};
-  w->at[index] = endpoint_of(at[index], TRANSPORT_TCP);
+  const char *at = index == 0 ? "192.0.2.1:5060" : "192.0.2.2:5060";
+  w->at[index] = endpoint_of(at, TRANSPORT_TCP);
   *config = (struct edge_config){
       .limits = {.bindings_max = 64,
                  .bindings_per_aor_max = 16,
@@ -38,7 +39,7 @@ void world_config(struct edge_world *w, struct edge_config *config, unsigned ind
                  .expires_max_s = 3600},
       .domain = {SLICE("example.net")},
       .domain_count = 1,
-      .listen = {endpoint_of(at[index], TRANSPORT_UDP), w->at[index]},
+      .listen = {endpoint_of(at, TRANSPORT_UDP), w->at[index]},
       .listen_count = 2,
       .advertise = w->at[index],
       .digest_off = true,

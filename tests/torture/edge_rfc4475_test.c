@@ -67,7 +67,7 @@ static void every_message_that_parses(void **state) {
     unsigned status = 0;
     for (unsigned n = 0; n < w.sent_count; n++)
       if (strncmp(w.sent[n].bytes, "SIP/2.0 ", 8) == 0)
-        status = (unsigned)atoi(w.sent[n].bytes + 8);
+        status = (unsigned)strtoul(w.sent[n].bytes + 8, NULL, 10);
     if (parsed && status != rows[i].status)
       fail_msg("%s: want %u, got %u\n%s", rows[i].name, rows[i].status, status,
                w.sent_count ? w.sent[w.sent_count - 1].bytes : "");

@@ -11,10 +11,6 @@
 
 #include "support/edge_world.h"
 
-#define OPEN(w, edges)        \
-  static struct edge_world w; \
-  world_open(&w, edges)
-
 static void at_text(const struct phone *phone, char out[64]) {
   struct buf text = buf_over(out, 63);
   endpoint_put(&text, &phone->at);
@@ -94,7 +90,7 @@ static void call(struct edge_world *w, const struct phone *alice, const struct p
     tokens++;
   assert_int_equal(tokens, wanted);
   unsigned hops = alice->edge == got->edge ? 1 : 2;
-  assert_int_equal(atoi(sent_header(got, "Max-Forwards", 0)), 70 - (int)hops);
+  assert_int_equal((int)strtol(sent_header(got, "Max-Forwards", 0), NULL, 10), 70 - (int)hops);
   world_answer(w, bob, got, 180, contact_of(bob, "bob"));
   world_expect(w, alice, "SIP/2.0 180 ");
   world_answer(w, bob, got, 200, contact_of(bob, "bob"));
@@ -137,11 +133,13 @@ static void call(struct edge_world *w, const struct phone *alice, const struct p
   assert_int_equal(w->locates, 1);
 }
 
+static struct edge_world w; /* opened anew by each test */
+
 /* Every mix of transports and edges, hung up by either side. */
 static void calls_through_every_pair(void **state) {
   (void)state;
   for (unsigned mix = 0; mix < 32; mix++) {
-    OPEN(w, 2);
+    world_open(&w, 2);
     struct phone alice =
         mix & 1 ? phone_tcp(0, "192.0.2.8:41000", 5) : phone_udp(0, "192.0.2.8:5068");
     unsigned edge = mix & 4 ? 1 : 0;
@@ -159,7 +157,7 @@ static void calls_through_every_pair(void **state) {
 /* A UDP phone behind NAT is called where it registered from, not at its Contact. */
 static void reaches_a_phone_behind_nat(void **state) {
   (void)state;
-  OPEN(w, 2);
+  world_open(&w, 2);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_udp(1, "192.0.2.70:33000");
   world_send(&w, &bob,
              "REGISTER sip:example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.5;branch=z9hG4bKn;rport\n"
@@ -180,7 +178,6 @@ static void reaches_a_phone_behind_nat(void **state) {
 
 static void record_route_can_be_off(void **state) {
   (void)state;
-  static struct edge_world w;
   w = (struct edge_world){0};
   test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
   crypto_openssl(&w.crypto);
@@ -198,7 +195,7 @@ static void record_route_can_be_off(void **state) {
 /* */
 static void nobody_and_not_sure(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_udp(0, "192.0.2.9:5069");
   invite(&w, &alice);
   world_expect(&w, &alice, "SIP/2.0 100 ");
@@ -228,7 +225,7 @@ static void nobody_and_not_sure(void **state) {
 /* the one who answers first ends the other; every 2xx goes up. */
 static void forks_to_two(void **state) {
   (void)state;
-  OPEN(w, 2);
+  world_open(&w, 2);
   struct phone alice = phone_udp(0, "192.0.2.8:5068");
   struct phone b1 = phone_udp(0, "192.0.2.9:5069"), b2 = phone_tcp(1, "192.0.2.10:42000", 6);
   register_phone(&w, &b1, "bob", "");
@@ -272,7 +269,7 @@ static void picks_the_best_answer(void **state) {
       {408, 486, "SIP/2.0 486 "}, {480, 484, "SIP/2.0 484 "},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    OPEN(w, 1);
+    world_open(&w, 1);
     struct phone alice = phone_udp(0, "192.0.2.8:5068");
     struct phone b1 = phone_udp(0, "192.0.2.9:5069"), b2 = phone_udp(0, "192.0.2.10:5070");
     register_phone(&w, &b1, "bob", "");
@@ -292,7 +289,7 @@ static void picks_the_best_answer(void **state) {
 /* RFC 3261 16.7 step 7. */
 static void collects_challenges(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_udp(0, "192.0.2.8:5068");
   struct phone b1 = phone_udp(0, "192.0.2.9:5069"), b2 = phone_udp(0, "192.0.2.10:5070");
   register_phone(&w, &b1, "bob", "");
@@ -311,7 +308,7 @@ static void collects_challenges(void **state) {
 /* A 6xx ends the others at once, and is passed on when they have ended. */
 static void a_decline_ends_the_others(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_udp(0, "192.0.2.8:5068");
   struct phone b1 = phone_udp(0, "192.0.2.9:5069"), b2 = phone_udp(0, "192.0.2.10:5070");
   register_phone(&w, &b1, "bob", "");
@@ -332,7 +329,7 @@ static void a_decline_ends_the_others(void **state) {
 /* from the highest q down. */
 static void tries_the_preferred_first(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_udp(0, "192.0.2.8:5068");
   struct phone b1 = phone_udp(0, "192.0.2.9:5069"), b2 = phone_udp(0, "192.0.2.10:5070");
   register_phone(&w, &b1, "bob", ";q=0.2");
@@ -351,7 +348,7 @@ static void tries_the_preferred_first(void **state) {
 /* */
 static void cancels(void **state) {
   (void)state;
-  OPEN(w, 2);
+  world_open(&w, 2);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_tcp(1, "192.0.2.9:42000", 6);
   register_phone(&w, &bob, "bob", "");
   cancel(&w, &alice);
@@ -377,7 +374,7 @@ static void cancels(void **state) {
 
 static void cancels_while_looking_up(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_udp(0, "192.0.2.8:5068");
   w.hold = true;
   invite(&w, &alice);
@@ -393,7 +390,7 @@ static void cancels_while_looking_up(void **state) {
 /* silence is a 408 (RFC 3261 16.8). */
 static void silence_ends(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_udp(0, "192.0.2.9:5069");
   register_phone(&w, &bob, "bob", "");
   invite(&w, &alice);
@@ -432,7 +429,7 @@ static void silence_ends(void **state) {
 /* RFC 4320: a silent phone draws no 408 for a non-INVITE. */
 static void messages_pass(void **state) {
   (void)state;
-  OPEN(w, 2);
+  world_open(&w, 2);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_udp(1, "192.0.2.9:5069");
   register_phone(&w, &bob, "bob", "");
   request(&w, &alice, "MESSAGE", "sip:bob@example.net", "m1", 1, "", "");
@@ -453,7 +450,7 @@ static void messages_pass(void **state) {
 
 static void a_dead_flow(void **state) {
   (void)state;
-  OPEN(w, 2);
+  world_open(&w, 2);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_tcp(1, "192.0.2.9:42000", 6);
   register_phone(&w, &bob, "bob", "");
   /* The overlay still has the record when the flow has gone. */
@@ -471,7 +468,7 @@ static void a_dead_flow(void **state) {
 
 static void a_send_that_fails(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_tcp(0, "192.0.2.9:42000", 6);
   register_phone(&w, &bob, "bob", "");
   invite(&w, &alice);
@@ -489,7 +486,6 @@ static void a_send_that_fails(void **state) {
 
 static void busy_when_full(void **state) {
   (void)state;
-  static struct edge_world w;
   w = (struct edge_world){0};
   test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
   crypto_openssl(&w.crypto);
@@ -519,7 +515,7 @@ static void busy_when_full(void **state) {
 /* More to send than one step's outbox holds: the rest follows at once. */
 static void forks_a_large_request(void **state) {
   (void)state;
-  OPEN(w, 1);
+  world_open(&w, 1);
   struct phone alice = phone_tcp(0, "192.0.2.8:41000", 5), bob[10];
   for (unsigned i = 0; i < 10; i++) {
     char at[32];
@@ -550,7 +546,7 @@ static void forks_a_large_request(void **state) {
 static void survives_without_memory(void **state) {
   (void)state;
   for (uint64_t after = 0; after < 40; after++) {
-    OPEN(w, 1);
+    world_open(&w, 1);
     struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_udp(0, "192.0.2.9:5069");
     register_phone(&w, &bob, "bob", "");
     w.memory.fail_after = w.memory.taken + after;

@@ -42,14 +42,12 @@ static struct sent *registered(struct edge_world *w, const struct phone *phone, 
   return world_expect(w, phone, start);
 }
 
-#define OPEN(w)               \
-  static struct edge_world w; \
-  world_open(&w, 1)
+static struct edge_world w; /* opened anew by each test */
 
 /* 200 only after the overlay has acknowledged. */
 static void answers_after_the_overlay(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   w.hold = true;
   send_register(&w, &bob, &(struct registering){"c", 1, "Contact: <sip:bob@192.0.2.9:5070>\n"});
@@ -72,7 +70,7 @@ static void answers_after_the_overlay(void **state) {
 /* what the overlay does not take is not there; what was there stays. */
 static void reverts_when_the_overlay_refuses(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>\n", "SIP/2.0 200 ");
   w.bind_status = ERR_BUSY;
@@ -96,7 +94,7 @@ static void reverts_when_the_overlay_refuses(void **state) {
 /* */
 static void refreshes_without_traffic(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   const char *contact = "Contact: <sip:bob@192.0.2.9:5070>\nExpires: 60\n";
   registered(&w, &bob, 1, contact, "SIP/2.0 200 ");
@@ -119,7 +117,7 @@ static void refreshes_without_traffic(void **state) {
 /* A longer Expires than the record lives is a new record. */
 static void a_longer_refresh_is_put(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>;expires=60\n", "SIP/2.0 200 ");
   world_advance(&w, SEC(10));
@@ -132,7 +130,7 @@ static void a_longer_refresh_is_put(void **state) {
  * record that is put back. */
 static void puts_the_old_record_back(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>\n", "SIP/2.0 200 ");
   w.hold = true;
@@ -162,7 +160,7 @@ static void puts_the_old_record_back(void **state) {
 /* RFC 5626 section 6: with and without reg-id are different bindings, whatever the URI. */
 static void outbound_and_plain_are_apart(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>\n", "SIP/2.0 200 ");
   registered(&w, &bob, 2,
@@ -175,7 +173,7 @@ static void outbound_and_plain_are_apart(void **state) {
 /* */
 static void lapses(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>;expires=60\n", "SIP/2.0 200 ");
   world_advance(&w, SEC(59));
@@ -190,7 +188,7 @@ static void lapses(void **state) {
 /* RFC 3261 10.3 step 6. */
 static void removes_all_by_star(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   registered(&w, &bob, 1, "Contact: <sip:bob@192.0.2.9:5070>, <sip:bob@192.0.2.10>;q=0.25\n",
              "SIP/2.0 200 ");
@@ -211,7 +209,7 @@ static void removes_all_by_star(void **state) {
 /* RFC 3261 10.3 step 7. */
 static void keeps_the_order_of_cseq(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   const char *contact = "Contact: <sip:bob@192.0.2.9:5070>\n";
   registered(&w, &bob, 5, contact, "SIP/2.0 200 ");
@@ -250,7 +248,7 @@ static void grants_expires(void **state) {
       {"Contact: <sip:b@192.0.2.9>\nExpires: soon\n", "SIP/2.0 200 ", ";expires=3600"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    OPEN(w);
+    world_open(&w, 1);
     struct phone bob = phone_udp(0, "192.0.2.9:5070");
     struct sent *answer = registered(&w, &bob, 1, rows[i].lines, rows[i].start);
     if (!sent_has(answer, rows[i].has)) fail_msg("%s: %s", rows[i].lines, answer->bytes);
@@ -261,7 +259,6 @@ static void grants_expires(void **state) {
 /* */
 static void allows_only_this_machine(void **state) {
   (void)state;
-  static struct edge_world w;
   w = (struct edge_world){0};
   test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
   crypto_openssl(&w.crypto);
@@ -311,7 +308,7 @@ static void refuses_what_is_not_ours(void **state) {
       {"sip:example.net", "sip:%25@example.net", "sip:%25@example.net", "", "SIP/2.0 200 "},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    OPEN(w);
+    world_open(&w, 1);
     struct phone bob = phone_udp(0, "192.0.2.9:5070");
     world_send(&w, &bob,
                "REGISTER %s SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bK1\n"
@@ -335,7 +332,7 @@ static void refuses_what_is_not_ours(void **state) {
 /* RFC 4475 3.1.2.12 to 3.1.2.14: parameters and headers of Contact URIs. */
 static void keeps_odd_contacts_apart(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   registered(&w, &bob, 1, "Contact: sip:+19725552222@gw1.example.net;unknownparam\n",
              "SIP/2.0 200 ");
@@ -355,7 +352,7 @@ static void keeps_odd_contacts_apart(void **state) {
 /* NAT and streams. */
 static void adds_its_own_path(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone nat = phone_udp(0, "192.0.2.77:33000"), tcp = phone_tcp(0, "192.0.2.9:40001", 7);
   w.hold = true;
   send_register(&w, &nat, &(struct registering){"n", 1, "Contact: <sip:bob@10.0.0.5:5060>\n"});
@@ -381,7 +378,7 @@ static void adds_its_own_path(void **state) {
 /* A phone on this machine is not at an address that other peers can use. */
 static void loopback_is_not_reachable_from_outside(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone near = phone_udp(0, "127.0.0.1:5070");
   w.hold = true;
   send_register(&w, &near, &(struct registering){"n", 1, "Contact: <sip:bob@127.0.0.1:5070>\n"});
@@ -393,7 +390,7 @@ static void loopback_is_not_reachable_from_outside(void **state) {
 /* RFC 3327 section 5.3. */
 static void takes_the_path_of_others(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   const char *path =
       "Path: <sip:p1.example.com;lr>, <sip:192.0.2.50;lr>\n"
@@ -416,7 +413,7 @@ static void takes_the_path_of_others(void **state) {
 /* RFC 5626: the same instance and reg-id is the same binding, wherever it has moved. */
 static void moves_an_instance(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone a = phone_tcp(0, "192.0.2.9:40001", 7), b = phone_tcp(0, "192.0.2.9:40002", 8);
   const char *contact =
       "Contact: <sip:bob@192.0.2.9:%u;transport=tcp>;"
@@ -444,7 +441,7 @@ static void moves_an_instance(void **state) {
 /* also when the flow ends while the overlay is being asked. */
 static void a_closed_flow_takes_its_bindings(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone tcp = phone_tcp(0, "192.0.2.9:40001", 7);
   w.hold = true;
   send_register(&w, &tcp, &(struct registering){"t", 1, "Contact: <sip:bob@192.0.2.9:40001>\n"});
@@ -461,7 +458,7 @@ static void a_closed_flow_takes_its_bindings(void **state) {
 /* More bindings on a flow than one step may ask the overlay about. */
 static void a_flow_of_many_bindings_closes(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone tcp = phone_tcp(0, "192.0.2.9:40001", 7);
   for (unsigned i = 0; i < 60; i++) {
     world_send(&w, &tcp,
@@ -489,7 +486,7 @@ static void a_flow_of_many_bindings_closes(void **state) {
 /* */
 static void tables_have_limits(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   char lines[128];
   for (unsigned i = 0; i < 16; i++) {
@@ -522,7 +519,7 @@ static void tables_have_limits(void **state) {
 /* A retransmission draws the same answer, and a Route that names us is no route. */
 static void absorbs_and_strips(void **state) {
   (void)state;
-  OPEN(w);
+  world_open(&w, 1);
   struct phone bob = phone_udp(0, "192.0.2.9:5070");
   const char *text =
       "REGISTER sip:example.net;transport=udp SIP/2.0\n"
@@ -546,7 +543,6 @@ static void absorbs_and_strips(void **state) {
 static void survives_without_memory(void **state) {
   (void)state;
   for (uint64_t after = 0; after < 60; after++) {
-    static struct edge_world w;
     w = (struct edge_world){0};
     test_memory_init(&w.memory, after);
     crypto_openssl(&w.crypto);
