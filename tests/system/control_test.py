@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from peer import LOCSER, Control, Peer, main, run, sip, tcp, until
+from peer import LOCSER, Control, Peer, main, run, tcp, until
 
 
 def test_json_rpc():
@@ -98,7 +98,7 @@ def test_trace():
         control = Control(peer.control)
         assert control.call("trace")["result"] is True
         connection = tcp(peer.at)
-        connection.sendall(sip(transport="TCP"))
+        connection.sendall(peer.sip(transport="TCP"))
         while True:
             event = control.read()
             assert event["method"] == "trace" and "id" not in event, event
@@ -121,7 +121,7 @@ def test_watch_prints_events():
 
         def keep_asking():
             while not stop.wait(0.1):
-                connection.sendall(sip(transport="TCP"))
+                connection.sendall(peer.sip(transport="TCP"))
         thread = threading.Thread(target=keep_asking)
         thread.start()
         line = watch.stdout.readline()
@@ -143,10 +143,10 @@ def test_a_slow_subscriber_is_dropped_and_holds_up_nobody():
         assert slow.call("trace")["result"] is True
         connection = tcp(peer.at)
         connection.settimeout(30)
-        message = sip(transport="TCP", more="X: " + "y" * 200 + "\r\n") * 200
 
         def flood():
-            connection.sendall(message)
+            for _ in range(200):
+                connection.sendall(peer.sip(transport="TCP"))
             got = 0
             while got < 200:
                 got += connection.recv(65536).count(b"SIP/2.0 ")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """For the tests in this folder: a locserd in a folder of its own, on free ports of loopback, and a
 runner that counts test_* functions. Waiting is always for something, with a limit."""
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ LOCSERD = os.path.join(BUILD, "locserd")
 LOCSER = os.path.join(BUILD, "locser")
 STARTED = re.compile(r"locserd (\S+): peer ([0-9A-F]{40}) on (.*), known as (\S+), data in (\S+),")
 LIMIT_S = 30
+BRANCH = itertools.count(1)
 
 
 class Skip(Exception):
@@ -91,6 +93,10 @@ class Peer:
     def wait(self, limit_s=LIMIT_S):
         return self.process.wait(limit_s)
 
+    def sip(self, **more):
+        """A request to the peer itself."""
+        return sip("sip:" + self.address, **more)
+
     def stop(self):
         """Its exit status after SIGTERM."""
         if self.process.poll() is None:
@@ -150,10 +156,11 @@ class Control:
         self.socket.close()
 
 
-def sip(method="OPTIONS", transport="UDP", body="", length=None, port=5099, branch="z9hG4bKtest",
+def sip(uri, method="OPTIONS", transport="UDP", body="", length=None, port=5099, branch=None,
         more=""):
-    """A small request. length: what Content-Length says, whatever the truth is."""
-    return (f"{method} sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/{transport} 127.0.0.1:{port};"
+    """A small request, new each time. length: what Content-Length says, whatever the truth is."""
+    branch = branch or f"z9hG4bK{next(BRANCH)}"
+    return (f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} 127.0.0.1:{port};"
             f"branch={branch};rport\r\nMax-Forwards: 70\r\nFrom: <sip:a@a.example>;tag=1\r\n"
             f"To: <sip:127.0.0.1>\r\nCall-ID: {branch}@127.0.0.1\r\nCSeq: 1 {method}\r\n{more}"
             f"Content-Length: {len(body) if length is None else length}\r\n\r\n{body}").encode()

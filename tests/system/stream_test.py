@@ -5,19 +5,19 @@ import random
 import socket
 import time
 
-from peer import LIMIT_S, Peer, ended, main, read_head, sip, tcp, until
+from peer import LIMIT_S, Peer, ended, main, read_head, tcp, until
 
 
 def alive(peer):
     with tcp(peer.at) as connection:
-        connection.sendall(sip(transport="TCP"))
+        connection.sendall(peer.sip(transport="TCP"))
         assert read_head(connection).startswith("SIP/2.0 "), "no answer any more"
 
 
 def test_answers_on_the_flow():
     with Peer() as peer, tcp(peer.at) as connection:
-        connection.sendall(sip(transport="TCP", branch="z9hG4bKa") +
-                           sip(transport="TCP", branch="z9hG4bKb"))
+        connection.sendall(peer.sip(transport="TCP", branch="z9hG4bKa") +
+                           peer.sip(transport="TCP", branch="z9hG4bKb"))
         text = read_head(connection)
         while "z9hG4bKb" not in text:
             text += read_head(connection)
@@ -26,7 +26,7 @@ def test_answers_on_the_flow():
 
 def test_a_message_in_single_bytes():
     with Peer() as peer, tcp(peer.at) as connection:
-        for byte in sip(transport="TCP"):
+        for byte in peer.sip(transport="TCP"):
             connection.sendall(bytes([byte]))
         assert read_head(connection).startswith("SIP/2.0 ")
 
@@ -45,7 +45,7 @@ def test_ping():
 def test_a_stalled_message_is_closed_and_others_go_on():
     with Peer("--message-time-s", 1) as peer:
         with tcp(peer.at) as stalled:
-            stalled.sendall(sip(transport="TCP")[:-10])
+            stalled.sendall(peer.sip(transport="TCP")[:-10])
             alive(peer)
             started = time.monotonic()
             assert ended(stalled)
@@ -56,7 +56,7 @@ def test_a_stalled_message_is_closed_and_others_go_on():
 
 def test_dripping_bytes_do_not_extend_the_time():
     with Peer("--message-time-s", 1) as peer, tcp(peer.at) as dripping:
-        head = sip(transport="TCP", length=60000)
+        head = peer.sip(transport="TCP", length=60000)
         dripping.sendall(head)
 
         def drip():
@@ -73,21 +73,21 @@ def test_lying_lengths():
     with Peer("--message-time-s", 1) as peer:
         for length in ("-1", "99999999999999999999", "70000", "abc", "1e3", "0x10", ""):
             with tcp(peer.at) as liar:
-                liar.sendall(sip(transport="TCP", length=length))
+                liar.sendall(peer.sip(transport="TCP", length=length))
                 assert ended(liar), length
             alive(peer)
         with tcp(peer.at) as liar:  # longer than what comes
-            liar.sendall(sip(transport="TCP", body="abc", length=500))
+            liar.sendall(peer.sip(transport="TCP", body="abc", length=500))
             assert ended(liar)
         with tcp(peer.at) as liar:  # shorter: the rest is no message
-            liar.sendall(sip(transport="TCP", body="\x01\x02\x03" * 10, length=1))
+            liar.sendall(peer.sip(transport="TCP", body="\x01\x02\x03" * 10, length=1))
             assert ended(liar)
         alive(peer)
 
 
 def test_a_lying_length_draws_a_400():
     with Peer() as peer, tcp(peer.at) as liar:
-        liar.sendall(sip(transport="TCP", length="-1"))
+        liar.sendall(peer.sip(transport="TCP", length="-1"))
         text = read_head(liar)
         assert text.startswith("SIP/2.0 400 "), text
         assert ended(liar)
@@ -95,7 +95,7 @@ def test_a_lying_length_draws_a_400():
 
 def test_two_lengths_that_differ():
     with Peer() as peer, tcp(peer.at) as liar:
-        liar.sendall(sip(transport="TCP", more="Content-Length: 7\r\n"))
+        liar.sendall(peer.sip(transport="TCP", more="Content-Length: 7\r\n"))
         assert ended(liar)
         alive(peer)
 
@@ -129,8 +129,8 @@ def test_noise():
 
 def test_broken_messages():
     rng = random.Random(2)
-    good = sip()
     with Peer() as peer:
+        good = peer.sip()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             for _ in range(2000):
                 bad = bytearray(good)
@@ -144,7 +144,7 @@ def test_many_connections():
     with Peer("--connections-max", 50) as peer:
         connections = [tcp(peer.at) for _ in range(80)]
         until(lambda: peer.ask("status")["tcp_refused"] == 30, "30 refused")
-        connections[0].sendall(sip(transport="TCP"))
+        connections[0].sendall(peer.sip(transport="TCP"))
         assert read_head(connections[0]).startswith("SIP/2.0 ")
         for connection in connections:
             connection.close()
@@ -158,7 +158,7 @@ def test_who_asks_and_does_not_read():
         greedy.settimeout(5)
         try:
             while True:
-                greedy.sendall(sip(transport="TCP") * 100)
+                greedy.sendall(b"".join(peer.sip(transport="TCP") for _ in range(100)))
         except OSError:
             pass
         alive(peer)
@@ -167,7 +167,7 @@ def test_who_asks_and_does_not_read():
 def test_udp_answers_to_the_source():
     with Peer() as peer, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.settimeout(LIMIT_S)
-        udp.sendto(sip(), peer.at)
+        udp.sendto(peer.sip(), peer.at)
         data, source = udp.recvfrom(65536)
         assert data.startswith(b"SIP/2.0 ") and source == peer.at
         assert f"rport={udp.getsockname()[1]}".encode() in data, data
