@@ -7,9 +7,9 @@ import time
 
 from lib.call import Line
 from lib.control import Traces
-from lib.ladder import CALLEE, CALLER, Ladder
+from lib.ladder import CALLEE, CALLER, RING, Ladder
 from lib.phone import Phone
-from lib.place import LOCSER, Failure, Place, Skip
+from lib.place import LOCSER, Failure, Place, Skip, until
 from lib.ring import Ring, key_of
 
 PEERS = 20
@@ -35,12 +35,17 @@ def show_ring(ring):
 
 
 def choose_homes(ring, responsible):
-    """Peers that hold no copy of bob's record; alice's is the one with the longest way to it."""
-    without = [peer for peer in ring.peers if peer not in (responsible, *ring.successors(
-        responsible, 3))]
-    hops = {peer.id: len(locser(peer, "lookup", "--trace", BOB)) - 1 for peer in without}
-    without.sort(key=lambda peer: -hops[peer.id])
-    return without[0], without[-1], hops[without[0].id]
+    """Two peers that hold no copy of bob's record and are not on each other's way to it; alice's
+    is the one with the longest way."""
+    copies = [responsible, *ring.successors(responsible, 2)]
+    ways = {peer: [row["peer"] for row in locser(peer, "lookup", "--trace", BOB)][1:]
+            for peer in ring.peers if peer not in copies}
+    order = sorted(ways, key=lambda peer: -len(ways[peer]))
+    for alice in order:
+        for bob in order[::-1]:
+            if alice != bob and bob.id not in ways[alice] and alice.id not in ways[bob]:
+                return alice, bob, len(ways[alice])
+    raise Failure("every peer is on the way of every other")
 
 
 def run(place, talk=say, ladder_head=True):
@@ -54,7 +59,7 @@ def run(place, talk=say, ladder_head=True):
     alice_home, bob_home, hops = choose_homes(ring, responsible)
     talk(f"SHA-1({BOB}) = {key_of(BOB)}")
     talk(f"{responsible.short} is responsible for it; alice's home {alice_home.short} is {hops} "
-         f"hop{'s' * (hops != 1)} away, bob's home is {bob_home.short}.\n")
+         f"hop{'s' * (hops != 1)} away, bob's home is {bob_home.short}.")
 
     ladder = Ladder(ring.peers, {"alice": CALLER, "bob": CALLEE},
                     {"alice": alice_home, "bob": bob_home}, {key_of(BOB): BOB, key_of(ALICE): ALICE})
@@ -73,14 +78,16 @@ def run(place, talk=say, ladder_head=True):
     ladder.settle()
 
     talk(f"\nKilling {responsible.short}, which is responsible for bob's key, with -9; "
-         "alice calls again at once.\n")
-    responsible.kill()
+         "alice calls again at once.")
     ladder.head(head)
+    responsible.kill()
+    ladder.note(RING, f"✗ {responsible.short} killed")
     second = line.call(alice, bob, ladder.media)
     ladder.settle()
     ring.check_alive()
-    heir = ring.responsible(BOB)
-    talk(f"\n{heir.short}, the next in the ring, is responsible for bob's key now.")
+    heir = until(lambda: ring.responsible(BOB) if ring.responsible(BOB) != responsible else None,
+                 "another peer is responsible for bob's key")
+    talk(f"\n{heir.short} is responsible for bob's key now.")
     for name, call in ("first", first), ("second", second):
         talk(f"The {name} call: connected after {call['setup_s'] * 1000:.0f} ms; RTP "
              f"{call['to_callee']} packets to bob, {call['to_caller']} to alice (by "

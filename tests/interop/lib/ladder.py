@@ -3,11 +3,12 @@
 Nothing here knows what should happen next."""
 import heapq
 import itertools
+import re
 import sys
 import threading
 import time
 
-COLUMNS = 11, 31, 53, 75, 93  # caller, its home, the ring, the other home, callee
+COLUMNS = 12, 31, 54, 76, 95  # caller, its home, the ring, the other home, callee
 CALLER, HOME, RING, FAR_HOME, CALLEE = range(5)
 WIDTH = 100
 REORDER_S = 0.15  # events of different peers are sorted within this time
@@ -59,26 +60,25 @@ class Ladder:
 
     def head(self, names):
         """names: a text for each column."""
-        self.lines_head = names
         row = list(" " * WIDTH)
         self._put(row, 6, "ms")
+        self.write()
         for column, name in enumerate(names):
             self._centre(row, column, name)
         self.write("".join(row))
 
-    def _arrow(self, at_us, source, target, text, source_name="", target_name="", line="─"):
+    def _arrow(self, at_us, source, target, text, source_name="", target_name=""):
         row = self._canvas(at_us)
         first, last = sorted((COLUMNS[source], COLUMNS[target]))
         right = source < target
-        self._put(row, first, "├" + line * (last - first - 1) + "┤")
+        name = {source: source_name, target: target_name}.get(RING)
+        self._put(row, first, "├" + "─" * (last - first - 1) + "┤")
+        if name:  # that line is no single peer's: a name stands at the arrow's end
+            self._centre(row, RING, f" {name} ")
+            first += len(name) // 2 if COLUMNS[RING] == first else 0
+            last -= len(name) // 2 if COLUMNS[RING] == last else 0
+        self._put(row, first + 2, f" {text} ")
         self._put(row, last - 1 if right else first + 1, "▶" if right else "◀")
-        for column in range(min(source, target) + 1, max(source, target)):
-            row[COLUMNS[column]] = line  # it passes by this one
-        names = {source: source_name, target: target_name}
-        for column, name in names.items():
-            if name and column == RING:
-                self._centre(row, column, f" {name} ")
-        self._put(row, first + 3, f" {text} ")
         self.write("".join(row))
 
     def note(self, column, text, at_us=None):
@@ -101,7 +101,9 @@ class Ladder:
         if event["name"] == "phone.registered":
             user = event["a"].partition(":")[2].partition("@")[0]
             if user in self.phones:
-                self.phone_at[event["peer"], event["transport"]] = user
+                contact = re.search(r"@([^;>]*)", event["b"])[1]
+                for address in event["peer"], contact:
+                    self.phone_at[address, event["transport"]] = user
         with self.lock:
             heapq.heappush(self.waiting, (event["time"], next(self.serial), time.monotonic(),
                                           peer, event))
@@ -137,7 +139,8 @@ class Ladder:
         show = {"sip.in": self._sip_in, "sip.out": self._sip_out, "locser.origin": self._origin,
                 "locser.forward": self._forward, "locser.deliver": self._deliver,
                 "locser.answer": self._answer, "locser.retry": self._retry,
-                "record.stored": self._stored}.get(event["name"])
+                "record.stored": self._stored, "ring.successor": self._neighbour,
+                "ring.predecessor": self._neighbour}.get(event["name"])
         if show:
             show(peer, event)
 
@@ -172,7 +175,7 @@ class Ladder:
             self._arrow(at_us, a, b, text, source.short, target.short)
         else:
             row = self._canvas(at_us)
-            self._centre(row, a, f" {source.short} ──▶ {target.short} ")
+            self._centre(row, a, f" {source.short} ─▶ {target.short} ")
             self.write("".join(row))
 
     def _origin(self, peer, event):
@@ -199,7 +202,13 @@ class Ladder:
 
     def _retry(self, peer, event):
         if event.get("key") in self.keys:
-            self.note(self.column[peer.id], "no answer; asks another", event["time"])
+            self.note(self.column[peer.id], f"{peer.short}: silence, asks another", event["time"])
+
+    def _neighbour(self, peer, event):
+        other = self.peer_at.get(event.get("peer"))
+        if other:
+            side = event["name"].partition(".")[2]
+            self.note(RING, f"{peer.short}: new {side} {other.short}", event["time"])
 
     def _stored(self, peer, event):
         if event.get("key") in self.keys:

@@ -128,9 +128,8 @@ class Place:
 
     def __exit__(self, kind, error, _):
         self.end_all()
-        if kind is None or issubclass(kind, Skip):
+        if kind is None or not issubclass(kind, Exception) or issubclass(kind, Skip):
             shutil.rmtree(self.folder, ignore_errors=True)
             return
-        if issubclass(kind, Exception):
-            self.tails()
+        self.tails()
         print(f"The logs are kept in {self.folder}", file=sys.stderr, flush=True)
