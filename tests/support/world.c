@@ -533,13 +533,12 @@ void net_kill(struct net *net, uint32_t i, bool silent) {
 void net_restart(struct net *net, uint32_t i) {
   struct net_node *node = &net->at[i];
   ASSERT(node->node == NULL);
-  /* The first of a ring comes back into it, if there is still somebody. */
-  if (node->config.join_count == 0) {
-    for (uint32_t k = 0; k < net->count && node->config.join_count < NODE_JOIN_MAX; k++) {
-      if (k == i || !net_runs(net, k)) continue;
-      node->config.join[node->config.join_count++] = net_address(k);
-    }
+  /* As a peer that remembers whom it knew; alone, it begins a ring again. */
+  unsigned known = 0;
+  for (uint32_t k = 0; k < net->count && known < NODE_JOIN_MAX; k++) {
+    if (k != i && net_runs(net, k)) node->config.join[known++] = net_address(k);
   }
+  if (known > 0) node->config.join_count = known;
   start(net, i);
 }
 
