@@ -9,7 +9,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 
 from peer import LIMIT_S, Peer, Skip, ROOT, main, until
