@@ -81,7 +81,7 @@ struct overlay {
   /* the ring; all sets are sorted clockwise from self */
   struct peer predecessor; /* family 0: none */
   struct peers list;       /* at most r */
-  struct peers members;    /* small ring: the others, at most 2r - 1 */
+  struct peers members;    /* small ring: the others, at most 2r */
   uint64_t answered;       /* bit per member: it answered us itself */
   uint64_t generation;
 
@@ -219,7 +219,6 @@ enum overlay_status join_request(struct overlay *overlay, const struct step *ste
                                  struct overlay_message *answer);
 
 /* ---- members.c: small rings ---- */
-unsigned members_others_max(const struct overlay *overlay); /* 2r - 1 */
 /* A ring of one. */
 void members_alone(struct overlay *overlay);
 /* The membership is head and, clockwise, all that its answer names; answered is head alone.
