@@ -19,13 +19,17 @@ def key_of(uri):
 
 class Peer:
     def __init__(self, place, name, words):
-        self.place, self.name = place, name
+        self.place, self.name, self.words = place, name, words
         self.control_path = place.path(name + ".control")
-        self.process = place.start(name, [LOCSERD, "--data", place.path(name), "--listen",
-                                          "127.0.0.1:0", "--control", self.control_path, *words])
         self.id = self.address = None
+        self.start("127.0.0.1:0")
+
+    def start(self, listen):
         self.expected_end = False
         self._control = None
+        self.process = self.place.start(self.name, [
+            LOCSERD, "--data", self.place.path(self.name), "--listen", listen, "--control",
+            self.control_path, *self.words])
 
     def wait_started(self):
         def line():
@@ -90,6 +94,14 @@ class Ring:
             peer.wait_started()
         self.wait_formed(limit_s)
         self.formed_s = time.monotonic() - began
+
+    def start_again(self, limit_s=60):
+        """All of them, at the addresses they had."""
+        for peer in self.peers:
+            peer.start(peer.address)
+        for peer in self.peers:
+            peer.wait_started()
+        self.wait_formed(limit_s)
 
     def living(self):
         return [peer for peer in self.peers if not peer.expected_end]
