@@ -190,6 +190,12 @@ static void execute_write(struct step *s, const struct reply_to *to, const struc
   operation_put(s, op);
 }
 
+/* text in KeyValue repeats Overlay-Key, as in Figure 1 of the seed draft, or is wrong. */
+static bool is_courtesy_copy(const struct xml_record *query, const struct key *key) {
+  struct key copy;
+  return query->key_hash.len == 0 || (key_parse(query->key_hash, &copy) && key_equal(&copy, key));
+}
+
 static void execute_data(struct step *s, const struct reply_to *to,
                          const struct locser_target *target, const struct xml_body *body,
                          struct slice text) {
@@ -203,7 +209,10 @@ static void execute_data(struct step *s, const struct reply_to *to,
     return;
   }
   bool read = body->method == XML_GET || body->method == XML_GET_AUTH;
-  if (body->method == XML_GET_AUTH && !body->record[0].has_owner) {
+  if (read && !is_courtesy_copy(&body->record[0], target->has_key ? &target->key : &key)) {
+    reply_fault(s, to, 400, "KeyValue is neither an owner nor the same as Overlay-Key",
+                SLICE_EMPTY);
+  } else if (body->method == XML_GET_AUTH && !body->record[0].has_owner) {
     reply_fault(s, to, 400, "get-auth names no owner (KeyInfo/KeyValue/DigestValue)", SLICE_EMPTY);
   } else if (read) {
     execute_get(s, to, body, text, &key, target);

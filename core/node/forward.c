@@ -69,7 +69,8 @@ static void send_to_link(struct step *s, const struct hop *hop, enum transport t
 }
 
 static uint32_t deadline_ms_left(const struct hop *hop, usec now) {
-  return hop->deadline > now ? (uint32_t)((hop->deadline - now + 999) / 1000) : 1;
+  usec left = hop->deadline > now ? hop->deadline - now : 1;
+  return (uint32_t)(usec_min(left, SEC(32)) + 999) / 1000; /* */
 }
 
 /* Writes and sends the request as forwarded: our Via, Max-Forwards, Overlay-Key with the time that

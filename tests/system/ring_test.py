@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Rings of locserd processes: joining, finding from everywhere, leaving, dying."""
 import contextlib
+import os
 
 from peer import Peer, main, until
 
@@ -98,6 +99,23 @@ def test_a_killed_peer_comes_back():
             assert again.id == peers[2].id
             until(lambda: whole([peers[0], peers[1], again, peers[3]]), "the ring again", 60)
             until(lambda: found(again, "dora"), "dora at who came back")
+
+
+def test_the_first_peer_finds_its_ring_again():
+    """Without --join it remembers whom it knew (R-5.27); with nobody left it begins anew."""
+    with ring(2, "--stabilize-ms", 500) as peers:
+        first, second = peers
+        put(second, "fred")
+        until(lambda: os.path.exists(os.path.join(first.data, "peers")), "a list of peers")
+        data, address = first.data, first.address
+        first.kill()
+        with Peer("--stabilize-ms", 500, data=data, listen=address) as again:
+            until(lambda: whole([again, second]), "the ring again", 60)
+            until(lambda: found(again, "fred"), "fred at who came back")
+            second.kill()
+            again.kill()
+        with Peer("--stabilize-ms", 500, data=data, listen=address) as alone:
+            until(lambda: found(alone, "fred"), "fred at the last one", 60)
 
 
 def test_another_overlay_is_not_joined():
