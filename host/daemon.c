@@ -24,7 +24,7 @@
 #define DRAIN_STEP_MS 10
 #define REMEMBER_MS 30000
 #define CREATE_AFTER SEC(3) /* only remembered peers, and none answers */
-#define OTHER_FILES 128 /* descriptors for anything but connections */
+#define OTHER_FILES 128     /* descriptors for anything but connections */
 
 enum phase { RUNNING, LEAVING, DRAINING, STOPPED };
 
