@@ -198,7 +198,9 @@ static bool answers_stay_good(const struct ring_world *w) {
     bool holds_sender =
         answer->method == OVERLAY_NEIGHBORS || (small && answer->member_count < w->successors);
     bool good = holds_sender && live(w, &answer->sender) != RING_WORLD_NONE;
-    for (unsigned i = 0; i < answer->successor_count && !good; i++) {
+    unsigned kept = answer->method == OVERLAY_NEIGHBORS ? w->successors - 1 : w->successors;
+    if (kept > answer->successor_count) kept = answer->successor_count;
+    for (unsigned i = 0; i < kept && !good; i++) {
       good = live(w, &answer->successor[i]) != RING_WORLD_NONE;
     }
     /* a joiner that would be one too many keeps but the list */
