@@ -195,7 +195,7 @@ void join_answered(struct overlay *overlay, const struct step *step, const struc
   }
 }
 
-/* ---- finding the other part of a split ring ---- */
+/* ---- finding the other part of a split ring (R-5.31) ---- */
 
 void merge_soon(struct overlay *overlay, usec now) {
   overlay->merge_at =

@@ -212,7 +212,7 @@ static void test_isolated_peer_returns(void **state) {
   }
 }
 
-/* Both parts of a ring live on and find each other, whatever their sizes. */
+/* Both parts of a ring live on and find each other, whatever their sizes. */
 static void test_split_ring_merges(void **state) {
   (void)state;
   const uint32_t sizes[] = {6, 20, 40};
