@@ -88,6 +88,33 @@ def ring_kill(place):
     ring.check_alive()
 
 
+def ring_kill_of_20(place):
+    """20 peers, twice two neighbours in the ring are killed with -9 at once: all is still found"""
+    ring = Ring(place, 20)
+    _put_all(ring)
+    for _ in range(2):
+        first = ring.responsible(_uri(0))
+        for peer in first, ring.successors(first, 1)[0]:
+            peer.kill()
+        _find_all(ring)
+        ring.wait_formed()
+        _find_all(ring)
+    ring.check_alive()
+
+
+def ring_replaced(place):
+    """four peers join a ring of four, then the first four leave: all is still found"""
+    ring = Ring(place, 4)
+    _put_all(ring)
+    ring.grow(4)
+    _find_all(ring)
+    for peer in ring.peers[:4]:
+        if peer.terminate() != 0:
+            raise Failure(f"{peer.name} did not end with 0 after SIGTERM")
+    _find_all(ring)
+    ring.check_alive()
+
+
 def ring_restart(place):
     """every peer ends and starts again: the records are in the journals"""
     ring = Ring(place, 3)
@@ -147,4 +174,4 @@ def tshark_sees_sip(place):
                       f"{read.stderr.strip()[-300:]}")
 
 
-CASES = [ring_of_64, ring_leave, ring_kill, ring_restart, two_homes_four_phones, tshark_sees_sip]
+CASES = [ring_of_64, ring_leave, ring_kill, ring_kill_of_20, ring_replaced, ring_restart, two_homes_four_phones, tshark_sees_sip]

@@ -6,7 +6,6 @@ import os
 import re
 import struct
 import subprocess
-import time
 import wave
 
 from lib.place import Failure, free_ports, need, until
@@ -92,13 +91,8 @@ class Linphone:
         return self
 
     def wait_event(self, kind, mark, limit_s=20):
-        moved = re.compile(rf"moving from state \w+ to {STATES[kind]}\b|"
-                           rf"moved? to (?:state )?\[?{STATES[kind][8:]}\b")
-        end = time.monotonic() + limit_s
-        while not moved.search(self.log()[mark[1]:]):
-            if time.monotonic() > end or self.process.poll() is not None:
-                raise Failure(f"{self.user}: no {kind} within {limit_s} s")
-            time.sleep(0.05)
+        moved = re.compile(rf"CallSession \S+ moving from state \w+ to {STATES[kind]}\b")
+        until(lambda: moved.search(self.log()[mark[1]:]), f"{self.user} has {kind}", limit_s)
 
     def saw(self, method, mark=(0, 0)):
         return bool(re.search(rf"^{method} sips?:\S+ SIP/2\.0", self.log()[mark[1]:], re.M))

@@ -100,6 +100,14 @@ class Ring:
         self.wait_formed(limit_s)
         self.formed_s = time.monotonic() - began
 
+    def grow(self, count, limit_s=60):
+        """All the new ones at once."""
+        words = ["--join", self.living()[0].address]
+        fresh = [Peer(self.place, f"peer{len(self.peers) + i:02}", words) for i in range(count)]
+        for peer in fresh:
+            self.peers.append(peer.wait_started())
+        self.wait_formed(limit_s)
+
     def start_again(self, limit_s=60):
         """All of them, at the addresses they had."""
         for peer in self.peers:
@@ -118,7 +126,7 @@ class Ring:
         return next(peer for peer in self.peers if peer.id == ident)
 
     def successors(self, peer, count):
-        order = sorted(self.peers, key=lambda p: p.id)
+        order = self.by_id()
         at = order.index(peer)
         return [order[(at + 1 + i) % len(order)] for i in range(count)]
 
