@@ -702,19 +702,51 @@ static void test_large_answer_over_udp(void **state) {
   end();
 }
 
-/* */
-static void test_size_of_a_get(void **state) {
+static size_t get_bytes, head_bytes, state_bytes, record_bytes;
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+static bool holds(const struct output *out, const char *word) {
+  return slice_find(out->data, slice_cstr(word)) < out->data.len;
+}
+
+static void measure(struct net *w, uint32_t node, const struct output *out) {
+  (void)w, (void)node;
+  size_t head = slice_find(out->data, SLICE("\r\n\r\n")) + 2; /* with its last line end */
+  if (holds(out, "<methodName>get<")) get_bytes = larger(get_bytes, out->data.len);
+  if (slice_starts(out->data, SLICE("SIP/2.0 200"))) head_bytes = larger(head_bytes, head);
+  if (holds(out, "<successor ")) state_bytes = larger(state_bytes, out->data.len);
+}
+
+/* the budgets of what a peer writes, IPv4. */
+static void test_size_budgets(void **state) {
   (void)state;
-  ring_of(3);
   static const char uri[] = "sip:someone-with-a-name@provider.example"; /* 40 characters */
+  static const char contact[] = "sip:someone-with-a-name@192.0.2.234:50600;transport=tcp;ob=1";
   assert_int_equal(strlen(uri), 40);
+  assert_int_equal(strlen(contact), 60);
+  ring_of(3);
   struct key key = net_key(&net, uri);
   uint32_t by = (net_responsible(&net, &key) + 1) % 3;
-  seen_node = by;
-  seen_count = 0;
-  number = 0;
-  net.on_send = NULL;
-  (void)net_get(&net, by, uri);
+  net.on_send = measure;
+  assert_int_equal(net_put(&net, by, uri, contact)->code, 200);
+  assert_int_equal(net_get(&net, by, uri)->code, 200);
+  net_run_for(&net, SEC(20));
+  record_bytes = net.at[by].journal[0].bytes.len;
+  assert_in_range(get_bytes, 100, 900);
+  assert_in_range(head_bytes, 100, 600);
+  assert_in_range(record_bytes, 100, 800);
+  assert_in_range(state_bytes, 100, 1900);
+  end();
+  net_open(&net, 6); /* a ring of 15, with all members */
+  state_bytes = 0;
+  net.on_send = measure;
+  for (unsigned i = 0; i < 15; i++) {
+    net_add(&net, NULL, i == 0 ? NET_NONE : 0);
+    net_run_for(&net, SEC(1));
+  }
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
+  net_run_for(&net, SEC(20));
+  assert_in_range(state_bytes, 1900, 3600);
   end();
 }
 
@@ -763,7 +795,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_forwarding_takes_no_memory),
       cmocka_unit_test(test_datagrams),
       cmocka_unit_test(test_large_answer_over_udp),
-      cmocka_unit_test(test_size_of_a_get),
+      cmocka_unit_test(test_size_budgets),
       cmocka_unit_test(test_writes_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
