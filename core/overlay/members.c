@@ -15,9 +15,9 @@
  * principal lives, every walk from first successor to first successor meets all principals in
  * order: one ordered ring.
  *
- * Growing: with 2r - 1 others that answered (2r peers) the peer keeps its successor list and its
- * predecessor and forgets the membership. That only skips less, so it is safe at any time; and at
- * 2r peers up to r - 1 newcomers may be known to few and there are still r + 1 principals.
+ * Growing: with 2r - 1 others (2r peers), all of whom answered, the peer keeps its successor list
+ * and its predecessor and forgets the membership. That only skips less, so it is safe at any time;
+ * and at 2r peers up to r - 1 newcomers may be known to few and there are still r + 1 principals.
  *
  * Shrinking: a peer sees the whole ring when its first successor's list comes round to itself
  * (at most r + 1 peers), or its own list followed by its last successor's does (looked at
@@ -25,8 +25,6 @@
  * less than 2r peers, they are its membership from that answer on: two lists that skip no
  * principal, joined at a peer that both hold, skip none. */
 #include "overlay/chord.h"
-
-#include "base/assert.h"
 
 /* Others that make a ring of 2r. */
 static unsigned others_of_ring(const struct overlay *overlay) { return 2u * overlay->r - 1; }
@@ -97,10 +95,11 @@ static void open_ring(struct overlay *overlay, const struct step *step) {
   fingers_restart(overlay, step->now);
 }
 
+/* Only with all of them proved: the first r that are kept should not be the dead ones. */
 static void grow_if_full(struct overlay *overlay, const struct step *step) {
-  unsigned answered = 0;
-  for (uint32_t i = 0; i < overlay->members.count; i++) answered += has_answered(overlay, i);
-  if (answered >= others_of_ring(overlay)) open_ring(overlay, step);
+  uint32_t count = overlay->members.count;
+  uint64_t all = ((uint64_t)1 << count) - 1;
+  if (count >= others_of_ring(overlay) && overlay->answered == all) open_ring(overlay, step);
 }
 
 bool members_take(struct overlay *overlay, const struct step *step, const struct peer *head,
@@ -201,7 +200,11 @@ void members_drop(struct overlay *overlay, const struct step *step, const struct
   take_out(overlay, (uint32_t)(member - overlay->members.at));
   derive(overlay);
   ring_changed(overlay, step, &old);
-  if (overlay->members.count == 0) chord_isolated(overlay, step);
+  if (overlay->members.count == 0) {
+    chord_isolated(overlay, step);
+  } else {
+    grow_if_full(overlay, step);
+  }
 }
 
 void members_prove(struct overlay *overlay, const struct step *step) {
