@@ -173,6 +173,67 @@ static void test_restart_with_journal(void **state) {
   close_all();
 }
 
+/* the address is the same, the peer is not. */
+static void test_another_peer_at_the_address(void **state) {
+  (void)state;
+  ring_of(71, 6);
+  for (unsigned n = 0; n < 12; n++) put(n, some_node(), 3);
+  for (uint32_t i = 1; i < 4; i++) {
+    net_kill(&net, i, false);
+    rng_fill(&net.rng, &net.at[i].config.id, KEY_BYTES);
+    net_restart(&net, i);
+    if (!net_run_while(&net, net_is_ready, MSEC(500), SEC(120))) {
+      net_print(&net);
+      fail_msg("no ring with the new peer %u", i);
+    }
+    net_run_for(&net, SEC(10));
+    for (unsigned n = 0; n < 12; n++) assert_found(n, some_node());
+  }
+  close_all();
+}
+
+/* A machine that sleeps for a minute, and wakes. */
+static void test_sleep(void **state) {
+  (void)state;
+  ring_of(81, 6);
+  for (unsigned n = 0; n < 12; n++) put(n, some_node(), 3);
+  for (unsigned round = 0; round < 4; round++) {
+    uint32_t sleeper = some_node();
+    net.at[sleeper].paused = true;
+    net_run_for(&net, SEC(3));
+    for (unsigned n = 0; n < 12; n++) {
+      uint32_t by = some_node();
+      if (by != sleeper) assert_found(n, by);
+    }
+    net_run_for(&net, SEC(60));
+    net.at[sleeper].paused = false;
+    if (!net_run_while(&net, net_is_ready, MSEC(500), SEC(120))) {
+      net_print(&net);
+      fail_msg("round %u: no ring after peer %u woke", round, sleeper);
+    }
+    for (unsigned n = 0; n < 12; n++) assert_found(n, some_node());
+  }
+  close_all();
+}
+
+/* A ring that was split in two, each half of which went on. */
+static void test_split_and_merge(void **state) {
+  (void)state;
+  ring_of(91, 8);
+  for (unsigned n = 0; n < 12; n++) put(n, some_node(), 3);
+  for (uint32_t i = 0; i < 8; i++) net.at[i].side = i % 2;
+  net_run_for(&net, SEC(60));
+  for (unsigned n = 12; n < 24; n++) put(n, some_node(), 3);
+  for (uint32_t i = 0; i < 8; i++) net.at[i].side = 0;
+  if (!net_run_while(&net, net_is_ready, MSEC(500), SEC(600))) {
+    net_print(&net);
+    fail_msg("the halves do not find each other");
+  }
+  net_run_for(&net, SEC(60)); /* each record is pushed to who is responsible for it now */
+  for (unsigned n = 0; n < 24; n++) assert_found(n, some_node());
+  close_all();
+}
+
 static void test_removal_stays_removed(void **state) {
   (void)state;
   ring_of(51, 6);
@@ -190,6 +251,19 @@ static void test_removal_stays_removed(void **state) {
     assert_int_equal(net_get(&net, some_node(), user(n))->code, 404);
   }
   close_all();
+}
+
+/* When nobody asks for anything, nothing waits for anything: entries are given back. */
+static void assert_quiet(unsigned seed) {
+  net_run_for(&net, SEC(30));
+  for (uint32_t i = 0; i < net.count; i++) {
+    if (!net_runs(&net, i)) continue;
+    struct node_stats stats = node_stats(net.at[i].node);
+    if (stats.hops > 4 || stats.operations > 0) {
+      fail_msg("seed %u: peer %u keeps %u requests and %u operations", seed, i, stats.hops,
+               stats.operations);
+    }
+  }
 }
 
 /* Peers come, go in every way, and come back, while puts go on. What was acknowledged is found
@@ -240,6 +314,7 @@ static void churn(unsigned seed) {
   }
   if (lost > 0) fail_msg("seed %u: %u of %u acknowledged puts are lost", seed, lost, stored);
   if (stored < 55) fail_msg("seed %u: only %u of 60 puts were taken", seed, stored);
+  assert_quiet(seed);
   close_all();
 }
 
@@ -280,10 +355,17 @@ static void test_udp_with_loss(void **state) {
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_rings_form_and_find),      cmocka_unit_test(test_iterative),
-      cmocka_unit_test(test_two_of_three_holders_die), cmocka_unit_test(test_leave_hands_over),
-      cmocka_unit_test(test_restart_with_journal),     cmocka_unit_test(test_removal_stays_removed),
-      cmocka_unit_test(test_churn_loses_nothing),      cmocka_unit_test(test_udp_with_loss),
+      cmocka_unit_test(test_rings_form_and_find),
+      cmocka_unit_test(test_iterative),
+      cmocka_unit_test(test_two_of_three_holders_die),
+      cmocka_unit_test(test_leave_hands_over),
+      cmocka_unit_test(test_restart_with_journal),
+      cmocka_unit_test(test_removal_stays_removed),
+      cmocka_unit_test(test_another_peer_at_the_address),
+      cmocka_unit_test(test_sleep),
+      cmocka_unit_test(test_split_and_merge),
+      cmocka_unit_test(test_churn_loses_nothing),
+      cmocka_unit_test(test_udp_with_loss),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
