@@ -2,9 +2,11 @@
 /* Filling our own range (R-5.20). What was not COMPLETE before is a gap; gaps are read one after
  * the other, batch by batch, from those who may hold their records.
  *
- * After a join that is the old owner, our successor. It vouches for what it gave up only once it
- * knows that we are there, because until then it still takes writes; so we wait for that a while.
- * After a predecessor's death nobody can vouch: the next two successors are read through. */
+ * After a join that is the old owner, a successor of ours: not always the first, if others joined
+ * at the same time. It vouches for what it gave up only once it knows that somebody is there,
+ * because until then it still takes writes; so we ask round for a while until one vouches. What the
+ * nearer ones have taken since is read, too. After a predecessor's death nobody can vouch: the next
+ * two successors are read through. */
 #include "dht/state.h"
 
 static bool is_alone(const struct dht *dht) {
@@ -19,6 +21,11 @@ static bool first_gap(const struct dht *dht, struct interval *gap) {
   ranges_minus(&missing, &dht->own, &dht->complete);
   if (missing.count > 0) *gap = missing.item[0];
   return missing.count > 0;
+}
+
+/* Is the old owner still being looked for? */
+static bool is_asking_round(const struct fetch *f) {
+  return f->joining && !f->sure && f->vouch_tries < FETCH_VOUCH_TRIES;
 }
 
 static void fetch_later(struct dht *dht, usec delay) {
@@ -38,9 +45,10 @@ static void fetch_begin(struct dht *dht, const struct interval *gap) {
   f->gap = *gap;
   f->active = true;
   f->joining = !dht->was_complete;
-  f->source_count = dht_live_successors(dht, f->peer, FETCH_SOURCES);
+  f->source_count = dht_live_successors(dht, f->peer, f->joining ? FETCH_SOURCES : DEATH_SOURCES);
+  f->needed = f->source_count;
   f->source = 0;
-  f->has_after = f->vouched = false;
+  f->has_after = f->vouched = f->sure = false;
   memset(f->read, 0, sizeof f->read);
 }
 
@@ -92,13 +100,19 @@ static void fetch_filled(struct dht *dht, struct dht_effects *fx) {
 static void fetch_next_source(struct dht *dht, struct dht_effects *fx) {
   struct fetch *f = &dht->fetch;
   f->has_after = false;
-  while (++f->source < f->source_count)
+  while (++f->source < f->needed)
     if (!f->read[f->source]) {
       fetch_pull(dht, fx);
       return;
     }
-  bool all = f->source_count > 0;
-  for (unsigned i = 0; i < f->source_count; i++) all = all && f->read[i];
+  if (is_asking_round(f)) {
+    f->vouch_tries++;
+    f->active = false;
+    fetch_later(dht, FETCH_VOUCH_US);
+    return;
+  }
+  bool all = f->needed > 0;
+  for (unsigned i = 0; i < f->needed; i++) all = all && f->read[i];
   if (all) {
     fetch_filled(dht, fx);
     return;
@@ -125,7 +139,8 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
   }
   /* The same gap from the same peers goes on. */
   struct peer peer[FETCH_SOURCES];
-  unsigned count = dht_live_successors(dht, peer, FETCH_SOURCES);
+  unsigned count =
+      dht_live_successors(dht, peer, dht->was_complete ? DEATH_SOURCES : FETCH_SOURCES);
   bool same = f->active && memcmp(&gap, &f->gap, sizeof gap) == 0 && count == f->source_count;
   for (unsigned i = 0; same && i < count; i++) same = peer_same(&peer[i], &f->peer[i]);
   if (same) return;
@@ -147,11 +162,8 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct r
   }
   if (first_page) f->vouched = true;
   if (status == ERR_BUSY) f->vouched = false;
-  if (first_page && !f->vouched && f->joining && f->source == 0 &&
-      f->vouch_tries < FETCH_VOUCH_TRIES) {
-    f->vouch_tries++;
-    f->active = false;
-    fetch_later(dht, FETCH_VOUCH_US);
+  if (!f->vouched && is_asking_round(f)) {
+    fetch_next_source(dht, fx);
     return;
   }
   if (more && !(f->has_after && record_id_compare(after, &f->after) <= 0)) {
@@ -161,10 +173,17 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct r
     return;
   }
   f->read[f->source] = !more; /* else its cursor does not move */
-  if (f->read[f->source] && f->vouched)
-    fetch_filled(dht, fx);
-  else
+  if (!f->read[f->source] || !f->vouched || f->sure) {
     fetch_next_source(dht, fx);
+  } else if (!f->joining || f->source == 0) {
+    fetch_filled(dht, fx);
+  } else { /* back to those before it */
+    f->sure = true;
+    f->needed = f->source;
+    f->source = 0;
+    f->has_after = false;
+    fetch_pull(dht, fx);
+  }
 }
 
 void fetch_on_timer(struct dht *dht, struct dht_effects *fx) {

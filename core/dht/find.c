@@ -132,7 +132,8 @@ static void find_advance(struct dht *dht, struct find *find, struct dht_effects 
   if (find->vouched || dht_is_complete(dht, &find->key))
     find_finish(dht, find, OK, fx);
   else if (waiting == 0)
-    find_finish(dht, find, failed == 0 && find->source_count > 0 ? OK : ERR_BUSY, fx);
+    find_finish(dht, find,
+                failed == 0 && find->source_count > 0 && dht->was_complete ? OK : ERR_BUSY, fx);
 }
 
 void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err status, bool more,
@@ -159,11 +160,13 @@ void find_on_timer(struct dht *dht, struct find *find, struct dht_effects *fx) {
   find_finish(dht, find, dht_is_complete(dht, &find->key) ? OK : ERR_BUSY, fx);
 }
 
-/* The next two successors hold what the old owner held. Where the key is not in our own range, our
+/* The next two successors hold what the old owner held; after a join they may be as new as we are,
+ * so that all are asked, and one must vouch. Where the key is not in our own range, our
  * view of the predecessor is stale, or the sender's view of us: it is asked, too. */
 static void find_sources(const struct dht *dht, struct find *find) {
   struct peer peer[FIND_SOURCES];
-  unsigned count = dht_live_successors(dht, peer, FETCH_SOURCES);
+  unsigned count =
+      dht_live_successors(dht, peer, dht->was_complete ? DEATH_SOURCES : FETCH_SOURCES);
   const struct peer *predecessor = overlay_predecessor(dht->overlay);
   if (predecessor != NULL && !ranges_has(&dht->own, &find->key)) {
     bool known = false;

@@ -12,8 +12,9 @@
 #define COPIES_MAX OVERLAY_REPLICAS_MAX
 #define TARGETS_MAX 8u /* peers that one put is pushed to, replacements included */
 #define FINDS_MAX 256u
-#define FIND_SOURCES 3u
-#define FETCH_SOURCES 2u      /* */
+#define DEATH_SOURCES 2u                         /* these have the copies */
+#define FETCH_SOURCES (OVERLAY_REPLICAS_MAX - 1) /* a join: the nearest may be as new as we are */
+#define FIND_SOURCES (FETCH_SOURCES + 1)
 #define FETCH_VOUCH_TRIES 10u /* a join waits so often for the old owner to know of it */
 #define FETCH_VOUCH_US MSEC(300)
 #define FETCH_RETRY_US MSEC(500)
@@ -86,7 +87,9 @@ struct find {
 struct fetch {
   struct interval gap;
   bool active, joining; /* joining: nothing was COMPLETE before */
+  bool sure;            /* a source vouched, and was read */
   unsigned source_count, source;
+  unsigned needed; /* of the sources, nearest first, that are to be read */
   struct peer peer[FETCH_SOURCES];
   bool read[FETCH_SOURCES]; /* read through to the end */
   bool has_after, vouched;

@@ -80,6 +80,40 @@ static void test_join(void **state) {
   }
 }
 
+/* More peers join at once between two old ones than a range has copies: the nearest successors of
+ * the first have nothing yet, and no key may be missed, neither then nor later. */
+static void test_many_joins_at_once(void **state) {
+  (void)state;
+  for (unsigned seed = 0; seed < 40; seed++) {
+    world_open(seed);
+    ring_of(4);
+    fill();
+    for (uint8_t place = 75; place < 130; place = (uint8_t)(place + 10)) add_node(place);
+    tell_ring(seed % 2 == 0 ? MSEC(400) : SEC(2));
+    unsigned user = 1;
+    for (unsigned i = 0; i < 20; i++) {
+      run_for(rng_below(&world.rng, MSEC(300)));
+      for (unsigned k = 72; k < 130; k += 6, user++) {
+        unsigned n = responsible_for((uint8_t)k);
+        world.find_done[user] = false;
+        world_fx.count = 0;
+        assert_int_equal(dht_find_wait(world.node[n].dht, world.now, &kept[k / 6].key,
+                                       world.now + MSEC(100), user, &world_fx),
+                         OK);
+        carry_out(n, &world_fx);
+        run_for(MSEC(101));
+        assert_true(world.find_done[user]);
+        if (world.find_status[user] == OK && version_at(n, &kept[k / 6]) < kept[k / 6].version)
+          fail_msg("seed %u: key %u is said not to be there", seed, k);
+      }
+    }
+    run_for(SEC(20));
+    assert_all_served();
+    assert_copies(3);
+    assert_true(world_close());
+  }
+}
+
 /* Writes that the old owner takes while the joiner already reads from it are not missed. */
 static void test_writes_during_a_join(void **state) {
   (void)state;
@@ -463,6 +497,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_put_makes_three_copies),
       cmocka_unit_test(test_join),
+      cmocka_unit_test(test_many_joins_at_once),
       cmocka_unit_test(test_writes_during_a_join),
       cmocka_unit_test(test_find_while_fetching),
       cmocka_unit_test(test_find_without_answer),
