@@ -70,9 +70,7 @@ static struct ring_event *pop(struct ring_world *w) {
 }
 
 static struct ring_event *event_new(enum ring_event_kind kind, usec at, uint32_t node) {
-  bool tick = kind == EVENT_TICK; /* the message is most of an event */
-  size_t bytes = tick ? offsetof(struct ring_event, message) : sizeof(struct ring_event);
-  struct ring_event *event = calloc(1, bytes);
+  struct ring_event *event = calloc(1, sizeof *event);
   ASSERT(event != NULL);
   event->kind = kind;
   event->at = at;

@@ -154,6 +154,29 @@ static void test_busy_successor_is_alive_and_asked_again_within_150_ms(void **st
   one_free(&one);
 }
 
+/* quiet stabilisation comes every 5 s, give or take 20 %; no two peers in step. */
+static void test_quiet_rounds_are_slow_and_jittered(void **state) {
+  (void)state;
+  const uint8_t list[] = {120, 130, 140};
+  struct overlay_message m = one_says(OVERLAY_NEIGHBORS, 110, 100, list, 3);
+  struct overlay_message last = one_says(OVERLAY_NEIGHBORS, 130, 120, list + 2, 1);
+  usec asked = 0, shortest = USEC_NEVER, longest = 0;
+  begin();
+  for (int round = 0; round < 60; round++) {
+    const struct overlay_call *call = one_wait(&one, OVERLAY_NEIGHBORS);
+    bool head = call->to.id.byte[0] == 110;
+    if (head && round > 20) {
+      shortest = usec_min(shortest, one.now - asked);
+      longest = usec_max(longest, one.now - asked);
+    }
+    if (head) asked = one.now;
+    one_answer(&one, call, OVERLAY_OK, head ? &m : &last);
+  }
+  assert_in_range(shortest, SEC(4), SEC(5));
+  assert_in_range(longest, SEC(5), SEC(6) + MSEC(2));
+  one_free(&one);
+}
+
 /* Rectify */
 static void test_notifier_is_adopted_after_its_own_answer(void **state) {
   (void)state;
@@ -434,6 +457,7 @@ int main(void) {
       cmocka_unit_test(test_dead_successor_is_dropped_and_the_next_notified),
       cmocka_unit_test(test_state_queries_are_answered_busy_while_waiting),
       cmocka_unit_test(test_busy_successor_is_alive_and_asked_again_within_150_ms),
+      cmocka_unit_test(test_quiet_rounds_are_slow_and_jittered),
       cmocka_unit_test(test_notifier_is_adopted_after_its_own_answer),
       cmocka_unit_test(test_notifier_that_is_no_member_is_not_adopted),
       cmocka_unit_test(test_leave_is_a_hint),
