@@ -85,7 +85,8 @@ enum err dht_restore(struct dht *dht, msec_wall wall, const struct record *recor
                      struct dht_effects *fx) MUST_USE;
 
 /* A put or remove at the responsible peer, already verified. copies_wanted: a success only
- * once durable on so many peers (R-5.10), and at best on min(k, live ring) before `deadline`. On DHT_NEW and DHT_SAME a DHT_PUT_DONE with `user` follows (maybe in the same fx). */
+ * once durable on so many peers (R-5.10), and at best on min(k, live ring) before `deadline`. On
+ * DHT_NEW and DHT_SAME a DHT_PUT_DONE with `user` follows (maybe in the same fx). */
 enum dht_verdict dht_put(struct dht *dht, usec now, msec_wall wall, const struct record *record,
                          unsigned copies_wanted, usec deadline, uint64_t user,
                          struct dht_effects *fx);

@@ -119,6 +119,7 @@ struct errand {
   usec started_at, deadline, asked_at;
   struct key key;
   unsigned tries;
+  unsigned silences;
   bool waiting; /* for the timer, before the next try */
   bool learnt_version;
   struct key avoid[ERRAND_AVOID_MAX]; /* peers that were silent */
@@ -237,7 +238,7 @@ void reply_trying(struct step *s, const struct reply_to *to);
 
 /* ---- execute.c: methods at the peer that is responsible, or named ---- */
 void execute_request(struct step *s, const struct reply_to *to, const struct locser_target *target,
-                     struct slice body);
+                     struct slice text);
 /* Without Overlay-Key. */
 void execute_client(struct step *s, const struct reply_to *to, const struct sip_message *request);
 /* Is the body a read, and is there something to answer it with, although somebody else is believed
@@ -253,7 +254,7 @@ struct operation *operation_of(const struct node *node, uint64_t ticket);
 void operation_put(struct step *s, struct operation *op);
 void operation_find(struct step *s, struct operation *op);
 void operation_accept(struct step *s, struct operation *op);
-void operation_on_verified(struct step *s, struct operation *op, unsigned index, enum err status);
+void operation_on_verified(struct step *s, struct operation *op, unsigned item, enum err status);
 void operation_on_done(struct step *s, struct operation *op, enum err status, unsigned copies);
 void operation_on_found(struct step *s, struct operation *op, enum err status);
 void operation_on_timer(struct step *s, struct operation *op);
@@ -262,7 +263,7 @@ void operation_on_timer(struct step *s, struct operation *op);
 enum err operation_read_records(struct node *node, struct slice text, struct record **out,
                                 unsigned *count, const char **why) MUST_USE;
 /* The answer to a pull of ours. */
-void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice body);
+void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice text);
 /* get: answers with what is held under the key; false if there is nothing. */
 bool operation_answer_records(struct step *s, const struct reply_to *to, const struct key *key,
                               const struct key *owner, const struct record_id *after);
@@ -288,7 +289,7 @@ void errand_on_timer(struct step *s, struct errand *errand);
 void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,
                    struct slice body);
 /* Contacts in the records of an answer that were not refused and live, copied into the outbox. */
-unsigned errand_contacts(struct step *s, struct slice body, uint64_t refused, struct contact *out,
+unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, struct contact *out,
                          unsigned max);
 
 /* ---- command.c ---- */

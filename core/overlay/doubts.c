@@ -21,6 +21,7 @@ bool doubt_same_life(const struct overlay *overlay, const struct peer *peer) {
 
 static void next_probe(struct overlay *overlay) {
   overlay->doubt_at = USEC_NEVER;
+  if (overlay->doubts == NULL) return;
   for (unsigned i = 0; i < overlay->doubt_count; i++) {
     if (overlay->doubts[i].waiting) continue;
     overlay->doubt_at = usec_min(overlay->doubt_at, overlay->doubts[i].probe_at);

@@ -24,6 +24,7 @@
  * whenever r entries span a good part of the ring, and every WRAP_ROUNDS rounds). If that makes
  * less than 2r peers, they are its membership from that answer on: two lists that skip no
  * principal, joined at a peer that both hold, skip none. */
+#include "base/assert.h"
 #include "overlay/chord.h"
 
 /* Others that make a ring of 2r. */
@@ -63,6 +64,7 @@ static bool put(struct overlay *overlay, const struct peer *peer, bool answered)
 }
 
 static void take_out(struct overlay *overlay, uint32_t i) {
+  ASSERT(i < overlay->members.count);
   uint64_t below = ((uint64_t)1 << i) - 1;
   overlay->answered = (overlay->answered & below) | (overlay->answered >> 1 & ~below);
   peers_remove(&overlay->members, i);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/assert.h"
 #include "xml/reader.h" /* names of the namespaces */
 
 /* Bytes of the character at text[i] if it is one that XML 1.0 allows, else 0 (RFC 3629; XML 1.0
@@ -235,6 +236,7 @@ static void put_overlay(struct buf *out, const struct xml_overlay *overlay) {
 #define DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 
 static void put_records(struct buf *out, const struct slice *records, unsigned count) {
+  ASSERT(records != NULL || count == 0);
   buf_put_cstr(out, "<param><dhtRecords xmlns=\"" XML_NS_DHT "\">");
   for (unsigned i = 0; i < count; i++) buf_put(out, records[i]);
   buf_put_cstr(out, "</dhtRecords></param>");
