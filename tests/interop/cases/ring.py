@@ -103,10 +103,10 @@ def ring_kill_of_20(place):
 
 
 def ring_replaced(place):
-    """four peers join a ring of four, then the first four leave: all is still found"""
+    """eight peers join a ring of four at once, then the first four leave: all is still found"""
     ring = Ring(place, 4)
     _put_all(ring)
-    ring.grow(4)
+    ring.grow(8)
     _find_all(ring)
     for peer in ring.peers[:4]:
         if peer.terminate() != 0:
