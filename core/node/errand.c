@@ -6,7 +6,8 @@
 #include "node/internal.h"
 #include "usage/location.h"
 
-/* One try may take this long, so that a path that died behind the first hop costs no more. */
+/* The first try may take this long, so that a path that died behind the first hop costs no more;
+ * each further one longer, since all may just be slow. */
 #define TRY_TIMEOUT MSEC(2500)
 
 uint64_t errand_ticket(const struct node *node, const struct errand *errand) {
@@ -147,7 +148,7 @@ static void ask_peer(struct step *s, struct errand *errand, const struct peer *t
       .target = {.key = errand->key, .final = final},
       .body = slice_of(errand->body, errand->body_len),
       .method = method_of(errand),
-      .deadline = usec_min(errand->deadline, s->now + TRY_TIMEOUT),
+      .deadline = usec_min(errand->deadline, s->now + (errand->silences + 1) * TRY_TIMEOUT),
       .redirect = errand->kind == ERRAND_TRACE,
   };
   /* */
@@ -453,6 +454,7 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
 
 void errand_on_silence(struct step *s, struct errand *errand, const struct peer *silent) {
   if (errand->waiting) return;
+  errand->silences++;
   if (errand->kind == ERRAND_TRACE) {
     fail(s, errand, 503, "a hop did not answer");
     return;

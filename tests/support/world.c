@@ -511,7 +511,7 @@ uint32_t net_add(struct net *net, const struct key *id, uint32_t join) {
   node->config.xml = net->xml;
   if (join != NET_NONE) {
     node->config.join[0] = net_address(join);
-    node->config.join_count = 1;
+    if (node->config.join_count == 0) node->config.join_count = 1;
   }
   start(net, i);
   return i;

@@ -93,7 +93,7 @@ void net_open(struct net *net, unsigned seed);
 bool net_close(struct net *net);
 
 /* A node that joins through `join` (NET_NONE: it is the first of a ring). id NULL: random. It
- * starts at once. */
+ * starts at once. More addresses to join by: net->config.join[1] and on. */
 uint32_t net_add(struct net *net, const struct key *id, uint32_t join);
 /* Node i has this address, whether it runs or not. */
 struct endpoint net_address(uint32_t i);
