@@ -320,13 +320,14 @@ void forward_on_link_closed(struct step *s, const struct endpoint *at) {
   }
 }
 
-/* A 410 comes from another peer than the one that was meant. */
+/* A 410 comes from another peer than the one that was meant (R-2.4), a 503 perhaps from one that is
+ * no member: neither speaks for the peer's place in the ring. */
 static void heard_from(struct step *s, struct hop *hop, uint16_t status) {
   struct link *link = link_of(s, hop);
   if (link == NULL) return;
   if (!hop->taken_over && !hop->resent) link_measured(link, s->now - hop->sent_at);
   link->silent = false;
-  if (!key_is_zero(&link->peer.id) && status != 410) {
+  if (!key_is_zero(&link->peer.id) && status != 410 && status != 503) {
     struct peer peer = link->peer;
     peer.at.transport = TRANSPORT_TCP;
     overlay_on_peer_alive(s->node->overlay, s->now, &peer);

@@ -17,8 +17,9 @@ static void answer_overlay(struct step *s, uint32_t ticket, enum overlay_status 
   pump_overlay(s, &calls);
 }
 
+/* No room to send says nothing about the peer that was to be asked. */
 static void call_failed(struct step *s, uint32_t ticket) {
-  if (ticket != 0) answer_overlay(s, ticket, OVERLAY_FAILED, NULL);
+  if (ticket != 0) answer_overlay(s, ticket, OVERLAY_BUSY, NULL);
 }
 
 /* Who is responsible? This peer itself may be. */
