@@ -223,12 +223,14 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
   if (status == 200 && errand->kind == ERRAND_GET) {
     count = errand_contacts(s, body, errand->refused, contacts, CONTACTS_MAX);
   }
-  outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCATED,
-                                       .at = s->now,
-                                       .key = errand->key,
-                                       .status = status,
-                                       .a = errand->key_text,
-                                       .n = count});
+  if (errand->kind == ERRAND_GET) {
+    outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCATED,
+                                         .at = s->now,
+                                         .key = errand->key,
+                                         .status = status,
+                                         .a = errand->key_text,
+                                         .n = count});
+  }
   struct errand done = *errand; /* what follows may need its place in the pool */
   struct slice key_text = outbox_copy(s->out, errand->key_text);
   done.key_text = key_text;
