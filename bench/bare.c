@@ -21,8 +21,7 @@ int bare_socket(struct endpoint *at) {
     close(fd);
     return -1;
   }
-  *at = (struct endpoint){
-      .addr = {127, 0, 0, 1}, .port = ntohs(address.sin_port), .family = 4};
+  *at = (struct endpoint){.addr = {127, 0, 0, 1}, .port = ntohs(address.sin_port), .family = 4};
   return fd;
 }
 
@@ -32,8 +31,7 @@ static struct sockaddr_in from[BARE_BATCH];
 static char bytes[BARE_BATCH][BARE_BYTES];
 
 /* Turns what came into what goes. */
-static void readdress(unsigned count, const struct sockaddr_in *second,
-                      struct sockaddr_in *first) {
+static void readdress(unsigned count, const struct sockaddr_in *second, struct sockaddr_in *first) {
   for (unsigned i = 0; i < count; i++) {
     vec[i].iov_len = batch[i].msg_len;
     if (second == NULL) continue;

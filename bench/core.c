@@ -96,8 +96,8 @@ static void forward(void *context, unsigned times) {
     uint64_t begin = bench_cpu_ns();
     unsigned count = bench->letters;
     for (unsigned i = 0; i < count; i++)
-      answer_len[i] = answer_make(slice_of(bench->letter[i].bytes, bench->letter[i].len),
-                                  answer[i], ANSWER_BYTES_MAX);
+      answer_len[i] = answer_make(slice_of(bench->letter[i].bytes, bench->letter[i].len), answer[i],
+                                  ANSWER_BYTES_MAX);
     bench->letters = 0;
     aside += bench_cpu_ns() - begin;
     for (unsigned i = 0; i < count; i++)

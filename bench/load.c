@@ -76,8 +76,7 @@ static void be_neighbour(struct load *load) {
       out.address[answers] = in.address[i];
       if (len > 0) answers++;
     } else if (load->peer.node != NULL) {
-      struct input input = {
-          .kind = IN_MESSAGE, .peer = endpoint_of(&in.address[i]), .data = data};
+      struct input input = {.kind = IN_MESSAGE, .peer = endpoint_of(&in.address[i]), .data = data};
       bench_peer_step(&load->peer, &input);
     }
   }

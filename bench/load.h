@@ -25,8 +25,8 @@ struct load {
   struct endpoint client_at, neighbour_at;
   struct bench_peer peer; /* the real peer at neighbour_at; node NULL: none */
   struct load_stream upstream, downstream;
-  struct load *next;       /* all that are open: their peers must not fall silent */
-  uint64_t number; /* of the last request */
+  struct load *next; /* all that are open: their peers must not fall silent */
+  uint64_t number;   /* of the last request */
   uint64_t good, bad;
   uint32_t under_way;
 };

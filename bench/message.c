@@ -30,8 +30,9 @@ static void put_head(struct buf *out, const struct endpoint *from, struct slice 
   buf_put(out, key_text);
   buf_put_cstr(out, ">\r\nCall-ID: ");
   buf_put_hex64(out, number, 16);
-  buf_put_cstr(out, "@example.com\r\nCSeq: 1 LOCSER\r\nMax-Forwards: 69\r\n"
-                    "Accept: text/xml, application/xml\r\n");
+  buf_put_cstr(out,
+               "@example.com\r\nCSeq: 1 LOCSER\r\nMax-Forwards: 69\r\n"
+               "Accept: text/xml, application/xml\r\n");
 }
 
 void request_make(struct request *out, const struct endpoint *from, struct slice key_text,

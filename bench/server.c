@@ -111,12 +111,11 @@ static bool make_dir(struct server *server) {
 bool server_start_peer(struct server *server, const char *transport) {
   *server = (struct server){0};
   if (!make_dir(server)) return false;
-  char *argv[] = {"locserd",          "--data", server->dir,        "--listen",        "127.0.0.1:0",
-                  "--peer-transport", NULL,     "--log",            "error",           "--hops-max",
-                  "65536",            NULL};
+  char *argv[] = {"locserd", "--data", server->dir, "--listen",   "127.0.0.1:0", "--peer-transport",
+                  NULL,      "--log",  "error",     "--hops-max", "65536",       NULL};
   argv[6] = transport[0] == 'u' ? "udp" : "tcp";
-  uint64_t *counter = mmap(NULL, sizeof *counter, PROT_READ | PROT_WRITE,
-                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  uint64_t *counter =
+      mmap(NULL, sizeof *counter, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (counter == MAP_FAILED) return false;
   pid_t pid = split(server);
   if (pid == 0) {
@@ -141,9 +140,8 @@ bool server_start_program(struct server *server, const char *path) {
 
 /* Everything in it is the daemon's and named here, keys/ but for its files. */
 static void remove_dir(const char *dir) {
-  static const char *const names[] = {"control",        "identity",       "journal.db",
-                                      "journal.db-wal", "journal.db-shm", "lock",
-                                      "keys"};
+  static const char *const names[] = {"control",        "identity", "journal.db", "journal.db-wal",
+                                      "journal.db-shm", "lock",     "keys"};
   char path[256];
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     snprintf(path, sizeof path, "%s/%s", dir, names[i]);

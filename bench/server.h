@@ -11,10 +11,10 @@
 
 struct server {
   pid_t pid;
-  clockid_t clock;         /* its CPU time */
-  struct endpoint at;      /* UDP, and for a peer TCP as well */
-  char dir[64];            /* of a peer: data and control socket; removed at the end */
-  struct key id;           /* of a peer */
+  clockid_t clock;             /* its CPU time */
+  struct endpoint at;          /* UDP, and for a peer TCP as well */
+  char dir[64];                /* of a peer: data and control socket; removed at the end */
+  struct key id;               /* of a peer */
   const uint64_t *allocations; /* so far; NULL: they are not counted */
   FILE *output;
 };

@@ -44,8 +44,7 @@ static void make_requests(struct subject *s, bool passed_on, uint64_t first) {
 static size_t make_put(struct load *load, uint64_t number, char *out, size_t cap) {
   char text[64];
   struct key key = load_key(number, text, sizeof text);
-  return request_make_put(out, cap, &load->client_at, slice_cstr(text), &key, bench_wall(),
-                          number);
+  return request_make_put(out, cap, &load->client_at, slice_cstr(text), &key, bench_wall(), number);
 }
 
 static bool start_one(enum kind kind) {
@@ -125,8 +124,7 @@ static int check_allocations(struct subject *s, const char *name) {
 }
 
 static void print_all(void) {
-  for (unsigned i = 0; i < KINDS; i++)
-    qsort(subject[i].cpu_ns, ROUNDS, sizeof(double), by_value);
+  for (unsigned i = 0; i < KINDS; i++) qsort(subject[i].cpu_ns, ROUNDS, sizeof(double), by_value);
   struct subject *relay = &subject[BARE_RELAY], *answer = &subject[BARE_ANSWER];
   print_one(relay, "bare recvmmsg/sendmmsg: 2 in, 2 out", relay);
   print_one(&subject[FORWARD_UDP], "forward over UDP: request and answer", relay);
@@ -156,8 +154,7 @@ int bench_wire(void) {
   }
   for (unsigned i = 0; i < KINDS && !failed; i++) run_one(&subject[i], 200000, &unused);
   for (unsigned round = 0; round < ROUNDS && !failed; round++)
-    for (unsigned i = 0; i < KINDS; i++)
-      run_one(&subject[i], ROUND_US, &subject[i].cpu_ns[round]);
+    for (unsigned i = 0; i < KINDS; i++) run_one(&subject[i], ROUND_US, &subject[i].cpu_ns[round]);
   if (!failed) {
     print_all();
     failed |= check_allocations(&subject[FORWARD_UDP], "UDP");
