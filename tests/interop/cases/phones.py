@@ -34,6 +34,7 @@ def phones_tcp(place):
 
 def phones_udp_tcp(place):
     """baresip on UDP calls baresip on TCP"""
+    # R-7.19: on TCP its Contact is a port that nobody listens on, so ACK and BYE need its home.
     _call(place, "udp", "tcp")
 
 

@@ -65,7 +65,7 @@ def ring_of_64(place):
 
 
 def ring_leave(place):
-    """peers that get SIGTERM hand their records over, one after the other"""
+    """peers that get SIGTERM hand their records over, one after the other"""  # R-5.21
     ring = Ring(place, 6)
     _put_all(ring)
     for peer in ring.peers[1:5]:
@@ -104,6 +104,7 @@ def ring_kill_of_20(place):
 
 def ring_replaced(place):
     """eight peers join a ring of four at once, then the first four leave: all is still found"""
+    # R-5.20: the nearest successors of some joiners are as new as they are.
     ring = Ring(place, 4)
     _put_all(ring)
     ring.grow(8)

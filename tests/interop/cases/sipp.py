@@ -33,7 +33,7 @@ def sipp_call(place):
 
 
 def sipp_cancel(place):
-    """the caller gives up while it rings: CANCEL, 487"""
+    """the caller gives up while it rings: CANCEL, 487"""  # R-7.17
     _meet(place, sipp.IS_CANCELLED,
           [sipp.invite(), sipp.receive(100, True), sipp.receive(180), sipp.pause(100),
            sipp.cancel(), sipp.receive(200), sipp.receive(487), sipp.ack_refused()])
@@ -53,7 +53,7 @@ def sipp_nobody(place):
 
 
 def sipp_fork(place):
-    """two contacts at two peers ring: one answers, the other is cancelled"""
+    """two contacts at two peers ring: one answers, the other is cancelled"""  # R-7.15
     ring = Ring(place, 3)
     slow = sipp.callee(place, "cancelled", ring.peers[0], sipp.IS_CANCELLED)
     quick = sipp.callee(place, "answers", ring.peers[1], sipp.answers(400))

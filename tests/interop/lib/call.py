@@ -18,7 +18,8 @@ class Line:
                                max(p.rtp_ports[-1] for p in phones))
 
     def call(self, caller, callee, media=None, hang_up=None, limit_s=20):
-        """Dials, talks, hangs up. media(to_caller, to_callee) is told the packets so far. Raises
+        """Dials, talks, hangs up. media(to_caller, to_callee, by) is told the packets: while they
+        talk, or, where only the phones count them, after the call. Raises
         Failure unless all of it happened; else {"setup_s", "to_caller", "to_callee", "by"}."""
         marks = {phone: phone.mark() for phone in (caller, callee)}
         before = [self.capture.count(p.rtp_ports) for p in (caller, callee)]
@@ -29,12 +30,14 @@ class Line:
         setup_s = time.monotonic() - began
         time.sleep(TALK_S)
         if media and self.capture.available:
-            media(*self._counts(caller, callee, before))
+            media(*self._counts(caller, callee, before), "captured so far")
         (hang_up or caller).command("hangup")
         for phone in caller, callee:
             phone.wait_event("CALL_CLOSED", marks[phone])
             until(lambda p=phone: p.saw("BYE", marks[p]), f"a BYE in the SIP log of {phone.user}")
         to_caller, to_callee, by = self._result(caller, callee, before, marks)
+        if media and not self.capture.available:
+            media(to_caller, to_callee, "as the phones count")
         if min(to_caller, to_callee) < RTP_MIN:
             raise Failure(f"RTP packets by {by}: {to_caller} to {caller.user}, {to_callee} to "
                           f"{callee.user}; at least {RTP_MIN} are needed")

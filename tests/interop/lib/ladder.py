@@ -86,11 +86,11 @@ class Ladder:
         self._centre(row, column, f" {text} ")
         self.write("".join(row))
 
-    def media(self, to_caller, to_callee):
+    def media(self, to_caller, to_callee, by):
         row = self._canvas(int(time.time() * 1e6))
         first, last = COLUMNS[CALLER], COLUMNS[CALLEE]
         self._put(row, first + 1, "◀" + "═" * (last - first - 3) + "▶")
-        text = f" RTP, captured so far: {to_callee} packets to the right, {to_caller} to the left "
+        text = f" RTP, {by}: {to_callee} packets to the right, {to_caller} to the left "
         self._put(row, (first + last - len(text)) // 2, text)
         self.write("".join(row))
 
