@@ -283,7 +283,7 @@ static bool resend_datagram(struct step *s, struct hop *hop) {
 
 void forward_on_timer(struct step *s) {
   struct timer *timer;
-  while (outbox_has(s->out, 64, 96 * 1024) &&
+  while (outbox_has(s->out, 64, 224 * 1024) &&
          (timer = timers_pop(&s->node->hops.timers, s->now)) != NULL) {
     struct hop *hop = pool_at(&s->node->hops.pool, handle_unpack(timer->owner));
     ASSERT(hop != NULL);

@@ -90,6 +90,8 @@ struct operation {
   uint32_t pull_ticket;
   bool incomplete, more;
   struct record_id after;
+  bool found; /* a search is over, but its answer has to wait for the next step */
+  enum err found_status;
 };
 
 /* Something this peer wants from the ring, for its edge, a command, or a client. */

@@ -214,7 +214,7 @@ static void on_signed(struct step *s, const struct input *input) {
 static void own_timers(struct step *s) {
   struct node *node = s->node;
   struct timer *timer;
-  while (outbox_has(s->out, 64, 128 * 1024) &&
+  while (outbox_has(s->out, 64, 224 * 1024) &&
          (timer = timers_pop(&node->timers, s->now)) != NULL) {
     struct operation *op = operation_of(node, timer->owner);
     struct errand *errand = errand_of(node, timer->owner);

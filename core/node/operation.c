@@ -7,6 +7,9 @@
 
 /* Past the dht's own deadline: a backstop that nothing outlives. */
 #define OPERATION_GRACE SEC(1)
+/* An answer with records is written as body and as message. */
+#define FOUND_ITEMS 32u
+#define FOUND_BYTES ((size_t)144 * 1024)
 
 void *ticket_object(const struct pool *pool, uint64_t ticket) {
   uint32_t index = (uint32_t)ticket & TICKET_MASK;
@@ -299,7 +302,18 @@ void operation_find(struct step *s, struct operation *op) {
   pump_dht(s, &fx);
 }
 
+/* Answers may be long, and many may wait for the same range: those a step has no room for come in
+ * the next. */
+static bool postpone_found(struct step *s, struct operation *op, enum err status) {
+  if (outbox_has(s->out, FOUND_ITEMS, FOUND_BYTES)) return false;
+  op->found = true;
+  op->found_status = status;
+  timers_set(&s->node->timers, &op->timer, s->now);
+  return true;
+}
+
 void operation_on_found(struct step *s, struct operation *op, enum err status) {
+  if (postpone_found(s, op, status)) return;
   struct reply_to to = op->to;
   to.head = outbox_copy(s->out, to.head);
   struct key key = op->key, owner = op->owner;
@@ -425,6 +439,8 @@ void operation_on_timer(struct step *s, struct operation *op) {
   if (op->kind == OPERATION_PULLED) {
     op->failed++;
     records_are_in(s, op);
+  } else if (op->found) {
+    operation_on_found(s, op, op->found_status);
   } else {
     finish_fault(s, op, 503, "no outcome before the deadline");
   }

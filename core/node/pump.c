@@ -6,6 +6,8 @@
 
 #define CALL_TIMEOUT SEC(3)      /* a direct call of the overlay */
 #define REPLICATE_TIMEOUT SEC(6) /* includes the other's store */
+#define PUSH_ITEMS_LEFT 48u      /* what the rest of a step needs beside a push */
+#define PUSH_BYTES_LEFT ((size_t)128 * 1024)
 
 /* ---- overlay ---- */
 
@@ -146,6 +148,13 @@ static struct slice replicate_body(struct step *s, const struct dht_effect *effe
   return outbox_text(s->out, mark);
 }
 
+/* A step is bounded: pushes beyond it fail, and are tried again. The body is written twice. */
+static bool has_room_for(const struct step *s, const struct dht_effect *effect) {
+  size_t bytes = 0;
+  for (unsigned i = 0; i < effect->record_count; i++) bytes += effect->record[i].bytes.len;
+  return outbox_has(s->out, PUSH_ITEMS_LEFT, 2 * bytes + PUSH_BYTES_LEFT);
+}
+
 /* Effects that carry records are written out first: the records are borrowed from the store. */
 static bool carry_records(struct step *s, const struct dht_effect *effect) {
   switch (effect->kind) {
@@ -159,7 +168,7 @@ static bool carry_records(struct step *s, const struct dht_effect *effect) {
       return true;
     }
     case DHT_PUSH:
-      return replicate(s, effect, TAG_PUSH, replicate_body(s, effect));
+      return has_room_for(s, effect) && replicate(s, effect, TAG_PUSH, replicate_body(s, effect));
     case DHT_PULL:
       return replicate(s, effect, TAG_PULL, replicate_body(s, effect));
     case DHT_PUT_DONE:

@@ -750,6 +750,38 @@ static void test_size_budgets(void **state) {
   end();
 }
 
+/* R-5.9: many who wait for the same range, each for a large answer, are answered when it is there:
+ * not all in one step, which is bounded. */
+static void test_many_large_answers_at_once(void **state) {
+  (void)state;
+  static const struct key late = {{0x80}};
+  static char value[15000], body[20000];
+  ring_of(1);
+  struct key bob = net_key(&net, BOB);
+  memset(value, 'v', sizeof value - 1);
+  for (unsigned n = 0; n < 3; n++) {
+    snprintf(body, sizeof body, PUT_BODY(RECORD(BOB, "%u", "5", "%s")), n, value);
+    assert_int_equal(ASK(.lines = key_line(&bob, ""), .body = body), 200);
+  }
+  net.latency_min_us = net.latency_max_us = MSEC(100);
+  uint32_t second = net_add(&net, &late, 0);
+  for (unsigned n = 0; n < 10000 && !node_stats(net.at[second].node).member; n++) {
+    net_run_for(&net, MSEC(1));
+  }
+  assert_int_equal(net_responsible(&net, &bob), second);
+  assert_false(node_stats(net.at[second].node).ready);
+  net_clear_inbox(&net);
+  asker_flow = net_connect(&net, second, &asker);
+  for (unsigned n = 0; n < 40; n++) {
+    send_request(&(struct ask){.lines = key_line(&bob, ""), .node = second});
+  }
+  net_run_for(&net, SEC(10));
+  unsigned answered = 0;
+  while (net_take(&net, "SIP/2.0 200", "CSeq: 1 LOCSER") != NULL) answered++;
+  assert_int_equal(answered, 40);
+  end();
+}
+
 /* what the store says becomes a status. */
 static void test_writes_refused(void **state) {
   (void)state;
@@ -797,6 +829,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_large_answer_over_udp),
       cmocka_unit_test(test_size_budgets),
       cmocka_unit_test(test_writes_refused),
+      cmocka_unit_test(test_many_large_answers_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
