@@ -556,7 +556,6 @@ static void test_taken_over(void **state) {
   asker = net_stranger("203.0.113.9:40001", TRANSPORT_TCP);
   asker_flow = net_connect(&net, 0, &asker);
   struct key key = key_of(15 * 16 - 1); /* of the last */
-  for (uint32_t i = 1; i < count; i++) net.at[i].paused = false;
   seen_node = 0;
   seen_count = 0;
   net.on_send = see;
