@@ -11,6 +11,8 @@
 int bench_parse(void);
 int bench_core(void);
 int bench_wire(void);
+int bench_journal(void);
+int bench_memory(void);
 
 /* CPU time of this process, in nanoseconds. */
 uint64_t bench_cpu_ns(void);

@@ -12,9 +12,14 @@ static const struct {
   const char *what;
 } benchmarks[] = {
     {"parse", bench_parse, "parsing a LOCSER request of 832 bytes; 1.00 is this parser"},
-    {"core", bench_core, "CPU of the core alone for the same requests, no sockets"},
+    {"core", bench_core, "the core alone, no sockets: CPU for the requests of `wire`"},
     {"wire", bench_wire,
-     "CPU of the server for requests of 832 bytes on loopback, 512 under way, checks on"},
+     "CPU of the server for one request of 832 bytes and its answer; loopback, 512 under way;\n"
+     "  all checks of a message on, records not signed yet, no digest, tracing off"},
+    {"journal", bench_journal,
+     "put-auth with the journal on: answered when durable (SQLite, WAL, synchronous=FULL,\n"
+     "  one fsync for a group), one copy, records not signed yet"},
+    {"memory", bench_memory, "an idle peer, and what each thing costs that a peer remembers"},
 };
 #define BENCHMARKS (sizeof benchmarks / sizeof *benchmarks)
 

@@ -36,7 +36,7 @@ static void put_head(struct buf *out, const struct endpoint *from, struct slice 
 }
 
 void request_make(struct request *out, const struct endpoint *from, struct slice key_text,
-                  const struct key *key) {
+                  const struct key *key, bool loose) {
   char body_text[REQUEST_BYTES], query_text[512];
   struct buf body = buf_over(body_text, sizeof body_text);
   struct buf query = buf_over(query_text, sizeof query_text);
@@ -44,6 +44,7 @@ void request_make(struct request *out, const struct endpoint *from, struct slice
   xml_put_query(&query, key_text, NULL);
   struct slice record = buf_slice(&query);
   xml_put_call(&body, XML_GET, &record, 1, NULL);
+  if (loose) buf_put_char(&body, '\n');
   put_head(&all, from, key_text, key, 0);
   out->branch_at = slice_find(buf_slice(&all), SLICE("z9hG4bK")) + 7;
   out->call_at = slice_find(buf_slice(&all), SLICE("Call-ID: ")) + 9;

@@ -16,9 +16,10 @@ struct request {
   char bytes[REQUEST_BYTES];
   size_t branch_at, call_at; /* 16 digits each, different in every copy sent */
 };
-/* get of key_text, padded to REQUEST_BYTES. */
+/* get of key_text, padded to REQUEST_BYTES. loose: with a line end after the body where locser
+ * writes none, as others may. */
 void request_make(struct request *out, const struct endpoint *from, struct slice key_text,
-                  const struct key *key);
+                  const struct key *key, bool loose);
 /* put-auth of a record that lives for an hour, wanting one copy. Returns its length. */
 size_t request_make_put(char *out, size_t cap, const struct endpoint *from, struct slice key_text,
                         const struct key *key, uint64_t now_ms, uint64_t number);

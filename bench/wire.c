@@ -10,11 +10,13 @@
 #define KEYS 256u
 #define ROUNDS 7u
 #define ROUND_US 350000
+#define LOOKS 20u
+#define LOOK_US 100000
 #define FORWARD_MAX 2.0
 #define GET_MAX 2.6
 #define TCP_MAX 1.0
 
-enum kind { BARE_RELAY, FORWARD_UDP, FORWARD_TCP, BARE_ANSWER, ANSWER_GET, KINDS };
+enum kind { BARE_RELAY, FORWARD_UDP, FORWARD_TCP, BARE_ANSWER, ANSWER_GET, ANSWER_OTHER, KINDS };
 struct subject {
   struct server server;
   struct load *load;
@@ -27,17 +29,17 @@ struct subject {
 static struct subject *subject; /* KINDS of them */
 
 /* The keys that the server passes on, or those that it answers itself. */
-static void make_requests(struct subject *s, bool passed_on, uint64_t first) {
+static void make_requests(struct subject *s, bool passed_on, bool loose) {
   struct endpoint from = s->load->client_at;
   from.transport = (uint8_t)s->over;
   unsigned made = 0;
-  for (uint64_t n = first; made < KEYS; n++) {
+  for (uint64_t n = 0; made < KEYS; n++) {
     char text[64];
     struct key key = load_key(n, text, sizeof text);
     struct key far = key_add_power(&s->server.id, KEY_BITS - 1);
     bool is_far = key_in_range_open_closed(&key, &s->server.id, &far);
     if (passed_on && !is_far) continue;
-    request_make(&s->request[made++], &from, slice_cstr(text), &key);
+    request_make(&s->request[made++], &from, slice_cstr(text), &key, loose);
   }
 }
 
@@ -57,8 +59,9 @@ static bool start_one(enum kind kind) {
                                     : server_start_peer(&s->server, transport_name(s->over));
   if (!good) return false;
   if (kind == FORWARD_UDP || kind == FORWARD_TCP) good = load_join(s->load, &s->server);
-  make_requests(s, kind == FORWARD_UDP || kind == FORWARD_TCP, 0);
-  if (kind == ANSWER_GET) good = load_each(s->load, &s->server, KEYS, 16, make_put) == KEYS;
+  make_requests(s, kind == FORWARD_UDP || kind == FORWARD_TCP, kind == ANSWER_OTHER);
+  if (kind == ANSWER_GET || kind == ANSWER_OTHER)
+    good = load_each(s->load, &s->server, KEYS, 16, make_put) == KEYS;
   return good;
 }
 
@@ -79,19 +82,40 @@ static int by_value(const void *a, const void *b) {
   return (*x > *y) - (*x < *y);
 }
 
-static double best(struct subject *s) { return s->cpu_ns[0]; }
+static double median(const double *values) {
+  double sorted[ROUNDS];
+  memcpy(sorted, values, sizeof sorted);
+  qsort(sorted, ROUNDS, sizeof *sorted, by_value);
+  return sorted[ROUNDS / 2];
+}
 
-static void print_one(struct subject *s, const char *name, const struct subject *one) {
-  printf("  %-47s %6.2f us (median %.2f)  %5.2f  %7.0f/s", name, best(s) / 1e3,
-         s->cpu_ns[ROUNDS / 2] / 1e3, s->cpu_ns[0] / one->cpu_ns[0], s->rate);
+static double least(const double *values) {
+  double best = values[0];
+  for (unsigned i = 1; i < ROUNDS; i++)
+    if (values[i] < best) best = values[i];
+  return best;
+}
+
+/* Of each round by itself: what disturbs the machine for a while disturbs both. */
+static double ratio(const struct subject *s, const struct subject *one) {
+  double ratios[ROUNDS];
+  for (unsigned i = 0; i < ROUNDS; i++) ratios[i] = s->cpu_ns[i] / one->cpu_ns[i];
+  return median(ratios);
+}
+
+static void print_one(const struct subject *s, const char *name, const struct subject *one) {
+  printf("  %-44s %6.2f us (least %5.2f)  %5.2f  %7.0f/s", name, median(s->cpu_ns) / 1e3,
+         least(s->cpu_ns) / 1e3, ratio(s, one), s->rate);
   if (s->lost + s->bad > 0)
     printf("  (%llu lost, %llu refused)", (unsigned long long)s->lost, (unsigned long long)s->bad);
   printf("\n");
 }
 
-static void print_goal(const char *what, double ratio, double limit) {
-  printf("  %-47s %6.2f (wanted: at most %.1f)%s\n", what, ratio, limit,
-         ratio > limit ? "  MISSED" : "");
+static void print_goal(const char *what, enum kind kind, enum kind one, double limit) {
+  double r = ratio(&subject[kind], &subject[one]);
+  double of_least = least(subject[kind].cpu_ns) / least(subject[one].cpu_ns);
+  printf("  %-44s %6.2f (of the least times %.2f; wanted: at most %.1f)%s\n", what, r, of_least,
+         limit, r > limit ? "  MISSED" : "");
 }
 
 static void print_batches(const struct subject *s, const char *name, const char *protocol) {
@@ -107,34 +131,40 @@ static void print_batches(const struct subject *s, const char *name, const char 
          (double)server_number(&s->server, out) / (write_calls > 0 ? write_calls : 1));
 }
 
-/* The gate. The load grows nothing any more: what is taken now is taken for a message. */
+/* The gate. A peer has other work as well, seconds apart, that may allocate: of several short
+ * looks one without any proves that forwarding does not. */
 static int check_allocations(struct subject *s, const char *name) {
+  uint64_t fewest = UINT64_MAX, most = 0;
   double unused;
   if (s->server.allocations == NULL) {
     printf("  allocations: cannot be counted in this build\n");
     return 0;
   }
-  uint64_t before = *s->server.allocations, answers = s->answers;
-  run_one(s, 200000, &unused);
-  uint64_t taken = *s->server.allocations - before;
+  for (unsigned look = 0; look < LOOKS && fewest > 0; look++) {
+    uint64_t before = *s->server.allocations, answers = s->answers;
+    run_one(s, LOOK_US, &unused);
+    uint64_t taken = *s->server.allocations - before;
+    if (s->answers - answers < LOAD_WINDOW || taken >= fewest) continue;
+    fewest = taken;
+    most = s->answers - answers;
+  }
   printf("  allocations of the process while forwarding %llu requests over %s: %llu%s\n",
-         (unsigned long long)(s->answers - answers), name, (unsigned long long)taken,
-         taken > 0 ? "  FAILED (wanted: 0)" : "");
-  return taken > 0;
+         (unsigned long long)most, name, (unsigned long long)fewest,
+         fewest > 0 ? "  FAILED (wanted: 0)" : "");
+  return fewest > 0;
 }
 
 static void print_all(void) {
-  for (unsigned i = 0; i < KINDS; i++) qsort(subject[i].cpu_ns, ROUNDS, sizeof(double), by_value);
-  struct subject *relay = &subject[BARE_RELAY], *answer = &subject[BARE_ANSWER];
+  const struct subject *relay = &subject[BARE_RELAY], *answer = &subject[BARE_ANSWER];
   print_one(relay, "bare recvmmsg/sendmmsg: 2 in, 2 out", relay);
   print_one(&subject[FORWARD_UDP], "forward over UDP: request and answer", relay);
   print_one(&subject[FORWARD_TCP], "forward over kept TCP links: the same", relay);
   print_one(answer, "bare recvmmsg/sendmmsg: 1 in, 1 out", answer);
-  print_one(&subject[ANSWER_GET], "answer a get from memory over UDP", answer);
-  print_goal("forward over UDP / bare", best(&subject[FORWARD_UDP]) / best(relay), FORWARD_MAX);
-  print_goal("answer a get / bare", best(&subject[ANSWER_GET]) / best(answer), GET_MAX);
-  print_goal("forward over TCP / over UDP",
-             best(&subject[FORWARD_TCP]) / best(&subject[FORWARD_UDP]), TCP_MAX);
+  print_one(&subject[ANSWER_GET], "answer a get as locser writes it", answer);
+  print_one(&subject[ANSWER_OTHER], "answer a get written otherwise (expat)", answer);
+  print_goal("forward over UDP / bare", FORWARD_UDP, BARE_RELAY, FORWARD_MAX);
+  print_goal("answer a get / bare", ANSWER_GET, BARE_ANSWER, GET_MAX);
+  print_goal("forward over TCP / over UDP", FORWARD_TCP, FORWARD_UDP, TCP_MAX);
   print_batches(&subject[FORWARD_UDP], "forward over UDP", "udp");
   print_batches(&subject[FORWARD_TCP], "forward over TCP", "tcp");
   print_batches(&subject[ANSWER_GET], "answer over UDP", "udp");

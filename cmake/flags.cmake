@@ -34,3 +34,14 @@ elseif(CMAKE_BUILD_TYPE STREQUAL RelWithDebInfo)
   add_link_options(-pie -Wl,-z,relro,-z,now)
 endif()
 add_link_options(-Wl,--as-needed)
+
+# Programs are optimised as one: a hop costs a quarter less. Objects hold plain code as well, so
+# that the many tests link fast.
+set(whole_program_compile "")
+set(whole_program_link "")
+if(CMAKE_C_COMPILER_ID STREQUAL GNU AND CMAKE_BUILD_TYPE STREQUAL RelWithDebInfo
+   AND NOT LOCSER_SANITIZE)
+  set(whole_program_compile -flto -ffat-lto-objects)
+  set(whole_program_link -flto=auto)
+  add_link_options(-fno-lto)
+endif()

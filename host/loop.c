@@ -36,12 +36,16 @@ static void take_stores(struct loop *loop, uint32_t from) {
 static void carry_out(struct loop *loop);
 
 void loop_step(struct loop *loop, const struct input *input) {
+  loop_step_at(loop, clock_monotonic(), input);
+}
+
+void loop_step_at(struct loop *loop, usec now, const struct input *input) {
   ASSERT(!loop->carrying_out);
   if (loop->node == NULL) return; /* shutting down */
   if (!outbox_ready(&loop->box)) carry_out(loop);
   uint32_t from = loop->box.count;
   loop->box.trace_mask = loop->log_mask | control_trace_mask(loop->control);
-  node_step(loop->node, clock_monotonic(), input, &loop->box);
+  node_step(loop->node, now, input, &loop->box);
   take_stores(loop, from);
 }
 

@@ -66,6 +66,8 @@ void loop_start(struct loop *loop);
 
 /* Gives the node one input, now. Never from within the carrying out of outputs. */
 void loop_step(struct loop *loop, const struct input *input);
+/* The same, for one of many that came together at `now`. */
+void loop_step_at(struct loop *loop, usec now, const struct input *input);
 /* Gives it soon; data and record bytes are copied. */
 void loop_later(struct loop *loop, const struct input *input);
 /* Carries out outputs and gives waiting inputs until nothing is left, or LOOP_ROUNDS. Needed at

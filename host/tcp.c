@@ -455,6 +455,7 @@ void tcp_free(struct tcp *tcp) {
   map_free(&tcp->flows);
   map_free(&tcp->links);
   map_free(&tcp->sources);
+  spare_free(&tcp->spare);
   free(tcp->read_buffer);
   free(tcp);
 }

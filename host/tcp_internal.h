@@ -20,6 +20,30 @@ struct ticket {
   uint64_t ticket;
   struct ticket *next;
 };
+/* tcp_spare.c */
+#define TCP_SPARE_BUFFERS 8u
+#define TCP_SPARE_BYTES_MAX ((size_t)2 << 20)
+#define TCP_SPARE_TICKETS 1024u
+struct spare_buffer {
+  char *at;
+  size_t cap;
+};
+struct tcp_spare {
+  struct spare_buffer buffer[TCP_SPARE_BUFFERS];
+  unsigned buffers, tickets;
+  size_t bytes;
+  struct ticket *ticket;
+};
+/* Makes room for `need` bytes, keeping the first `len`. largest: more will come. False: no
+ * memory, and nothing has changed. */
+bool spare_grow(struct tcp_spare *spare, char **at, size_t len, size_t *cap, size_t need,
+                bool largest);
+/* Takes a buffer back; NULL is allowed. */
+void spare_give(struct tcp_spare *spare, char *at, size_t cap);
+struct ticket *spare_ticket(struct tcp_spare *spare);
+void spare_give_ticket(struct tcp_spare *spare, struct ticket *ticket);
+void spare_free(struct tcp_spare *spare);
+
 struct conn {
   uv_tcp_t tcp;
   uv_connect_t connect;
@@ -42,7 +66,7 @@ struct conn {
   size_t in_len, in_cap, scanned;
   /* gathered, and being written by uv_write */
   char *out, *writing;
-  size_t out_len, out_cap, writing_len;
+  size_t out_len, out_cap, writing_len, writing_cap;
   struct ticket *out_tickets, *writing_tickets;
 };
 
@@ -67,6 +91,7 @@ struct tcp {
   uv_timer_t timer;
   usec timer_at; /* what it is armed for; USEC_NEVER: it is not */
   char *read_buffer;
+  struct tcp_spare spare;
   bool stopped;
   struct tcp_stats stats;
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading: bytes become messages. A read that holds whole messages is framed where it lies; only
  * the front of a message that is not complete is kept. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/address.h"
@@ -63,20 +62,16 @@ static size_t frame_all(struct conn *conn, struct slice stream) {
 /* Room for `more` bytes behind in_len. False: a limit. */
 static bool reserve(struct conn *conn, size_t more) {
   struct tcp *tcp = conn->owner;
-  size_t need = conn->in_len + more, cap = conn->in_cap > 0 ? conn->in_cap : 1024;
+  size_t need = conn->in_len + more, before = conn->in_cap;
   if (need <= conn->in_cap) return true;
-  while (cap < need) cap *= 2;
-  if (tcp->stats.in_bytes - conn->in_cap + cap > TCP_IN_BYTES_MAX) return false;
-  char *in = realloc(conn->in, cap);
-  if (in == NULL) return false;
-  tcp->stats.in_bytes += cap - conn->in_cap;
-  conn->in = in;
-  conn->in_cap = cap;
+  if (tcp->stats.in_bytes - before + 2 * need > TCP_IN_BYTES_MAX) return false;
+  if (!spare_grow(&tcp->spare, &conn->in, conn->in_len, &conn->in_cap, need, false)) return false;
+  tcp->stats.in_bytes += conn->in_cap - before;
   return true;
 }
 
 static void release(struct conn *conn) {
-  free(conn->in);
+  spare_give(&conn->owner->spare, conn->in, conn->in_cap);
   conn->owner->stats.in_bytes -= conn->in_cap;
   conn->in = NULL;
   conn->in_len = conn->in_cap = 0;

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Writing: messages of one turn are gathered and written at once; what the kernel does not take
  * is given to libuv, and more gathers behind it. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/address.h"
 #include "host/clock.h"
 #include "host/tcp_internal.h"
 
-static void free_tickets(struct ticket **first) {
+static void free_tickets(struct tcp_spare *spare, struct ticket **first) {
   for (struct ticket *next; *first != NULL; *first = next) {
     next = (*first)->next;
-    free(*first);
+    spare_give_ticket(spare, *first);
   }
 }
 
@@ -20,7 +19,7 @@ static void fail(struct conn *conn, struct ticket **first, enum err why) {
     loop_later(
         conn->owner->loop,
         &(struct input){.kind = IN_FLOW, .ticket = at->ticket, .status = why, .peer = conn->peer});
-  free_tickets(first);
+  free_tickets(&conn->owner->spare, first);
 }
 
 void conn_fail_tickets(struct conn *conn, enum err why) {
@@ -29,26 +28,23 @@ void conn_fail_tickets(struct conn *conn, enum err why) {
 }
 
 void conn_free_out(struct conn *conn) {
-  free(conn->out);
-  free(conn->writing);
+  struct tcp_spare *spare = &conn->owner->spare;
+  spare_give(spare, conn->out, conn->out_cap);
+  spare_give(spare, conn->writing, conn->writing_cap);
   conn->out = conn->writing = NULL;
-  free_tickets(&conn->out_tickets);
-  free_tickets(&conn->writing_tickets);
+  conn->out_cap = conn->writing_cap = 0;
+  free_tickets(&conn->owner->spare, &conn->out_tickets);
+  free_tickets(&conn->owner->spare, &conn->writing_tickets);
 }
 
 static bool reserve(struct conn *conn, size_t more) {
-  size_t need = conn->out_len + more, cap = conn->out_cap > 0 ? conn->out_cap : 2048;
-  if (need <= conn->out_cap) return true;
-  while (cap < need) cap *= 2;
-  char *out = realloc(conn->out, cap);
-  if (out == NULL) return false;
-  conn->out = out;
-  conn->out_cap = cap;
-  return true;
+  size_t need = conn->out_len + more;
+  return need <= conn->out_cap ||
+         spare_grow(&conn->owner->spare, &conn->out, conn->out_len, &conn->out_cap, need, true);
 }
 
 static void put_ticket(struct conn *conn, uint64_t number) {
-  struct ticket *ticket = host_take(sizeof *ticket);
+  struct ticket *ticket = spare_ticket(&conn->owner->spare);
   *ticket = (struct ticket){number, conn->out_tickets};
   conn->out_tickets = ticket;
 }
@@ -109,29 +105,30 @@ void conn_last_words(struct conn *conn) {
 static void on_written(uv_write_t *request, int status) {
   struct conn *conn = request->data;
   if (conn->state == CONN_CLOSED) return;
-  free(conn->writing);
+  spare_give(&conn->owner->spare, conn->writing, conn->writing_cap);
   conn->writing = NULL;
-  conn->writing_len = 0;
+  conn->writing_len = conn->writing_cap = 0;
   if (status != 0) {
     conn_close(conn, ERR_CLOSED);
     return;
   }
-  free_tickets(&conn->writing_tickets);
+  free_tickets(&conn->owner->spare, &conn->writing_tickets);
   conn_used(conn);
   conn_flush(conn);
 }
 
 static void drop_out(struct conn *conn) {
-  free(conn->out);
+  spare_give(&conn->owner->spare, conn->out, conn->out_cap);
   conn->out = NULL;
   conn->out_len = conn->out_cap = 0;
-  free_tickets(&conn->out_tickets);
+  free_tickets(&conn->owner->spare, &conn->out_tickets);
 }
 
 /* Hands what is left over from `written` on to libuv. */
 static void write_rest(struct conn *conn, size_t written) {
   conn->writing = conn->out;
   conn->writing_len = conn->out_len;
+  conn->writing_cap = conn->out_cap;
   conn->writing_tickets = conn->out_tickets;
   conn->write_at = clock_monotonic();
   conn->out = NULL;

@@ -9,13 +9,13 @@
 
 #include "base/assert.h"
 #include "host/address.h"
+#include "host/clock.h"
 
 #define DATAGRAM_BYTES 65536u
 /* Buffers a power of two apart would all fall into the same few lines of the caches. */
 #define BUFFER_STRIDE (DATAGRAM_BYTES + 1088u)
 #define SOCKET_BUFFER_BYTES (1 << 20)
-#define ROUNDS_MAX 4u /* batches in one turn: TCP and timers want theirs too */
-#define ROUTES 256u   /* a power of two */
+#define ROUTES 256u /* a power of two */
 
 struct waiting {
   struct waiting *next;
@@ -118,8 +118,9 @@ static bool suits(const struct udp_socket *s, const struct endpoint *to, bool cl
 
 /* UDP_SOCKETS_MAX: none. */
 static unsigned choose_socket(struct udp *udp, const struct endpoint *to) {
+  if (udp->sockets == 1) return udp->socket[0].at.family == to->family ? 0 : UDP_SOCKETS_MAX;
   const struct route *route = route_of(udp, to);
-  if (udp->sockets > 1 && endpoint_same_address(&route->peer, to)) return route->socket;
+  if (endpoint_same_address(&route->peer, to)) return route->socket;
   for (int closely = 1; closely >= 0; closely--)
     for (unsigned i = 0; i < udp->sockets; i++)
       if (suits(&udp->socket[i], to, closely == 1)) return i;
@@ -233,11 +234,12 @@ static bool is_keep_alive(struct slice data) {
   return true;
 }
 
-static unsigned receive(struct udp_socket *s) {
+static void receive(struct udp_socket *s) {
   struct udp *udp = s->udp;
   for (unsigned i = 0; i < UDP_BATCH; i++) udp->in[i].msg_hdr.msg_namelen = sizeof(union address);
   int n = recvmmsg(s->fd, udp->in, UDP_BATCH, MSG_DONTWAIT, NULL);
-  if (n <= 0) return 0;
+  if (n <= 0) return;
+  usec now = clock_monotonic();
   udp->stats.reads++;
   udp->stats.received += (unsigned)n;
   for (int i = 0; i < n; i++) {
@@ -246,17 +248,16 @@ static unsigned receive(struct udp_socket *s) {
                           .data = slice_of(udp->in_vec[i].iov_base, udp->in[i].msg_len)};
     if (is_keep_alive(input.data)) continue;
     note_route(udp, &input.peer, (unsigned)(s - udp->socket));
-    loop_step(udp->loop, &input);
+    loop_step_at(udp->loop, now, &input);
   }
-  return (unsigned)n;
 }
 
 static void on_event(uv_poll_t *poll, int status, int events) {
   struct udp_socket *s = poll->data;
   if (status < 0) events = UV_READABLE | UV_WRITABLE; /* reading or writing will say what it is */
   if (events & UV_WRITABLE) send_waiting(s);
-  if (events & UV_READABLE)
-    for (unsigned round = 0; round < ROUNDS_MAX && receive(s) == UDP_BATCH; round++) continue;
+  /* One batch a turn: what it causes leaves before its bytes have left the cache. */
+  if (events & UV_READABLE) receive(s);
 }
 
 void udp_start(struct udp *udp) {

@@ -69,10 +69,10 @@ int key_top_bit(const struct key *k) {
 bool key_parse(struct slice hex, struct key *out) {
   if (hex.len != KEY_HEX) return false;
   struct key key;
-  for (size_t i = 0; i < KEY_BYTES; i++) {
-    uint64_t byte;
-    if (!slice_hex_to_u64(slice_of(hex.at + 2 * i, 2), &byte)) return false;
-    key.byte[i] = (uint8_t)byte;
+  for (size_t i = 0; i < KEY_BYTES; i += 4) {
+    uint64_t four;
+    if (!slice_hex_to_u64(slice_of(hex.at + 2 * i, 8), &four)) return false;
+    for (unsigned k = 0; k < 4; k++) key.byte[i + k] = (uint8_t)(four >> (24 - 8 * k));
   }
   *out = key;
   return true;

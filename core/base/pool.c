@@ -81,7 +81,7 @@ static struct slot *fresh_slot(struct pool *pool) {
   return slot;
 }
 
-void *pool_take(struct pool *pool, struct handle *handle) {
+void *pool_take_raw(struct pool *pool, struct handle *handle) {
   struct slot *slot;
   if (pool->free_first != POOL_NO_INDEX) {
     slot = slot_at(pool, pool->free_first);
@@ -93,8 +93,12 @@ void *pool_take(struct pool *pool, struct handle *handle) {
   slot->generation++;
   if (++pool->used > pool->used_max) pool->used_max = pool->used;
   *handle = (struct handle){slot->index, slot->generation};
-  void *object = object_of(slot);
-  memset(object, 0, pool->object_bytes - HEADER_BYTES);
+  return object_of(slot);
+}
+
+void *pool_take(struct pool *pool, struct handle *handle) {
+  void *object = pool_take_raw(pool, handle);
+  if (object != NULL) memset(object, 0, pool->object_bytes - HEADER_BYTES);
   return object;
 }
 

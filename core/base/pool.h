@@ -54,6 +54,8 @@ void pool_init(struct pool *pool, const struct memory *memory, size_t object_byt
 void pool_free(struct pool *pool);
 /* A cleared object and its handle, or NULL when full. */
 void *pool_take(struct pool *pool, struct handle *handle);
+/* The same, not cleared: for large objects whose taker writes what is read. */
+void *pool_take_raw(struct pool *pool, struct handle *handle);
 /* The object, or NULL if the handle is stale or none. */
 void *pool_at(const struct pool *pool, struct handle handle);
 /* The object now at this index whatever its generation, or NULL if none is: for indexes kept beside

@@ -78,21 +78,21 @@ bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out) {
   return true;
 }
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
+/* Value + 1 of a hexadecimal digit; 0: none. */
+static const uint8_t hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
 bool slice_hex_to_u64(struct slice s, uint64_t *out) {
   if (s.len == 0 || s.len > 16) return false;
   uint64_t n = 0;
+  bool good = true;
   for (size_t i = 0; i < s.len; i++) {
-    int digit = hex_digit(s.at[i]);
-    if (digit < 0) return false;
-    n = n << 4 | (uint64_t)digit;
+    unsigned digit = hex_digits[(unsigned char)s.at[i]];
+    good = good && digit != 0;
+    n = n << 4 | ((digit - 1) & 15);
   }
-  *out = n;
-  return true;
+  if (good) *out = n;
+  return good;
 }

@@ -49,7 +49,7 @@ void hop_close(struct hops *hops, struct hop *hop) {
 void hop_keep_copy(struct hops *hops, struct hop *hop, struct slice message,
                    const struct endpoint *from) {
   if (message.len > HOP_COPY_BYTES) return;
-  struct hop_copy *copy = pool_take(&hops->copies, &hop->copy);
+  struct hop_copy *copy = pool_take_raw(&hops->copies, &hop->copy);
   if (copy == NULL) {
     hop->copy = HANDLE_NONE;
     return;
@@ -101,6 +101,11 @@ uint32_t hop_loop_tag(const struct hops *hops, const struct key *key, struct sli
 bool hop_is_loop(const struct hops *hops, const struct sip_message *request,
                  const struct endpoint *self, uint32_t loop_tag) {
   (void)hops;
+  char tag_text[TAG_DIGITS];
+  struct buf wanted = buf_over(tag_text, sizeof tag_text);
+  buf_put_hex64(&wanted, loop_tag, TAG_DIGITS);
+  /* As we wrote it or not at all: nearly always that settles it without reading any Via. */
+  if (slice_find(request->headers, buf_slice(&wanted)) == request->headers.len) return false;
   struct sip_values vias = sip_values_of(request, SIP_H_VIA);
   struct slice text;
   while (sip_values_next(&vias, &text)) {
@@ -116,26 +121,25 @@ bool hop_is_loop(const struct hops *hops, const struct sip_message *request,
   return false;
 }
 
-static uint64_t upstream_hash(const struct hops *hops, const struct sip_message *request) {
+uint64_t hop_upstream(const struct hops *hops, const struct sip_message *request) {
   uint64_t sent_by = hash_slice_nocase(hops->hash, request->via.host) + request->via.port;
   struct hash_key mixed = {hops->hash.k0 ^ sent_by, hops->hash.k1};
   uint64_t hash = hash_slice(mixed, request->via.branch);
   return hash == 0 ? 1 : hash;
 }
 
-struct hop *hop_of_upstream(const struct hops *hops, const struct sip_message *request) {
+struct hop *hop_of_upstream(const struct hops *hops, uint64_t upstream) {
   struct map_cursor cursor;
   /* Sixty-four keyed bits are taken as identity: the entry is too small for the branch itself. */
-  uint32_t index = map_first(&hops->by_upstream, upstream_hash(hops, request), &cursor);
+  uint32_t index = map_first(&hops->by_upstream, upstream, &cursor);
   if (index == MAP_END) return NULL;
   struct hop *hop = pool_next(&hops->pool, &index);
   ASSERT(hop != NULL);
   return hop;
 }
 
-enum err hop_note_upstream(struct hops *hops, struct hop *hop, const struct sip_message *request) {
-  uint64_t hash = upstream_hash(hops, request);
-  enum err err = map_put(&hops->by_upstream, hash, handle_unpack(hop->timer.owner).index);
-  if (err == OK) hop->came_by = hash;
+enum err hop_note_upstream(struct hops *hops, struct hop *hop, uint64_t upstream) {
+  enum err err = map_put(&hops->by_upstream, upstream, handle_unpack(hop->timer.owner).index);
+  if (err == OK) hop->came_by = upstream;
   return err;
 }

@@ -80,10 +80,11 @@ uint32_t hop_loop_tag(const struct hops *hops, const struct key *key, struct sli
 bool hop_is_loop(const struct hops *hops, const struct sip_message *request,
                  const struct endpoint *self, uint32_t loop_tag);
 
+/* Who sent the request, and by which branch, in 64 bits; never 0. */
+uint64_t hop_upstream(const struct hops *hops, const struct sip_message *request);
 /* Retransmissions over UDP: the entry that forwards this request already, or NULL. */
-struct hop *hop_of_upstream(const struct hops *hops, const struct sip_message *request);
+struct hop *hop_of_upstream(const struct hops *hops, uint64_t upstream);
 /* ERR_MEMORY: retransmissions will not be recognised; harmless. */
-enum err hop_note_upstream(struct hops *hops, struct hop *hop,
-                           const struct sip_message *request) MUST_USE;
+enum err hop_note_upstream(struct hops *hops, struct hop *hop, uint64_t upstream) MUST_USE;
 
 #endif

@@ -6,6 +6,7 @@
 /* A comma outside quotes: a list, which this header field is not (R-1.4). */
 static bool has_comma(struct slice value) {
   bool quoted = false;
+  if (slice_find_byte(value, ',') == value.len) return false;
   for (size_t i = 0; i < value.len; i++) {
     char c = value.at[i];
     if (c == '"') quoted = !quoted;
@@ -13,6 +14,27 @@ static bool has_comma(struct slice value) {
     if (c == ',' && !quoted) return true;
   }
   return false;
+}
+
+/* Of two with one name the first counts. False: a deadline that is none. */
+static bool parse_params(struct slice params, struct locser_target *out) {
+  struct slice name, value;
+  bool has_overlay = false;
+  while (sip_param_next(&params, &name, &value)) {
+    if (slice_equal_nocase(name, SLICE("overlay"))) {
+      if (!has_overlay) out->overlay = value;
+      has_overlay = true;
+    } else if (slice_equal_nocase(name, SLICE("direct"))) {
+      out->direct = true;
+    } else if (slice_equal_nocase(name, SLICE("final"))) {
+      out->final = true;
+    } else if (out->deadline_ms == 0 && slice_equal_nocase(name, SLICE("deadline"))) {
+      uint64_t ms;
+      if (!slice_to_u64(value, DEADLINE_MS_MAX, &ms) || ms == 0) return false;
+      out->deadline_ms = (uint32_t)ms;
+    }
+  }
+  return true;
 }
 
 enum err locser_target_parse(const struct sip_message *request, struct locser_target *out,
@@ -34,20 +56,10 @@ enum err locser_target_parse(const struct sip_message *request, struct locser_ta
     return ERR_SYNTAX;
   }
   out->has_key = true;
-  struct slice value;
   out->params = slice_skip(header->value, end + 1);
-  if (sip_param_get(out->params, "overlay", &value)) out->overlay = value;
-  out->direct = sip_param_get(out->params, "direct", NULL);
-  out->final = sip_param_get(out->params, "final", NULL);
-  if (sip_param_get(out->params, "deadline", &value)) {
-    uint64_t ms;
-    if (!slice_to_u64(value, DEADLINE_MS_MAX, &ms) || ms == 0) {
-      *why = "The deadline In Overlay-Key Is Not 1 To 32000";
-      return ERR_SYNTAX;
-    }
-    out->deadline_ms = (uint32_t)ms;
-  }
-  return OK;
+  if (parse_params(out->params, out)) return OK;
+  *why = "The deadline In Overlay-Key Is Not 1 To 32000";
+  return ERR_SYNTAX;
 }
 
 static bool is_known(struct slice name) {

@@ -114,7 +114,8 @@ void forward_request(struct step *s, const struct sip_message *request,
   struct node *node = s->node;
   struct reply_to to = {.request = request, .flow = flow, .from = *from};
   bool stream = endpoint_is_stream(from);
-  if (!stream && hop_of_upstream(&node->hops, request) != NULL) return; /* under way already */
+  uint64_t upstream = stream ? 0 : hop_upstream(&node->hops, request);
+  if (!stream && hop_of_upstream(&node->hops, upstream) != NULL) return; /* under way already */
   struct peer next;
   bool final;
   if (hint != NULL) {
@@ -139,7 +140,7 @@ void forward_request(struct step *s, const struct sip_message *request,
     reply_later(s, &to, "this peer has as many links in use as it can");
     return;
   }
-  if (!stream && hop_note_upstream(&node->hops, hop, request) != OK) hop->came_by = 0;
+  if (!stream && hop_note_upstream(&node->hops, hop, upstream) != OK) hop->came_by = 0;
   reply_trying(s, &to); /* */
   hop_keep_copy(&node->hops, hop, request->bytes, from);
   send_forwarded(s, hop, request, *target, final, from);

@@ -262,8 +262,9 @@ bool operation_answer_records(struct step *s, const struct reply_to *to, const s
                               const struct key *owner, const struct record_id *after) {
   struct node *node = s->node;
   struct slice texts[ANSWER_RECORDS_MAX];
-  struct xml_overlay page = {.present = true};
+  struct record_id last = {.key = *key};
   struct record record;
+  bool more = false;
   uint32_t cursor = 0;
   unsigned count = 0;
   size_t bytes = 0;
@@ -272,16 +273,22 @@ bool operation_answer_records(struct step *s, const struct reply_to *to, const s
     if (owner != NULL && !key_equal(owner, &record.owner)) continue;
     if (after != NULL && record_id_compare(&id, after) <= 0) continue;
     if (count == ANSWER_RECORDS_MAX || bytes + record.bytes.len > ANSWER_BYTES_MAX) {
-      page.more = page.has_after = true;
+      more = true;
       break;
     }
     texts[count++] = record.bytes;
     bytes += record.bytes.len;
-    page.after = id;
+    last = id;
   }
   if (count == 0) return false;
   size_t mark = outbox_mark(s->out);
-  xml_put_answer(&s->out->bytes, -1, texts, count, page.more ? &page : NULL);
+  if (more) {
+    const struct xml_overlay page = {
+        .present = true, .more = true, .has_after = true, .after = last};
+    xml_put_answer(&s->out->bytes, -1, texts, count, &page);
+  } else {
+    xml_put_answer(&s->out->bytes, -1, texts, count, NULL);
+  }
   struct slice body = outbox_text(s->out, mark);
   if (!endpoint_is_stream(&to->from) && to->errand == 0 && body.len > UDP_ANSWER_BYTES_MAX) {
     reply_fault(s, to, 413, "the answer is larger than 8192 bytes: ask over TCP", SLICE_EMPTY);

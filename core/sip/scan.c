@@ -15,7 +15,7 @@
    SIP_C_QUOTED)
 #define TOKEN (SIP_C_TOKEN | SIP_C_WORD | SIP_C_VALUE)
 #define PLAIN SIP_C_QUOTED
-#define DQUOTE SIP_C_WORD
+#define DQUOTE (SIP_C_WORD | SIP_C_LIST)
 #define BSLASH SIP_C_WORD
 #define BANG (MARK | TOKEN)                /* ! * _ ' ~ */
 #define HYPHEN (MARK | TOKEN | SIP_C_HOST) /* - . */
@@ -24,7 +24,7 @@
 #define PLUS (TOKEN | SIP_C_USER | SIP_C_PASSWORD | SIP_C_PARAM | SIP_C_HNV | SIP_C_URIC | PLAIN)
 #define DOLLAR (SIP_C_USER | SIP_C_PASSWORD | SIP_C_PARAM | SIP_C_HNV | SIP_C_URIC | PLAIN)
 #define AMP (SIP_C_USER | SIP_C_PASSWORD | SIP_C_PARAM | SIP_C_HNV | SIP_C_URIC | PLAIN)
-#define COMMA (SIP_C_USER | SIP_C_PASSWORD | SIP_C_URIC | PLAIN)
+#define COMMA (SIP_C_USER | SIP_C_PASSWORD | SIP_C_URIC | SIP_C_LIST | PLAIN)
 #define EQUALS (SIP_C_USER | SIP_C_PASSWORD | SIP_C_HNV | SIP_C_URIC | PLAIN)
 #define SEMI (SIP_C_USER | SIP_C_URIC | PLAIN)
 #define SLASH (SIP_C_WORD | SIP_C_USER | SIP_C_PARAM | SIP_C_HNV | SIP_C_URIC | PLAIN)
@@ -32,7 +32,8 @@
 #define COLON (SIP_C_WORD | SIP_C_PARAM | SIP_C_HNV | SIP_C_URIC | SIP_C_VALUE | PLAIN)
 #define AT (SIP_C_URIC | PLAIN)
 #define BRACKET (SIP_C_WORD | SIP_C_PARAM | SIP_C_HNV | SIP_C_URIC | SIP_C_VALUE | PLAIN)
-#define WORD (SIP_C_WORD | PLAIN) /* < > { } */
+#define WORD (SIP_C_WORD | PLAIN)    /* { } */
+#define ANGLE (WORD | SIP_C_LIST) /* < > */
 #define BLANK (SIP_C_WS | PLAIN)
 #define HIGH8 PLAIN, PLAIN, PLAIN, PLAIN, PLAIN, PLAIN, PLAIN, PLAIN
 #define HIGH32 HIGH8, HIGH8, HIGH8, HIGH8
@@ -44,7 +45,7 @@ const uint16_t sip_classes[256] = {
     /*  !"#$%&' */ BLANK, BANG, DQUOTE, PLAIN, DOLLAR, PERCENT, AMP, BANG,
     /* ()*+,-./ */ PAREN, PAREN, BANG, PLUS, COMMA, HYPHEN, HYPHEN, SLASH,
     /* 01234567 */ DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT,
-    /* 89:;<=>? */ DIGIT, DIGIT, COLON, SEMI, WORD, EQUALS, WORD, QMARK,
+    /* 89:;<=>? */ DIGIT, DIGIT, COLON, SEMI, ANGLE, EQUALS, ANGLE, QMARK,
     /* @ABCDEFG */ AT, HEXAL, HEXAL, HEXAL, HEXAL, HEXAL, HEXAL, ALPHA,
     /* HIJKLMNO */ ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA,
     /* PQRSTUVW */ ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA, ALPHA,
@@ -195,6 +196,7 @@ enum sip_line_kind sip_scan_line(const char *p, const char *end, bool folds, con
 const char *sip_scan_list_value(const char *p, const char *end) {
   bool angle = false;
   for (; p < end; p++) {
+    if (!sip_is(*p, SIP_C_LIST)) continue;
     if (*p == ',' && !angle) return p;
     if (*p == '<') angle = true;
     if (*p == '>') angle = false;

@@ -23,6 +23,7 @@ enum sip_class {
   SIP_C_HOST = 1 << 12,   /* letters, digits, '-', '.' */
   SIP_C_VALUE = 1 << 13,  /* gen-value without quotes: token or host */
   SIP_C_QUOTED = 1 << 14, /* stands for itself in a quoted string */
+  SIP_C_LIST = 1 << 15,   /* matters between the values of a list: , < > " */
 };
 
 extern const uint16_t sip_classes[256];
@@ -31,6 +32,13 @@ static inline bool sip_is(char c, enum sip_class which) {
   return (sip_classes[(unsigned char)c] & which) != 0;
 }
 static inline const char *sip_span(const char *p, const char *end, enum sip_class which) {
+  while (end - p >= 4) {
+    if (!sip_is(p[0], which)) return p;
+    if (!sip_is(p[1], which)) return p + 1;
+    if (!sip_is(p[2], which)) return p + 2;
+    if (!sip_is(p[3], which)) return p + 3;
+    p += 4;
+  }
   while (p < end && sip_is(*p, which)) p++;
   return p;
 }

@@ -70,6 +70,14 @@ static void put_unmarked(struct buf *out, const struct sip_via *via) {
     return;
   }
   struct slice params = via->params, name, value;
+  /* Most senders write a bare rport, last. */
+  const struct slice last = SLICE(";rport");
+  size_t rest = via->text.len < last.len ? 0 : via->text.len - last.len;
+  if (via->received.at == NULL && via->rport.at == via->text.at + via->text.len &&
+      slice_equal(slice_skip(via->text, rest), last)) {
+    buf_put(out, slice_first(via->text, rest));
+    return;
+  }
   /* A broken Via may have marks but no params; its parameters begin at the first ';'. */
   size_t head = slice_find_byte(via->text, ';');
   if (params.at == NULL) params = slice_skip(via->text, head);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "xml/body.h"
 
+#include <stddef.h>
+
+#include "xml/query.h"
 #include "xml/record.h"
 
 struct method {
@@ -292,10 +295,21 @@ static const char *what_is_missing(const struct xml_reader *r, const struct xml_
   return NULL;
 }
 
+/* All but the tables, which are large and counted; a reader of the first record need not count. */
+static void clear(struct xml_body *body) {
+  struct xml_overlay *overlay = &body->overlay;
+  memset(body, 0, offsetof(struct xml_body, record));
+  body->record[0] = (struct xml_record){0};
+  memset(overlay, 0, offsetof(struct xml_overlay, peer));
+  size_t tail = offsetof(struct xml_overlay, lost);
+  memset((char *)overlay + tail, 0, sizeof *overlay - tail);
+}
+
 enum err xml_body_read(struct xml_reader *reader, struct slice body, struct xml_body *out,
                        const char **why) {
-  *out = (struct xml_body){0};
+  clear(out);
   reader_begin(reader);
+  if (query_read(body, out)) return OK;
   reader->body = out;
   reader->record = out->record;
   reader->record_limit = XML_RECORDS_MAX;

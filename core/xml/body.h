@@ -109,7 +109,7 @@ struct xml_body {
   struct slice fault_text;
   bool has_boolean, boolean;
   unsigned record_count;
-  struct xml_record record[XML_RECORDS_MAX];
+  struct xml_record record[XML_RECORDS_MAX]; /* beyond the count, and but for the first: anything */
   struct xml_overlay overlay;
 };
 

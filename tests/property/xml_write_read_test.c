@@ -216,6 +216,10 @@ static void test_overlay_parts(void **state) {
     assert_false(out.overflow);
     read_back(buf_slice(&out));
     assert_int_equal(body.record_count, 0);
+    /* Peers beyond the count are not cleared. */
+    unsigned count = body.overlay.peer_count;
+    assert_int_equal(count, o.peer_count);
+    memset(body.overlay.peer + count, 0, (XML_PEERS_MAX - count) * sizeof *body.overlay.peer);
     assert_memory_equal(&body.overlay, &o, sizeof o);
   }
 }
