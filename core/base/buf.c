@@ -33,6 +33,10 @@ void buf_put_char(struct buf *b, char c) {
 }
 
 void buf_put_u64(struct buf *b, uint64_t n) {
+  if (n < 10) {
+    buf_put_char(b, (char)('0' + n));
+    return;
+  }
   char digits[20];
   size_t at = sizeof digits;
   do {
@@ -50,13 +54,14 @@ void buf_put_hex64(struct buf *b, uint64_t n, unsigned digits) {
 }
 
 void buf_put_hex(struct buf *b, const void *bytes, size_t len) {
+  static const char digits[] = "0123456789ABCDEF";
   const uint8_t *from = bytes;
   if (len == 0) return;
   char *at = len > SIZE_MAX / 2 ? reserve(b, SIZE_MAX) : reserve(b, 2 * len);
   if (at == NULL) return;
-  for (size_t i = 0; i < len; i++) {
-    *at++ = "0123456789ABCDEF"[from[i] >> 4];
-    *at++ = "0123456789ABCDEF"[from[i] & 15];
+  for (size_t i = 0; i < len; i++, at += 2) {
+    at[0] = digits[from[i] >> 4];
+    at[1] = digits[from[i] & 15];
   }
 }
 

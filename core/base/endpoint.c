@@ -98,10 +98,16 @@ void endpoint_put_host(struct buf *b, const struct endpoint *e) {
     buf_put_char(b, ']');
     return;
   }
-  for (unsigned i = 0; i < 4; i++) { /* inet_ntop is ten times slower, and each hop writes some */
-    if (i > 0) buf_put_char(b, '.');
-    buf_put_u64(b, e->family == 4 ? e->addr[i] : 0);
+  /* inet_ntop is ten times slower, and each hop writes three of them. */
+  size_t len = 0;
+  for (unsigned i = 0; i < 4; i++) {
+    unsigned octet = e->family == 4 ? e->addr[i] : 0;
+    if (i > 0) text[len++] = '.';
+    if (octet >= 100) text[len++] = (char)('0' + octet / 100);
+    if (octet >= 10) text[len++] = (char)('0' + octet / 10 % 10);
+    text[len++] = (char)('0' + octet % 10);
   }
+  buf_put(b, slice_of(text, len));
 }
 
 void endpoint_put(struct buf *b, const struct endpoint *e) {
