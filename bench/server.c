@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bench/server.h"
 
+#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -138,17 +139,13 @@ bool server_start_program(struct server *server, const char *path) {
   return pid > 0 && read_start_line(server) && is_up(server);
 }
 
-/* Everything in it is the daemon's and named here, keys/ but for its files. */
-static void remove_dir(const char *dir) {
-  static const char *const names[] = {"control",        "identity", "journal.db", "journal.db-wal",
-                                      "journal.db-shm", "lock",     "keys"};
-  char path[256];
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-    remove(path);
-  }
-  rmdir(dir);
+/* The folder that make_dir made, with what the daemon put in it. */
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place) {
+  (void)status, (void)kind, (void)place;
+  return remove(path);
 }
+
+static void remove_dir(const char *dir) { nftw(dir, remove_entry, 4, FTW_DEPTH | FTW_PHYS); }
 
 void server_stop(struct server *server) {
   if (server->pid > 0) {
