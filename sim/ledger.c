@@ -289,6 +289,27 @@ static bool differs(struct ledger *ledger, const struct item *item, const uint32
   return live != (item->state == ITEM_LIVE);
 }
 
+void ledger_tell(const struct ledger *ledger, const struct item *item, char *text, size_t room) {
+  const struct world *world = ledger->world;
+  uint32_t *ring = sim_take((world->up_count + 1) * sizeof *ring);
+  uint32_t count = truth_ring(world, ring);
+  uint32_t place = truth_place(world, ring, count, &item->key);
+  int used = snprintf(text, room, "wanted %llu;", (unsigned long long)item->version);
+  for (uint32_t k = 0; k < count && (size_t)used < room; k++) {
+    struct record record;
+    uint32_t peer = ring[(place + k) % count];
+    bool held = held_by(world, peer, &item->id, &record) != NULL;
+    if (!held && k >= should_hold(ledger)) continue;
+    used += snprintf(text + used, room - (size_t)used, " %s%u %s %llu",
+                     k < should_hold(ledger) ? "peer " : "(peer) ", peer,
+                     !held              ? "none"
+                     : record.tombstone ? "removed"
+                                        : "live",
+                     held ? (unsigned long long)record.version : 0);
+  }
+  free(ring);
+}
+
 const struct item *ledger_differing(struct ledger *ledger) {
   uint32_t *ring = sim_take((ledger->world->up_count + 1) * sizeof *ring);
   uint32_t count = truth_ring(ledger->world, ring);

@@ -64,6 +64,8 @@ void ledger_check_answers(struct ledger *ledger);
 /* The replicas of each item agree: k of them hold a live one, and none a removed one. NULL: yes;
  * else the first item that differs. */
 const struct item *ledger_differing(struct ledger *ledger);
+/* For people: which peers of the replica set hold what of the item, and which others do. */
+void ledger_tell(const struct ledger *ledger, const struct item *item, char *text, size_t room);
 /* All copies are where they belong: promises count from here. */
 void ledger_rebase(struct ledger *ledger);
 

@@ -118,13 +118,15 @@ static void wait_for_copies(struct run *run, usec limit) {
     item = ledger_differing(&run->ledger);
     if (item == NULL && ledger_busy(&run->ledger) == 0) return;
     if (world->now >= end) {
-      world_fail(world, "the copies of %s (%s) do not agree after %llu s",
+      char held[300] = "";
+      if (item != NULL) ledger_tell(&run->ledger, item, held, sizeof held);
+      world_fail(world, "the copies of %s (%s) do not agree after %llu s: %s",
                  item != NULL ? item->address : "(operations)",
                  item == NULL                      ? "they do not end"
                  : item->state == ITEM_LIVE    ? "live"
                  : item->state == ITEM_REMOVED ? "removed"
                                                : "unknown",
-                 (unsigned long long)(limit / USEC_PER_SEC));
+                 (unsigned long long)(limit / USEC_PER_SEC), held);
     }
     pass(run, LOOK_US, "heal");
   }
