@@ -9,6 +9,8 @@
 
 /* Returns 0, or 1 if it could not run (the reason is printed). */
 int bench_parse(void);
+int bench_core(void);
+int bench_wire(void);
 
 /* CPU time of this process, in nanoseconds. */
 uint64_t bench_cpu_ns(void);

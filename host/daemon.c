@@ -16,12 +16,15 @@
 #include "host/journal.h"
 #include "host/listen.h"
 #include "host/notify.h"
+#include "host/remember.h"
 #include "host/tcp.h"
 #include "host/udp.h"
 
 #define PATH_BYTES 4096
 #define DRAIN_STEP_MS 10
-#define OTHER_FILES 128 /* descriptors for anything but connections */
+#define REMEMBER_MS 30000
+#define CREATE_AFTER SEC(3) /* only remembered peers, and none answers */
+#define OTHER_FILES 128     /* descriptors for anything but connections */
 
 enum phase { RUNNING, LEAVING, DRAINING, STOPPED };
 
@@ -33,7 +36,8 @@ struct peer_process {
   struct memory memory;
   struct journal_restored restored;
   uv_signal_t signal[3];
-  uv_timer_t timer; /* of leaving, then of draining */
+  uv_timer_t timer;    /* of leaving, then of draining */
+  uv_timer_t remember; /* writes down who is known */
   enum phase phase;
   uint32_t drained_ms;
   usec started_at;
@@ -64,6 +68,7 @@ static void stop(struct peer_process *p) {
     for (size_t i = 0; i < sizeof p->signal / sizeof p->signal[0]; i++)
       uv_close((uv_handle_t *)&p->signal[i], NULL);
   if (p->signals_up) uv_close((uv_handle_t *)&p->timer, NULL);
+  if (p->signals_up) uv_close((uv_handle_t *)&p->remember, NULL);
   loop_stop(&p->loop);
 }
 
@@ -103,10 +108,16 @@ static void leave(void *context) {
   p->phase = LEAVING;
   notify("STOPPING=1");
   log_line(&p->log, TRACE_INFO, "leaving the ring");
+  remember_save(settings_text(p->setup->settings, SET_DATA), p->loop.node);
   uv_timer_start(&p->timer, on_leave_late, DAEMON_LEAVE_MS, 0);
   loop_step(&p->loop, &(struct input){.kind = IN_COMMAND,
                                       .ticket = CONTROL_LEAVE_TICKET,
                                       .command = &(struct node_command){.kind = COMMAND_LEAVE}});
+}
+
+static void on_remember(uv_timer_t *timer) {
+  struct peer_process *p = timer->data;
+  remember_save(settings_text(p->setup->settings, SET_DATA), p->loop.node);
 }
 
 /* ---- settings at work ---- */
@@ -210,11 +221,15 @@ static void add_status(void *context, void *result) {
   add_number(object, "journal_damaged", p->restored.damaged);
   add_number(object, "udp_received", udp.received);
   add_number(object, "udp_sent", udp.sent);
+  add_number(object, "udp_reads", udp.reads);
+  add_number(object, "udp_writes", udp.writes);
   add_number(object, "udp_dropped", udp.dropped + udp.no_socket);
   add_number(object, "tcp_accepted", tcp.accepted_now);
   add_number(object, "tcp_links", tcp.links_now);
   add_number(object, "tcp_received", tcp.received);
   add_number(object, "tcp_sent", tcp.sent);
+  add_number(object, "tcp_reads", tcp.reads);
+  add_number(object, "tcp_writes", tcp.writes);
   add_number(object, "tcp_refused", tcp.refused);
   add_number(object, "tcp_bad", tcp.bad);
   add_number(object, "tcp_stalled", tcp.stalled);
@@ -340,7 +355,17 @@ static void open_signals(struct peer_process *p) {
   }
   uv_timer_init(&p->loop.uv, &p->timer);
   p->timer.data = p;
+  uv_timer_init(&p->loop.uv, &p->remember);
+  p->remember.data = p;
   p->signals_up = true;
+}
+
+static void join_remembered(struct peer_process *p) {
+  struct node_config *config = &p->config;
+  unsigned given = config->join_count;
+  config->join_count = remember_load(settings_text(p->setup->settings, SET_DATA), config->join,
+                                     given, NODE_JOIN_MAX);
+  if (given == 0 && config->join_count > 0) config->create_after_us = CREATE_AFTER;
 }
 
 static enum err start(struct peer_process *p, struct why *why) {
@@ -349,9 +374,12 @@ static enum err start(struct peer_process *p, struct why *why) {
   enum err err = open_journal(p, why);
   if (err == OK) err = open_sockets(p, why);
   if (err == OK) err = open_control(p, why);
+  if (err == OK) join_remembered(p);
   if (err == OK) err = open_node(p, why);
   if (err == OK) udp_start(p->loop.udp);
   if (err == OK) loop_start(&p->loop);
+  /* Early once, so that a peer killed soon after its start finds back too. */
+  if (err == OK) uv_timer_start(&p->remember, on_remember, 2000, REMEMBER_MS);
   return err;
 }
 

@@ -40,6 +40,7 @@ void tcp_free(struct tcp *tcp);
 
 struct tcp_stats {
   uint64_t received, sent;            /* messages */
+  uint64_t reads, writes;             /* system calls that moved those */
   uint64_t accepted, opened, refused; /* connections; refused: a limit */
   uint64_t bad, stalled;              /* connections closed for bad bytes, for a stall */
   uint64_t undeliverable; /* messages to flows that are gone, or with no room for a link */

@@ -129,6 +129,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
   }
   if (n == 0 || conn->state != CONN_OPEN) return;
   struct slice bytes = slice_of(buf->base, (size_t)n);
+  conn->owner->stats.reads++;
   if (conn->in_len > 0)
     take_more(conn, bytes);
   else

@@ -150,6 +150,7 @@ void conn_flush(struct conn *conn) {
   if (conn->writing != NULL) return; /* on_written goes on */
   if (conn->out_len > 0) {
     uv_buf_t all = uv_buf_init(conn->out, (unsigned)conn->out_len);
+    conn->owner->stats.writes++;
     int n = uv_try_write((uv_stream_t *)&conn->tcp, &all, 1);
     if (n < 0 && n != UV_EAGAIN) {
       conn_close(conn, ERR_CLOSED);

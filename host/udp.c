@@ -175,6 +175,7 @@ void udp_flush(struct udp *udp) {
     int n = sendmmsg(s->fd, udp->out + at, udp->out_count - at, 0);
     if (n > 0) {
       at += (unsigned)n;
+      udp->stats.writes++;
       udp->stats.sent += (unsigned)n;
     } else if (must_wait(errno)) {
       break;
@@ -237,6 +238,7 @@ static unsigned receive(struct udp_socket *s) {
   for (unsigned i = 0; i < UDP_BATCH; i++) udp->in[i].msg_hdr.msg_namelen = sizeof(union address);
   int n = recvmmsg(s->fd, udp->in, UDP_BATCH, MSG_DONTWAIT, NULL);
   if (n <= 0) return 0;
+  udp->stats.reads++;
   udp->stats.received += (unsigned)n;
   for (int i = 0; i < n; i++) {
     struct input input = {.kind = IN_MESSAGE,

@@ -25,9 +25,10 @@ void udp_free(struct udp *udp);
 
 struct udp_stats {
   uint64_t received, sent;
-  uint64_t queued;    /* had to wait for the kernel */
-  uint64_t dropped;   /* pushed out of the queue, or refused by the kernel */
-  uint64_t no_socket; /* no socket of that family */
+  uint64_t reads, writes; /* system calls that moved those */
+  uint64_t queued;        /* had to wait for the kernel */
+  uint64_t dropped;       /* pushed out of the queue, or refused by the kernel */
+  uint64_t no_socket;     /* no socket of that family */
 };
 struct udp_stats udp_stats(const struct udp *udp);
 

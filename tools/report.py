@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = os.environ.get("JOBS") or str(os.cpu_count() or 1)
@@ -33,10 +34,18 @@ class Report:
         self.passed = 0
         self.failed = 0
         self.skipped = []
+        self.since = time.monotonic()
+
+    def line(self, good, text):
+        """What took some time says how long."""
+        seconds = time.monotonic() - self.since
+        self.since = time.monotonic()
+        print(("ok   " if good else "FAIL ") + text + (f", {seconds:.0f} s" if seconds > 3 else ""),
+              flush=True)
 
     def result(self, name, good, output=""):
         """One check: its output is shown only when it failed."""
-        print(f"{'ok  ' if good else 'FAIL'} {name}", flush=True)
+        self.line(good, name)
         if good:
             self.passed += 1
         else:
@@ -46,7 +55,7 @@ class Report:
 
     def counts(self, name, passed, failed, output=""):
         """Many checks in one program."""
-        print(f"{'FAIL' if failed else 'ok  '} {name} ({passed})", flush=True)
+        self.line(not failed, f"{name} ({passed})")
         self.passed += passed
         self.failed += failed
         if failed:

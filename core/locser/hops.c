@@ -46,17 +46,17 @@ void hop_close(struct hops *hops, struct hop *hop) {
   pool_give(&hops->pool, handle);
 }
 
-void hop_keep_copy(struct hops *hops, struct hop *hop, const struct sip_message *request,
-                   bool stream) {
-  if (request->bytes.len > HOP_COPY_BYTES) return;
+void hop_keep_copy(struct hops *hops, struct hop *hop, struct slice message,
+                   const struct endpoint *from) {
+  if (message.len > HOP_COPY_BYTES) return;
   struct hop_copy *copy = pool_take(&hops->copies, &hop->copy);
   if (copy == NULL) {
     hop->copy = HANDLE_NONE;
     return;
   }
-  copy->len = (uint32_t)request->bytes.len;
-  copy->stream = stream;
-  memcpy(copy->bytes, request->bytes.at, request->bytes.len);
+  copy->len = (uint32_t)message.len;
+  copy->from = *from;
+  memcpy(copy->bytes, message.at, message.len);
 }
 
 const struct hop_copy *hop_copy_of(const struct hops *hops, const struct hop *hop) {
@@ -79,15 +79,18 @@ void hop_put_branch(struct buf *out, const struct hops *hops, const struct hop *
   buf_put_hex64(out, hop->tries, 1);
 }
 
-struct hop *hop_of_branch(const struct hops *hops, struct slice branch) {
-  uint64_t tag, packed;
+struct hop *hop_of_branch(const struct hops *hops, struct slice branch, bool *current) {
+  uint64_t tag, packed, tries;
   if (branch.len != BRANCH_LEN || !slice_starts(branch, branch_cookie) ||
       !slice_hex_to_u64(slice_first(slice_skip(branch, 7), TAG_DIGITS), &tag) ||
-      !slice_hex_to_u64(slice_first(slice_skip(branch, 7 + TAG_DIGITS + 1), 16), &packed)) {
+      !slice_hex_to_u64(slice_first(slice_skip(branch, 7 + TAG_DIGITS + 1), 16), &packed) ||
+      !slice_hex_to_u64(slice_skip(branch, BRANCH_LEN - 1), &tries)) {
     return NULL;
   }
   struct hop *hop = pool_at(&hops->pool, handle_unpack(packed));
-  return hop != NULL && hop->loop_tag == tag ? hop : NULL;
+  if (hop == NULL || hop->loop_tag != tag) return NULL;
+  if (current != NULL) *current = tries == (hop->tries & 0xf);
+  return hop;
 }
 
 uint32_t hop_loop_tag(const struct hops *hops, const struct key *key, struct slice call_id) {

@@ -38,10 +38,11 @@ struct hop {
   uint8_t tries;
   bool taken_over; /* 100 seen: the next hop retries, not we */
   bool resent;     /* UDP: sent twice to the same hop */
+  bool final;      /* sent to the peer believed responsible: its 503 is not tried elsewhere */
 };
 struct hop_copy {
   uint32_t len;
-  uint32_t stream; /* came by a stream */
+  struct endpoint from; /* whom it came from */
   char bytes[HOP_COPY_BYTES];
 };
 
@@ -60,16 +61,18 @@ void hops_free(struct hops *hops);
 struct hop *hop_open(struct hops *hops, enum hop_kind kind);
 /* Releases the entry, its copy and its timer. */
 void hop_close(struct hops *hops, struct hop *hop);
-/* Keeps the request for a retry; silently does without when it is long or all copies are taken. */
-void hop_keep_copy(struct hops *hops, struct hop *hop, const struct sip_message *request,
-                   bool stream);
+/* Keeps the request, as it came from `from`, for a retry; silently does without when it is long or
+ * all copies are taken. */
+void hop_keep_copy(struct hops *hops, struct hop *hop, struct slice message,
+                   const struct endpoint *from);
 const struct hop_copy *hop_copy_of(const struct hops *hops, const struct hop *hop);
 void hop_drop_copy(struct hops *hops, struct hop *hop);
 
 /* Branch of the try under way: magic cookie, loop tag, handle, number of the try. */
 void hop_put_branch(struct buf *out, const struct hops *hops, const struct hop *hop);
-/* The entry a branch of ours names, or NULL. */
-struct hop *hop_of_branch(const struct hops *hops, struct slice branch);
+/* The entry a branch of ours names, or NULL. *current (may be NULL): it names the try under way,
+ * not one given up before. */
+struct hop *hop_of_branch(const struct hops *hops, struct slice branch, bool *current);
 /* What a request carries through every peer unchanged: key and Call-ID. */
 uint32_t hop_loop_tag(const struct hops *hops, const struct key *key, struct slice call_id);
 /* Does a Via of the request, other than the topmost's sender, show that it went through this peer

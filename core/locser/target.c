@@ -1,7 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "locser/target.h"
 
-#define DEADLINE_MS_MAX 600000u
+#define DEADLINE_MS_MAX 32000u /* R-1.14 */
+
+/* A comma outside quotes: a list, which this header field is not (R-1.4). */
+static bool has_comma(struct slice value) {
+  bool quoted = false;
+  for (size_t i = 0; i < value.len; i++) {
+    char c = value.at[i];
+    if (c == '"') quoted = !quoted;
+    if (c == '\\' && quoted) i++;
+    if (c == ',' && !quoted) return true;
+  }
+  return false;
+}
 
 enum err locser_target_parse(const struct sip_message *request, struct locser_target *out,
                              const char **why) {
@@ -12,26 +24,45 @@ enum err locser_target_parse(const struct sip_message *request, struct locser_ta
     *why = "More Than One Overlay-Key";
     return ERR_SYNTAX;
   }
+  if (has_comma(header->value)) {
+    *why = "Overlay-Key Is A List";
+    return ERR_SYNTAX;
+  }
   size_t end = slice_find_byte(header->value, ';');
   if (!key_parse(slice_trim(slice_first(header->value, end)), &out->key)) {
     *why = "Overlay-Key Is Not 40 Hexadecimal Digits";
     return ERR_SYNTAX;
   }
   out->has_key = true;
-  struct slice params = slice_skip(header->value, end + 1);
   struct slice value;
-  if (sip_param_get(params, "overlay", &value)) out->overlay = value;
-  out->direct = sip_param_get(params, "direct", NULL);
-  out->final = sip_param_get(params, "final", NULL);
-  if (sip_param_get(params, "deadline", &value)) {
+  out->params = slice_skip(header->value, end + 1);
+  if (sip_param_get(out->params, "overlay", &value)) out->overlay = value;
+  out->direct = sip_param_get(out->params, "direct", NULL);
+  out->final = sip_param_get(out->params, "final", NULL);
+  if (sip_param_get(out->params, "deadline", &value)) {
     uint64_t ms;
-    if (!slice_to_u64(value, UINT32_MAX, &ms)) {
-      *why = "Malformed deadline In Overlay-Key";
+    if (!slice_to_u64(value, DEADLINE_MS_MAX, &ms) || ms == 0) {
+      *why = "The deadline In Overlay-Key Is Not 1 To 32000";
       return ERR_SYNTAX;
     }
-    out->deadline_ms = ms > DEADLINE_MS_MAX ? DEADLINE_MS_MAX : (uint32_t)ms;
+    out->deadline_ms = (uint32_t)ms;
   }
   return OK;
+}
+
+static bool is_known(struct slice name) {
+  return slice_equal_nocase(name, SLICE("overlay")) || slice_equal_nocase(name, SLICE("direct")) ||
+         slice_equal_nocase(name, SLICE("final")) || slice_equal_nocase(name, SLICE("deadline"));
+}
+
+static void put_unknown_params(struct buf *out, struct slice params) {
+  struct slice name, value;
+  while (sip_param_next(&params, &name, &value)) {
+    if (is_known(name)) continue;
+    buf_put_char(out, ';');
+    /* name, '=' and value stand together as they came */
+    buf_put(out, value.len > 0 ? slice_between(name.at, value.at + value.len) : name);
+  }
 }
 
 void locser_target_put(struct buf *out, const struct locser_target *target) {
@@ -47,5 +78,6 @@ void locser_target_put(struct buf *out, const struct locser_target *target) {
     buf_put_cstr(out, ";deadline=");
     buf_put_u64(out, target->deadline_ms);
   }
+  put_unknown_params(out, target->params);
   buf_put_cstr(out, "\r\n");
 }

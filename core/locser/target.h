@@ -15,6 +15,7 @@ struct locser_target {
   bool direct;          /* key is a Peer-ID; never forwarded */
   bool final;           /* the sender believes that the receiver is responsible */
   uint32_t deadline_ms; /* left for the whole lookup; 0: none given */
+  struct slice params;  /* as received: those not known are written again */
 };
 
 /* ERR_SYNTAX: *why says which part is wrong (a static phrase, fit for a 400). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands of the people who run this peer. */
+#include "locser/convert.h"
 #include "node/internal.h"
 
 #define COMMAND_ROWS_MAX 512u /* in one reply; a list that is longer says so in its text */
@@ -131,11 +132,16 @@ static void run_errand(struct step *s, uint64_t ticket, const struct node_comman
     command_reply_text(s, ticket, command->kind, 400, "the contact is not a URI");
     return;
   }
+  struct key key;
+  if (locser_key_of(s->node->config.crypto, command->uri, &key) != OK) {
+    command_reply_text(s, ticket, command->kind, 400, "not an address such as sip:bob@example.net");
+    return;
+  }
   struct errand *errand =
       errand_open(s, kind, FOR_COMMAND, ticket, command->uri, has_contact ? &contact : NULL);
   if (errand == NULL) {
-    command_reply_text(s, ticket, command->kind, 400,
-                       "not an address such as sip:bob@example.net, or too many commands at once");
+    command_reply_text(s, ticket, command->kind, 503,
+                       "this peer carries out as many commands as it can");
     return;
   }
   errand->command = command->kind;

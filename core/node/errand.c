@@ -150,6 +150,7 @@ static void ask_peer(struct step *s, struct errand *errand, const struct peer *t
       .deadline = usec_min(errand->deadline, s->now + TRY_TIMEOUT),
       .redirect = errand->kind == ERRAND_TRACE,
   };
+  /* */
   if (slice_starts_nocase(errand->key_text, SLICE("sip:"))) own.uri = errand->key_text;
   errand->asked = *to;
   errand->asked_at = s->now;

@@ -196,6 +196,7 @@ static struct slice contact_lines(struct step *s, const struct contact *contacts
   return outbox_text(s->out, mark);
 }
 
+/* What could not be asked is 503, never 404. */
 static void tell_client(struct step *s, const struct errand *errand, uint16_t status,
                         const char *text, struct slice body, const struct contact *contacts,
                         unsigned count) {

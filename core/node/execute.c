@@ -24,6 +24,7 @@ static void refuse_body(struct step *s, const struct reply_to *to, enum err err,
 
 /* ---- the overlay's own methods ---- */
 
+/* what the overlay says, as a body. */
 static void answer_state(struct step *s, const struct reply_to *to, enum overlay_method method,
                          const struct overlay_message *answer) {
   struct xml_overlay xml = {0};
@@ -42,6 +43,7 @@ static void answer_elsewhere(struct step *s, const struct reply_to *to, const st
               buf_slice(&lines));
 }
 
+/* Every request names its sender, a hint that the overlay checks. */
 static void execute_overlay(struct step *s, const struct reply_to *to, enum overlay_method method,
                             const struct xml_body *body) {
   struct overlay_message request, answer;
@@ -140,6 +142,7 @@ static void answer_nothing(struct step *s, const struct reply_to *to, bool disag
               SLICE_EMPTY);
 }
 
+/* get, and get-auth with its owner filter. */
 static void execute_get(struct step *s, const struct reply_to *to, const struct xml_body *body,
                         struct slice text, const struct key *key,
                         const struct locser_target *target) {
@@ -165,6 +168,7 @@ static void execute_get(struct step *s, const struct reply_to *to, const struct 
   operation_find(s, op);
 }
 
+/* put-auth and remove-auth, with the copies wanted. */
 static void execute_write(struct step *s, const struct reply_to *to, const struct xml_body *body,
                           struct slice text, const struct key *key,
                           const struct locser_target *target) {
@@ -186,6 +190,12 @@ static void execute_write(struct step *s, const struct reply_to *to, const struc
   operation_put(s, op);
 }
 
+/* text in KeyValue repeats Overlay-Key, as in Figure 1 of the seed draft, or is wrong. */
+static bool is_courtesy_copy(const struct xml_record *query, const struct key *key) {
+  struct key copy;
+  return query->key_hash.len == 0 || (key_parse(query->key_hash, &copy) && key_equal(&copy, key));
+}
+
 static void execute_data(struct step *s, const struct reply_to *to,
                          const struct locser_target *target, const struct xml_body *body,
                          struct slice text) {
@@ -199,7 +209,10 @@ static void execute_data(struct step *s, const struct reply_to *to,
     return;
   }
   bool read = body->method == XML_GET || body->method == XML_GET_AUTH;
-  if (body->method == XML_GET_AUTH && !body->record[0].has_owner) {
+  if (read && !is_courtesy_copy(&body->record[0], target->has_key ? &target->key : &key)) {
+    reply_fault(s, to, 400, "KeyValue is neither an owner nor the same as Overlay-Key",
+                SLICE_EMPTY);
+  } else if (body->method == XML_GET_AUTH && !body->record[0].has_owner) {
     reply_fault(s, to, 400, "get-auth names no owner (KeyInfo/KeyValue/DigestValue)", SLICE_EMPTY);
   } else if (read) {
     execute_get(s, to, body, text, &key, target);

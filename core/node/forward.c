@@ -5,6 +5,10 @@
 #include "node/internal.h"
 #include "sip/print.h"
 
+#define DATAGRAM_BYTES_MAX 1300u /* */
+#define OWN_HEAD_BYTES 800u      /* more than the head of a request of our own takes */
+#define HOP_ADDS_MAX 210u        /* bytes a hop adds to a request */
+
 /* over UDP: the first silence may be a lost datagram. */
 static bool may_be_lost(const struct link *link) {
   return link->peer.at.transport == TRANSPORT_UDP;
@@ -49,41 +53,53 @@ static void close_hop(struct step *s, struct hop *hop) {
   hop_close(&s->node->hops, hop);
 }
 
-static void send_to_link(struct step *s, const struct hop *hop, struct slice message) {
+/* what is too long for a datagram goes to the same address over a stream. */
+static enum transport transport_for(const struct step *s, const struct hop *hop, size_t bytes) {
+  enum transport transport = (enum transport)link_of(s, hop)->peer.at.transport;
+  return transport == TRANSPORT_UDP && bytes > DATAGRAM_BYTES_MAX ? TRANSPORT_TCP : transport;
+}
+
+static void send_to_link(struct step *s, const struct hop *hop, enum transport transport,
+                         struct slice message) {
   struct output *out = outbox_add(s->out, OUT_SEND);
   out->peer = link_of(s, hop)->peer.at;
+  out->peer.transport = (uint8_t)transport;
   out->data = message;
   out->ticket = tag_handle(TAG_HOP, handle_unpack(hop->timer.owner), 0);
 }
 
 static uint32_t deadline_ms_left(const struct hop *hop, usec now) {
-  return hop->deadline > now ? (uint32_t)((hop->deadline - now + 999) / 1000) : 1;
+  usec left = hop->deadline > now ? hop->deadline - now : 1;
+  return (uint32_t)(usec_min(left, SEC(32)) + 999) / 1000; /* */
 }
 
 /* Writes and sends the request as forwarded: our Via, Max-Forwards, Overlay-Key with the time that
  * is left; the body and all else byte for byte (R-1.17, R-1.18). */
-static void send_forwarded(struct step *s, const struct hop *hop, const struct sip_message *request,
+static void send_forwarded(struct step *s, struct hop *hop, const struct sip_message *request,
                            struct locser_target target, bool final, const struct endpoint *from) {
-  char key_text[256], branch_text[64];
-  struct buf key_line = buf_over(key_text, sizeof key_text);
+  char branch_text[64];
   struct buf branch = buf_over(branch_text, sizeof branch_text);
+  hop->final = final;
   target.final = final;
   target.deadline_ms = deadline_ms_left(hop, s->now);
-  locser_target_put(&key_line, &target);
+  size_t key_mark = outbox_mark(s->out);
+  locser_target_put(&s->out->bytes, &target);
+  struct slice key_line = outbox_text(s->out, key_mark);
   hop_put_branch(&branch, &s->node->hops, hop);
+  enum transport transport = transport_for(s, hop, request->bytes.len + HOP_ADDS_MAX);
   struct endpoint sent_by = s->node->config.advertise;
-  sent_by.transport = link_of(s, hop)->peer.at.transport;
+  sent_by.transport = (uint8_t)transport;
   const struct sip_request_edit edit = {
       .via_sent_by = &sent_by,
       .via_branch = buf_slice(&branch),
       .source = from,
       .max_forwards = request->max_forwards < 0 ? 69 : request->max_forwards - 1,
-      .lines_add = buf_slice(&key_line),
+      .lines_add = key_line,
       .headers_drop = (uint64_t)1 << SIP_H_OVERLAY_KEY,
   };
   size_t mark = outbox_mark(s->out);
   sip_put_forwarded_request(&s->out->bytes, request, &edit);
-  send_to_link(s, hop, outbox_text(s->out, mark));
+  send_to_link(s, hop, transport, outbox_text(s->out, mark));
   s->node->stats.forwarded++;
   outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_FORWARD,
                                        .at = s->now,
@@ -125,7 +141,7 @@ void forward_request(struct step *s, const struct sip_message *request,
   }
   if (!stream && hop_note_upstream(&node->hops, hop, request) != OK) hop->came_by = 0;
   reply_trying(s, &to); /* */
-  hop_keep_copy(&node->hops, hop, request, stream);
+  hop_keep_copy(&node->hops, hop, request->bytes, from);
   send_forwarded(s, hop, request, *target, final, from);
 }
 
@@ -150,19 +166,24 @@ static void answer_upstream(struct step *s, const struct hop *hop,
   out->data = outbox_text(s->out, mark);
 }
 
+static bool read_copy(const struct hop_copy *copy, struct sip_message *request,
+                      struct locser_target *target) {
+  struct sip_problem problem;
+  const char *why;
+  enum sip_carrier carrier = endpoint_is_stream(&copy->from) ? SIP_STREAM : SIP_DATAGRAM;
+  return sip_message_parse(slice_of(copy->bytes, copy->len), carrier, request, &problem) == OK &&
+         locser_target_parse(request, target, &why) == OK;
+}
+
 /* Our own words to the previous hop, made from the kept copy. Without a copy the next hop had
  * taken over: silence, and the previous hop's deadline (R-2.21). */
 static void refuse_upstream(struct step *s, struct hop *hop) {
   const struct hop_copy *copy = hop_copy_of(&s->node->hops, hop);
   if (copy == NULL) return;
   struct sip_message request;
-  struct sip_problem problem;
-  enum sip_carrier carrier = copy->stream ? SIP_STREAM : SIP_DATAGRAM;
-  if (sip_message_parse(slice_of(copy->bytes, copy->len), carrier, &request, &problem) != OK) {
-    return;
-  }
-  struct reply_to to = {.request = &request, .flow = hop->flow};
-  if (sip_via_endpoint(&request.via, &to.from) != OK && hop->flow == 0) return;
+  struct locser_target target;
+  if (!read_copy(copy, &request, &target)) return;
+  const struct reply_to to = {.request = &request, .flow = hop->flow, .from = copy->from};
   reply_later(s, &to, "no peer nearer to the key answered");
 }
 
@@ -182,14 +203,8 @@ static bool retry_elsewhere(struct step *s, struct hop *hop) {
   const struct hop_copy *copy = hop_copy_of(&node->hops, hop);
   if (copy == NULL || hop->tries >= HOP_TRIES_MAX || s->now >= hop->deadline) return false;
   struct sip_message request;
-  struct sip_problem problem;
   struct locser_target target;
-  const char *why;
-  enum sip_carrier carrier = copy->stream ? SIP_STREAM : SIP_DATAGRAM;
-  if (sip_message_parse(slice_of(copy->bytes, copy->len), carrier, &request, &problem) != OK ||
-      locser_target_parse(&request, &target, &why) != OK) {
-    return false;
-  }
+  if (!read_copy(copy, &request, &target)) return false;
   struct key avoid[2];
   unsigned avoid_count = 0;
   struct link *silent = link_of(s, hop);
@@ -208,9 +223,7 @@ static bool retry_elsewhere(struct step *s, struct hop *hop) {
   outbox_trace(s->out,
                &(struct trace){
                    .kind = TRACE_LOCSER_RETRY, .at = s->now, .key = target.key, .peer = next.at});
-  struct endpoint from = {0};
-  (void)!sip_via_endpoint(&request.via, &from);
-  send_forwarded(s, hop, &request, target, final, from.family != 0 ? &from : NULL);
+  send_forwarded(s, hop, &request, target, final, &copy->from);
   return true;
 }
 
@@ -254,19 +267,16 @@ static bool resend_datagram(struct step *s, struct hop *hop) {
   const struct hop_copy *copy = hop_copy_of(&s->node->hops, hop);
   struct link *link = link_of(s, hop);
   if (hop->resent || copy == NULL || link == NULL || !may_be_lost(link)) return false;
-  struct sip_message request;
-  struct sip_problem problem;
-  struct locser_target target;
-  const char *why;
-  enum sip_carrier carrier = copy->stream ? SIP_STREAM : SIP_DATAGRAM;
-  if (sip_message_parse(slice_of(copy->bytes, copy->len), carrier, &request, &problem) != OK ||
-      locser_target_parse(&request, &target, &why) != OK) {
-    return false;
+  if (hop->kind == HOP_FORWARD) {
+    struct sip_message request;
+    struct locser_target target;
+    if (!read_copy(copy, &request, &target)) return false;
+    send_forwarded(s, hop, &request, target, hop->final, &copy->from);
+  } else {
+    send_to_link(s, hop, transport_for(s, hop, copy->len),
+                 outbox_copy(s->out, slice_of(copy->bytes, copy->len)));
   }
   hop->resent = true;
-  struct endpoint from = {0};
-  bool has_from = sip_via_endpoint(&request.via, &from) == OK;
-  send_forwarded(s, hop, &request, target, target.final, has_from ? &from : NULL);
   wait_for(s, hop, 2 * link_patience(link));
   return true;
 }
@@ -310,12 +320,13 @@ void forward_on_link_closed(struct step *s, const struct endpoint *at) {
   }
 }
 
-static void heard_from(struct step *s, struct hop *hop) {
+/* A 410 comes from another peer than the one that was meant. */
+static void heard_from(struct step *s, struct hop *hop, uint16_t status) {
   struct link *link = link_of(s, hop);
   if (link == NULL) return;
   if (!hop->taken_over && !hop->resent) link_measured(link, s->now - hop->sent_at);
   link->silent = false;
-  if (!key_is_zero(&link->peer.id)) {
+  if (!key_is_zero(&link->peer.id) && status != 410) {
     struct peer peer = link->peer;
     peer.at.transport = TRANSPORT_TCP;
     overlay_on_peer_alive(s->node->overlay, s->now, &peer);
@@ -356,19 +367,20 @@ static void own_answer(struct step *s, struct hop *hop, const struct sip_message
 void forward_response(struct step *s, const struct sip_message *response,
                       const struct endpoint *from) {
   (void)from;
-  struct hop *hop = hop_of_branch(&s->node->hops, response->via.branch);
+  bool current = false;
+  struct hop *hop = hop_of_branch(&s->node->hops, response->via.branch, &current);
   if (hop == NULL) { /* late, or not for us */
     s->node->stats.bad++;
     return;
   }
-  heard_from(s, hop);
+  if (current) heard_from(s, hop, response->status);
   if (response->status < 200) {
     hop->taken_over = true; /* */
     hop_drop_copy(&s->node->hops, hop);
     timers_set(&s->node->hops.timers, &hop->timer, hop->deadline);
   } else if (hop->kind != HOP_FORWARD) {
     own_answer(s, hop, response);
-  } else if (response->status == 503 && retry_elsewhere(s, hop)) { /* */
+  } else if (response->status == 503 && !hop->final && retry_elsewhere(s, hop)) { /* */
     return;
   } else {
     answer_upstream(s, hop, response);
@@ -437,9 +449,13 @@ bool forward_own(struct step *s, const struct own_request *own) {
   sent.target.has_key = true;
   sent.target.overlay = node->config.overlay;
   sent.target.deadline_ms = deadline_ms_left(hop, s->now);
+  enum transport transport = transport_for(s, hop, own->body.len + OWN_HEAD_BYTES);
   size_t mark = outbox_mark(s->out);
+  to.at.transport = (uint8_t)transport;
   put_own_request(s, hop, &sent, buf_slice(&call_id));
-  send_to_link(s, hop, outbox_text(s->out, mark));
+  struct slice message = outbox_text(s->out, mark);
+  if (transport == TRANSPORT_UDP) hop_keep_copy(&node->hops, hop, message, &node->config.advertise);
+  send_to_link(s, hop, transport, message);
   node->stats.originated++;
   if (own->kind == HOP_ERRAND) {
     outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_ORIGIN,

@@ -151,6 +151,7 @@ struct node {
   struct dht *dht;
   struct edge *edge;
   uint64_t ring_generation;
+  usec create_at; /* begin a ring then, if still outside; USEC_NEVER */
   struct links links;
   struct hops hops;
   struct pool operations;

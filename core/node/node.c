@@ -106,6 +106,7 @@ struct node *node_new(const struct node_config *config, usec now) {
   if (node == NULL) return NULL;
   node->config = *config;
   node->wall_seen_at = now;
+  node->create_at = USEC_NEVER;
   rng_init(&node->rng, config->seed);
   rng_fill(&node->rng, &node->hash, sizeof node->hash);
   set_names(node, config);
@@ -159,10 +160,14 @@ static void on_start(struct step *s) {
     overlay_create(node->overlay, s->now, s->out);
   } else {
     overlay_join(node->overlay, s->now, node->config.join, node->config.join_count, &calls);
+    usec wait = node->config.create_after_us;
+    /* Spread, so that peers that all come back at once do not all begin a ring of their own. */
+    if (wait > 0) node->create_at = s->now + wait + rng_below(&node->rng, wait);
   }
   pump_overlay(s, &calls);
 }
 
+/* merged like any copy. */
 static void on_restore(struct step *s, const struct record *record) {
   struct dht_effects fx;
   fx.count = 0;
@@ -218,9 +223,17 @@ static void own_timers(struct step *s) {
   }
 }
 
+static void create_if_alone(struct step *s) {
+  struct node *node = s->node;
+  if (s->now < node->create_at) return;
+  node->create_at = USEC_NEVER;
+  if (!overlay_is_member(node->overlay)) overlay_create(node->overlay, s->now, s->out);
+}
+
 static void on_tick(struct step *s) {
   struct node *node = s->node;
   msec_wall wall = node_wall(node, s->now);
+  create_if_alone(s);
   own_timers(s);
   forward_on_timer(s);
   if (outbox_has(s->out, 64, 160 * 1024)) {
@@ -313,7 +326,20 @@ usec node_deadline(const struct node *node) {
   deadline = usec_min(deadline, overlay_deadline(node->overlay));
   deadline = usec_min(deadline, dht_deadline(node->dht));
   deadline = usec_min(deadline, edge_deadline(node->edge));
+  deadline = usec_min(deadline, node->create_at);
   return overlay_generation(node->overlay) == node->ring_generation ? deadline : 0;
+}
+
+unsigned node_peers(const struct node *node, struct peer *out, unsigned max) {
+  unsigned count = overlay_successors(node->overlay, out, max);
+  struct peer others[64];
+  unsigned known = overlay_known_peers(node->overlay, others, 64);
+  for (unsigned i = 0; i < known && count < max; i++) {
+    bool listed = false;
+    for (unsigned j = 0; j < count && !listed; j++) listed = peer_same(&others[i], &out[j]);
+    if (!listed) out[count++] = others[i];
+  }
+  return count;
 }
 
 struct node_stats node_stats(const struct node *node) {
@@ -330,6 +356,6 @@ struct node_stats node_stats(const struct node *node) {
   stats.transactions = edge.transactions;
   stats.known_peers = overlay_known_peers(node->overlay, peers, 64);
   stats.member = overlay_is_member(node->overlay);
-  stats.ready = stats.member && dht.complete;
+  stats.ready = stats.member /* */ && dht.complete;
   return stats;
 }

@@ -43,6 +43,8 @@ struct node_config {
   unsigned listen_count;
   struct endpoint join[NODE_JOIN_MAX]; /* none: first peer of a new ring */
   unsigned join_count;
+  usec create_after_us; /* joined addresses are only remembered ones: begin a ring when none lets
+                           this peer in for so long; 0: never */
   bool digest_off;
   bool record_route;
   unsigned successors;    /* r = 8 */
@@ -134,6 +136,9 @@ usec node_deadline(const struct node *node);
 /* New domains, digest_off, record_route of a reloaded configuration; other fields are ignored.
  * ERR_MEMORY leaves all as it was. */
 enum err node_reconfigure(struct node *node, const struct node_config *config) MUST_USE;
+
+/* Known peers, those it needs most first (successors, then others); for a host to remember. */
+unsigned node_peers(const struct node *node, struct peer *out, unsigned max);
 
 struct node_stats {
   uint64_t messages_in, messages_out, forwarded, delivered, originated, retries, refused, bad;

@@ -92,7 +92,7 @@ static void finish_fault(struct step *s, struct operation *op, uint16_t status, 
   finish(s, op, status, text, SLICE_EMPTY, SLICE_EMPTY);
 }
 
-/* ---- records of a body ---- */
+/* ---- records of a body: only what was read from their own bytes counts (R-4.12) ---- */
 
 enum err operation_read_records(struct node *node, struct slice text, struct record **out,
                                 unsigned *count, const char **why) {
@@ -347,6 +347,7 @@ static void record_is_in(struct step *s, struct operation *op, bool failed) {
   if (--op->pending == 0) records_are_in(s, op);
 }
 
+/* merged like a put, and no further copies. */
 static void accept_verified(struct step *s, struct operation *op, unsigned item,
                             enum err verified) {
   if (verified != OK) {

@@ -128,6 +128,7 @@ static bool replicate(struct step *s, const struct dht_effect *effect, enum tag 
   return forward_own(s, &own);
 }
 
+/* */
 static struct slice replicate_body(struct step *s, const struct dht_effect *effect) {
   struct slice texts[16];
   struct xml_overlay xml = {.present = true,

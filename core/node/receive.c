@@ -67,11 +67,12 @@ static void pass_on(struct step *s, const struct reply_to *to, const struct sip_
                     const struct locser_target *target, const struct peer *hint) {
   struct node *node = s->node;
   uint32_t tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
+  /* */
   if (hop_is_loop(&node->hops, request, &node->config.advertise, tag)) {
     reply_fault(s, to, 482, "the request has been through this peer already", SLICE_EMPTY);
     return;
   }
-  if (request->max_forwards == 0) {
+  if (request->max_forwards == 0) { /* */
     reply_fault(s, to, 483, "Max-Forwards is used up before a responsible peer was reached",
                 SLICE_EMPTY);
     return;
@@ -89,6 +90,46 @@ static void pass_on(struct step *s, const struct reply_to *to, const struct sip_
   forward_request(s, request, target, hint, to->flow, &to->from);
 }
 
+/* */
+static bool is_media_understood(const struct sip_message *request) {
+  const struct sip_header *header = sip_header_first(request, SIP_H_CONTENT_TYPE);
+  if (request->body.len == 0 || header == NULL) return true;
+  size_t end = slice_find_byte(header->value, ';');
+  struct slice type = slice_trim(slice_first(header->value, end)), charset;
+  if (!slice_equal_nocase(type, SLICE("text/xml")) &&
+      !slice_equal_nocase(type, SLICE("application/xml"))) {
+    return false;
+  }
+  if (sip_param_get(slice_skip(header->value, end + 1), "charset", &charset) &&
+      !slice_equal_nocase(charset, SLICE("utf-8")) &&
+      !slice_equal_nocase(charset, SLICE("\"utf-8\""))) {
+    return false;
+  }
+  const struct sip_header *encoding = sip_header_first(request, SIP_H_CONTENT_ENCODING);
+  return encoding == NULL || slice_equal_nocase(encoding->value, SLICE("identity"));
+}
+
+/* False: refused. Only who executes a request cares what its body is. */
+static bool accept_media(struct step *s, const struct reply_to *to,
+                         const struct sip_message *request) {
+  if (is_media_understood(request)) return true;
+  reply_fault(s, to, 415, "the body of a LOCSER request is text/xml in UTF-8, not encoded",
+              SLICE("Accept: text/xml, application/xml\r\n"));
+  return false;
+}
+
+static void deliver(struct step *s, const struct reply_to *to, const struct sip_message *request,
+                    const struct locser_target *target) {
+  if (accept_media(s, to, request)) execute_request(s, to, target, request->body);
+}
+
+static bool came_from(const struct sip_message *request, const struct peer *peer) {
+  struct endpoint at;
+  if (!endpoint_parse_host(request->via.host, &at)) return false;
+  at.port = request->via.port != 0 ? request->via.port : 5060;
+  return endpoint_same_address(&at, &peer->at);
+}
+
 /* The sender believes that this peer is responsible; this peer's own pointers say otherwise. One of
  * the two is stale (R-5.8). */
 static void on_final(struct step *s, const struct reply_to *to, const struct sip_message *request,
@@ -96,8 +137,9 @@ static void on_final(struct step *s, const struct reply_to *to, const struct sip
   const struct peer *nearer = overlay_predecessor(s->node->overlay);
   bool is_nearer =
       nearer != NULL && !key_in_range_open_closed(&target->key, &nearer->id, &s->node->config.id);
-  if (!is_nearer || execute_can_read(s, &target->key, request->body)) {
-    execute_request(s, to, target, request->body);
+  if (!is_nearer || came_from(request, nearer) ||
+      execute_can_read(s, &target->key, request->body)) {
+    deliver(s, to, request, target);
   } else {
     pass_on(s, to, request, target, nearer);
   }
@@ -107,7 +149,7 @@ static void on_request(struct step *s, const struct sip_message *request,
                        const struct input *input) {
   struct node *node = s->node;
   struct reply_to to = reply_to_sender(request, input);
-  struct locser_target target;
+  struct locser_target target; /* */
   const char *why;
   if (locser_target_parse(request, &target, &why) != OK) {
     reply_plain(s, request, input->flow, &input->peer, 400, why, SLICE_EMPTY);
@@ -117,39 +159,44 @@ static void on_request(struct step *s, const struct sip_message *request,
   if (!is_my_overlay(node, target.overlay)) { /* */
     reply_fault(s, &to, 488, "this peer belongs to another overlay", SLICE_EMPTY);
   } else if (!target.has_key) { /* */
-    execute_client(s, &to, request);
-  } else if (target.direct) { /* */
+    if (accept_media(s, &to, request)) execute_client(s, &to, request);
+  } else if (target.direct) { /* */
     if (key_equal(&target.key, &node->config.id)) {
-      execute_request(s, &to, &target, request->body);
+      deliver(s, &to, request, &target);
     } else {
       reply_fault(s, &to, 410, "another peer lives at this address", SLICE_EMPTY);
     }
   } else if (!overlay_is_member(node->overlay)) { /* */
     reply_later(s, &to, "this peer has not joined the overlay yet");
   } else if (overlay_is_responsible(node->overlay, &target.key)) { /* */
-    execute_request(s, &to, &target, request->body);
-  } else if (target.final) { /* */
+    deliver(s, &to, request, &target);
+  } else if (target.final) { /* */
     on_final(s, &to, request, &target);
   } else {
     pass_on(s, &to, request, &target, NULL);
   }
 }
 
+/* What every LOCSER must carry beyond what any SIP message must (R-1.2, R-2.1); NULL: all is there.
+ */
+static const char *what_is_missing(const struct sip_message *request) {
+  if (request->max_forwards < 0) return "Missing Max-Forwards";
+  if (request->from_tag.len == 0) return "Missing Tag In From";
+  if (request->body.len > 0 && sip_header_first(request, SIP_H_CONTENT_TYPE) == NULL) {
+    return "Missing Content-Type";
+  }
+  return NULL;
+}
+
+/* From anybody, on every transport. */
 static void on_locser(struct step *s, const struct sip_message *request,
                       const struct input *input) {
-  struct slice type = SLICE_EMPTY;
-  const struct sip_header *header = sip_header_first(request, SIP_H_CONTENT_TYPE);
-  if (header != NULL) {
-    type = slice_trim(slice_first(header->value, slice_find_byte(header->value, ';')));
+  const char *missing = what_is_missing(request);
+  if (missing != NULL) {
+    reply_plain(s, request, input->flow, &input->peer, 400, missing, SLICE_EMPTY);
+  } else {
+    on_request(s, request, input);
   }
-  if (request->body.len > 0 && !slice_equal_nocase(type, SLICE("text/xml")) &&
-      !slice_equal_nocase(type, SLICE("application/xml"))) { /* */
-    struct reply_to to = reply_to_sender(request, input);
-    reply_fault(s, &to, 415, "the body of a LOCSER request is text/xml",
-                SLICE("Accept: text/xml, application/xml\r\n"));
-    return;
-  }
-  on_request(s, request, input);
 }
 
 static void on_bad_message(struct step *s, const struct sip_message *message,

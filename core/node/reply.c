@@ -6,7 +6,8 @@
 
 uint64_t node_retry_after(struct node *node) { return rng_between(&node->rng, 1, 4); }
 
-/* Where a response goes: the flow it came by; a datagram also where its Via says (RFC 3581). */
+/* Where a response goes (R-1.22): the flow it came by; a datagram also where its Via says (RFC
+ * 3581). */
 static void send_response(struct step *s, uint32_t flow, const struct endpoint *from,
                           struct slice message) {
   struct output *out = outbox_add(s->out, OUT_SEND);
@@ -38,6 +39,7 @@ static void put_head(struct step *s, const struct reply_to *to, uint16_t status,
   }
 }
 
+/* The statuses are those of the table under; 408 is none of them. */
 static bool is_refusal(uint16_t status) { return status >= 400 && status != 404 && status != 491; }
 
 void reply_body(struct step *s, const struct reply_to *to, uint16_t status, struct slice lines,

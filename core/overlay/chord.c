@@ -20,6 +20,7 @@ struct overlay *overlay_new(const struct overlay_config *config) {
     return NULL;
   }
   members_alone(overlay);
+  overlay->join_at = overlay->merge_at = overlay->doubt_at = USEC_NEVER;
   return overlay;
 }
 
@@ -159,8 +160,8 @@ void overlay_create(struct overlay *overlay, usec now, struct outbox *trace) {
   if (overlay->state == OVERLAY_MEMBER) return;
   members_alone(overlay);
   overlay->state = OVERLAY_MEMBER;
-  overlay->join_at = USEC_NEVER;
-  overlay->stabilize_at = USEC_NEVER;
+  overlay->join_at = overlay->stabilize_at = USEC_NEVER;
+  overlay->merge_at = now + jitter(overlay, MERGE_US);
   overlay->generation++;
   chord_hurry(overlay, now);
   trace_ring(&(struct step){now, NULL, trace}, TRACE_RING_JOINED, &overlay->self);
@@ -264,6 +265,7 @@ void chord_lost(struct overlay *overlay, const struct step *step, const struct p
   if (is_held(overlay, &gone.id)) chord_remember(overlay, &gone.at);
   fingers_forget(overlay, &gone.id);
   if (silent) {
+    merge_soon(overlay, step->now);
     doubt_add(overlay, step, &gone, step->now + SEC(1));
   } else {
     doubt_clear(overlay, step, &gone.id);
@@ -340,9 +342,8 @@ static enum overlay_status respond(struct overlay *overlay, const struct step *s
                                    const struct overlay_message *request,
                                    struct overlay_message *answer) {
   const struct peer *sender = &request->sender;
-  if (key_is_zero(&sender->id) || key_equal(&sender->id, &overlay->self.id)) {
-    return OVERLAY_FAILED;
-  }
+  bool own = key_equal(&sender->id, &overlay->self.id) && request->method != OVERLAY_ROUTE;
+  if (own || key_is_zero(&sender->id)) return OVERLAY_FAILED;
   if (overlay->state != OVERLAY_MEMBER) return OVERLAY_NOT_JOINED;
   switch (request->method) {
     case OVERLAY_JOIN:
@@ -427,6 +428,9 @@ static void dispatch(struct overlay *overlay, const struct step *step, const str
     case CALL_PROBE:
       doubt_answered(overlay, step, call, status, answer);
       break;
+    case CALL_MERGE:
+      merge_answered(overlay, step, status, answer);
+      break;
     case CALL_FINGER:
     case CALL_ANNOUNCE:
       fingers_answered(overlay, step, call, status, answer);
@@ -468,6 +472,7 @@ void chord_run(struct overlay *overlay, const struct step *step) {
   }
   doubt_run(overlay, step);
   fingers_run(overlay, step);
+  merge_run(overlay, step);
 }
 
 void overlay_on_tick(struct overlay *overlay, usec now, struct overlay_calls *calls,
@@ -488,7 +493,7 @@ usec overlay_deadline(const struct overlay *overlay) {
   if (!overlay->join_waiting && overlay->operation == 0) at = usec_min(at, overlay->join_at);
   if (overlay->state != OVERLAY_MEMBER) return at;
   if (overlay->operation == 0) at = usec_min(at, overlay->stabilize_at);
-  at = usec_min(at, overlay->doubt_at);
+  at = usec_min(at, usec_min(overlay->doubt_at, overlay->merge_at));
   if (overlay->small) return at;
   at = usec_min(at, overlay->fingers_at);
   return overlay->announce_bit > 0 ? usec_min(at, overlay->announce_at) : at;

@@ -35,6 +35,9 @@
 #define JOIN_HOPS_MAX 16u /* */
 #define BOOTSTRAPS_MAX 64u
 
+#define MERGE_US SEC(60)     /* between looks for our own place from outside */
+#define MERGE_SOON_US SEC(5) /* after a loss, which may have been a split */
+
 enum purpose {
   CALL_JOIN_ROUTE,  /* who is responsible for my Peer-ID? */
   CALL_JOIN,        /* operation: may I come after you? */
@@ -47,6 +50,7 @@ enum purpose {
   CALL_VERIFY,      /* ping before entering, or before believing a loss */
   CALL_PROBE,       /* ping of a doubtful peer */
   CALL_FINGER,      /* who is responsible for self + 2^bit? */
+  CALL_MERGE,       /* who is responsible for my Peer-ID, as seen by a remembered peer? */
   CALL_ANNOUNCE,    /* who is first after predecessor - 2^bit? It should know us. */
 };
 
@@ -81,7 +85,7 @@ struct overlay {
   /* the ring; all sets are sorted clockwise from self */
   struct peer predecessor; /* family 0: none */
   struct peers list;       /* at most r */
-  struct peers members;    /* small ring: the others, at most 2r - 1 */
+  struct peers members;    /* small ring: the others, at most 2r */
   uint64_t answered;       /* bit per member: it answered us itself */
   uint64_t generation;
 
@@ -113,6 +117,7 @@ struct overlay {
   uint32_t join_turn;
   struct peer join_target; /* whom to ask again after BUSY; family 0: start with a route */
   usec join_at;            /* USEC_NEVER: not joining */
+  usec merge_at;
   struct endpoint remembered[REMEMBERED_MAX];
   uint8_t remembered_count, remembered_next;
 
@@ -212,6 +217,12 @@ void stabilize_notified(struct overlay *overlay, const struct step *step,
 /* ---- join.c ---- */
 void join_begin(struct overlay *overlay, usec at);
 void join_run(struct overlay *overlay, const struct step *step);
+/* A ring that was split finds itself: each peer looks for its own place by way of remembered
+ * peers, and whoever else holds it is a neighbour from the other part. */
+void merge_run(struct overlay *overlay, const struct step *step);
+void merge_soon(struct overlay *overlay, usec now);
+void merge_answered(struct overlay *overlay, const struct step *step, enum overlay_status status,
+                    const struct overlay_message *answer);
 void join_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
                    enum overlay_status status, const struct overlay_message *answer);
 enum overlay_status join_request(struct overlay *overlay, const struct step *step,
@@ -219,7 +230,6 @@ enum overlay_status join_request(struct overlay *overlay, const struct step *ste
                                  struct overlay_message *answer);
 
 /* ---- members.c: small rings ---- */
-unsigned members_others_max(const struct overlay *overlay); /* 2r - 1 */
 /* A ring of one. */
 void members_alone(struct overlay *overlay);
 /* The membership is head and, clockwise, all that its answer names; answered is head alone.

@@ -107,6 +107,8 @@ void doubt_answered(struct overlay *overlay, const struct step *step, const stru
     struct peer peer = call->to;
     peer.incarnation = answer->sender.incarnation;
     chord_proved(overlay, step, &peer);
+  } else if (status == OVERLAY_BUSY) { /* not sent, or put off: no word on the peer */
+    if (doubt != NULL) doubt->probe_at = step->now + SEC(1);
   } else if (status != OVERLAY_FAILED) { /* no member, or somebody else lives there */
     chord_lost(overlay, step, &call->to, false);
   } else if (doubt != NULL) {

@@ -42,9 +42,8 @@ static void again_soon(struct overlay *overlay, usec now) {
   overlay->join_at = pause_between(overlay, now, BUSY_RETRY_MIN_US, BUSY_RETRY_MAX_US);
 }
 
-/* All that was ever learnt, in turn. */
-static bool next_address(struct overlay *overlay, struct peer *out) {
-  uint32_t total = address_count(overlay);
+/* The first `total` of all that was ever learnt, in turn. */
+static bool next_address(struct overlay *overlay, uint32_t total, struct peer *out) {
   *out = (struct peer){0};
   for (uint32_t tries = 0; tries < 2 && tries < total; tries++) {
     uint32_t i = overlay->join_turn++ % total;
@@ -67,7 +66,7 @@ static void ask_route(struct overlay *overlay, const struct step *step) {
   if (overlay->join_tries == 0 && overlay->join_turn == 0 && overlay->bootstrap_count > 1) {
     overlay->join_turn = (uint32_t)rng_below(&overlay->rng, overlay->bootstrap_count);
   }
-  if (!next_address(overlay, &via) ||
+  if (!next_address(overlay, address_count(overlay), &via) ||
       call_route(overlay, step, &via, &overlay->self.id, false, CALL_JOIN_ROUTE, 0) == NULL) {
     again(overlay, step->now, 7);
     return;
@@ -124,6 +123,7 @@ static void joined(struct overlay *overlay, const struct step *step, bool first_
   overlay->stabilize_at = step->now;
   overlay->announce_hint = true;
   overlay->wrap_rounds = WRAP_ROUNDS;
+  overlay->merge_at = step->now + jitter(overlay, MERGE_US);
   fingers_restart(overlay, step->now);
   fingers_announce(overlay, step->now + ANNOUNCE_AFTER_US, &overlay->self, &overlay->predecessor.id,
                    false);
@@ -192,6 +192,38 @@ void join_answered(struct overlay *overlay, const struct step *step, const struc
     route_answered(overlay, step, status, answer);
   } else {
     place_answered(overlay, step, call, status, answer);
+  }
+}
+
+/* ---- finding the other part of a split ring (R-5.31) ---- */
+
+void merge_soon(struct overlay *overlay, usec now) {
+  overlay->merge_at =
+      usec_min(overlay->merge_at, pause_between(overlay, now, MERGE_SOON_US, 3 * MERGE_SOON_US));
+}
+
+void merge_run(struct overlay *overlay, const struct step *step) {
+  if (step->now < overlay->merge_at) return;
+  overlay->merge_at = step->now + jitter(overlay, MERGE_US);
+  uint32_t outside = (uint32_t)overlay->bootstrap_count + overlay->remembered_count;
+  struct peer via;
+  if (overlay->list.count == 0 || call_count(overlay, CALL_MERGE) > 0) return;
+  if (!next_address(overlay, outside, &via)) return;
+  call_route(overlay, step, &via, &overlay->self.id, false, CALL_MERGE, 0);
+}
+
+void merge_answered(struct overlay *overlay, const struct step *step, enum overlay_status status,
+                    const struct overlay_message *answer) {
+  if (overlay->state != OVERLAY_MEMBER || status != OVERLAY_OK) return;
+  const struct peer *other = &answer->sender;
+  if (!peer_is(other) || key_equal(&other->id, &overlay->self.id)) return; /* one ring */
+  if (overlay->small) {
+    const struct peer *held = peers_find(&overlay->members, &overlay->self.id, &other->id);
+    if (held == NULL) chord_verify(overlay, step, other);
+  } else if (overlay->list.count > 0 &&
+             ring_between(&overlay->self.id, &other->id, &overlay->list.at[0].id)) {
+    overlay->hint = *other;
+    overlay->stabilize_at = step->now;
   }
 }
 

@@ -28,7 +28,11 @@
 
 #include "base/assert.h"
 
-unsigned members_others_max(const struct overlay *overlay) { return 2u * overlay->r - 1; }
+/* Others that make a ring of 2r. */
+static unsigned others_of_ring(const struct overlay *overlay) { return 2u * overlay->r - 1; }
+
+/* One more, so that a joiner of a ring of 2r - 1, some of whom may be dead, need not choose. */
+static unsigned members_max(const struct overlay *overlay) { return 2u * overlay->r; }
 
 void members_alone(struct overlay *overlay) {
   overlay->small = true;
@@ -49,7 +53,7 @@ static bool put(struct overlay *overlay, const struct peer *peer, bool answered)
   struct peers *members = &overlay->members;
   uint32_t i = peers_place(members, &overlay->self.id, &peer->id);
   bool known = i < members->count && peer_same(&members->at[i], peer);
-  if (!peers_put(members, overlay->memory, &overlay->self.id, peer, members_others_max(overlay))) {
+  if (!peers_put(members, overlay->memory, &overlay->self.id, peer, members_max(overlay))) {
     return false;
   }
   uint64_t below = ((uint64_t)1 << i) - 1;
@@ -96,13 +100,13 @@ static void open_ring(struct overlay *overlay, const struct step *step) {
 static void grow_if_full(struct overlay *overlay, const struct step *step) {
   unsigned answered = 0;
   for (uint32_t i = 0; i < overlay->members.count; i++) answered += has_answered(overlay, i);
-  if (answered >= members_others_max(overlay)) open_ring(overlay, step);
+  if (answered >= others_of_ring(overlay)) open_ring(overlay, step);
 }
 
 bool members_take(struct overlay *overlay, const struct step *step, const struct peer *head,
                   const struct overlay_message *answer) {
   const struct key *self = &overlay->self.id;
-  if (!peers_reserve(&overlay->members, overlay->memory, members_others_max(overlay))) {
+  if (!peers_reserve(&overlay->members, overlay->memory, members_max(overlay))) {
     return false;
   }
   overlay->members.count = 0;
@@ -114,7 +118,7 @@ bool members_take(struct overlay *overlay, const struct step *step, const struct
     if (key_equal(&member->id, &head->id)) continue;
     all = put(overlay, member, false) && all;
   }
-  if (overlay->members.count == members_others_max(overlay)) {
+  if (overlay->members.count == members_max(overlay)) {
     all = false;
     take_out(overlay, overlay->members.count - 1);
   }
@@ -140,7 +144,7 @@ static bool gather(struct overlay *overlay, const struct overlay_message *last_a
       return key_equal(&next->id, self) ||
              ring_order(&last_answer->sender.id, &last, &next->id) < 0;
     }
-    if (overlay->members.count + 1 >= members_others_max(overlay)) return false;
+    if (overlay->members.count + 1 >= others_of_ring(overlay)) return false;
     put(overlay, next, false);
     last = next->id;
   }
@@ -149,7 +153,7 @@ static bool gather(struct overlay *overlay, const struct overlay_message *last_a
 
 bool members_close(struct overlay *overlay, const struct step *step,
                    const struct overlay_message *last_answer) {
-  if (!peers_reserve(&overlay->members, overlay->memory, members_others_max(overlay))) {
+  if (!peers_reserve(&overlay->members, overlay->memory, members_max(overlay))) {
     return false;
   }
   struct ring_view old = ring_view(overlay);
@@ -183,7 +187,7 @@ void members_enter(struct overlay *overlay, const struct step *step, const struc
     derive(overlay);
     ring_changed(overlay, step, &old);
     grow_if_full(overlay, step);
-  } else if (overlay->members.count == members_others_max(overlay)) {
+  } else if (overlay->members.count == members_max(overlay)) {
     open_ring(overlay, step);
     chord_hurry(overlay, step->now);
     chord_proved(overlay, step, peer);

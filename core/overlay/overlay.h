@@ -26,8 +26,8 @@ enum overlay_method {
   OVERLAY_NEIGHBORS, /* state query */
   OVERLAY_NOTIFY,    /* the sender believes that it is your predecessor */
   OVERLAY_UPDATE,    /* subject joined or was lost: for finger tables (seed draft section 4) */
-  OVERLAY_PING,
-  OVERLAY_ROUTE, /* routed by key: who is responsible? */
+  OVERLAY_PING,      /* members alone answer OVERLAY_OK */
+  OVERLAY_ROUTE,     /* routed by key: who is responsible? */
 };
 enum overlay_status {
   OVERLAY_OK,
@@ -92,8 +92,9 @@ void overlay_join(struct overlay *overlay, usec now, const struct endpoint *boot
 void overlay_leave(struct overlay *overlay, usec now, struct overlay_calls *calls,
                    struct outbox *trace);
 
-/* A request arrived. Fills *answer; status says which outcome. sender is unauthenticated until
- * TRUST: it is never entered anywhere before it answered a call of ours. */
+/* In every function `trace` may be NULL: then nothing is traced.
+ * A request arrived. Fills *answer (sender is always self); status says which outcome. sender is
+ * unauthenticated until TRUST: it is never entered anywhere before it answered a call of ours. */
 enum overlay_status overlay_on_request(struct overlay *overlay, usec now,
                                        const struct overlay_message *request,
                                        struct overlay_message *answer, struct overlay_calls *calls,
@@ -107,8 +108,9 @@ void overlay_on_tick(struct overlay *overlay, usec now, struct overlay_calls *ca
                      struct outbox *trace);
 usec overlay_deadline(const struct overlay *overlay);
 
-/* A peer answered us in ordinary traffic (learnt peer; shortens routes), or did not (suspect:
- * routed around at once and probed). */
+/* A member answered us in ordinary traffic (learnt peer; shortens routes): not for 410 and 503. Or
+ * it did not answer, or answered that it is no member (suspect: routed around at once and probed).
+ * Peer-IDs all zero are ignored. */
 void overlay_on_peer_alive(struct overlay *overlay, usec now, const struct peer *peer);
 void overlay_on_peer_silent(struct overlay *overlay, usec now, const struct peer *peer,
                             struct overlay_calls *calls, struct outbox *trace);

@@ -48,7 +48,7 @@ unsigned overlay_replica_set(const struct overlay *overlay, unsigned k, struct p
   return count;
 }
 
-/* ---- next hops ---- */
+/* ---- next hops (R-5.7) ---- */
 
 struct choice {
   const struct overlay *overlay;

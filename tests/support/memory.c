@@ -6,7 +6,7 @@
 
 static void *take(void *context, size_t bytes) {
   struct test_memory *m = context;
-  if (m->taken >= m->fail_after) return NULL;
+  if (++m->asked == m->fail_once || m->taken >= m->fail_after) return NULL;
   void *at = malloc(bytes);
   if (at == NULL) abort();
   memset(at, 0xa5, bytes); /* nobody may count on cleared memory */

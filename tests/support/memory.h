@@ -12,6 +12,8 @@
 struct test_memory {
   struct memory memory;
   uint64_t fail_after; /* so many allocations succeed, then all fail */
+  uint64_t fail_once;  /* so many were asked for when one fails, that one alone; 0: none */
+  uint64_t asked;      /* allocations asked for so far */
   uint64_t taken;      /* allocations that succeeded so far */
   uint64_t blocks;     /* now out */
   size_t bytes;        /* now out */

@@ -195,12 +195,17 @@ static bool answers_stay_good(const struct ring_world *w) {
   for (uint32_t e = 0; e < w->heap_count; e++) {
     if ((answer = ring_world_answer(w, e)) == NULL) continue;
     bool small = answer->member_count > 0 || answer->successor_count == 0;
-    bool holds_sender = answer->method == OVERLAY_NEIGHBORS || small;
+    bool holds_sender =
+        answer->method == OVERLAY_NEIGHBORS || (small && answer->member_count < w->successors);
     bool good = holds_sender && live(w, &answer->sender) != RING_WORLD_NONE;
-    for (unsigned i = 0; i < answer->successor_count && !good; i++) {
+    unsigned kept = answer->method == OVERLAY_NEIGHBORS ? w->successors - 1 : w->successors;
+    if (kept > answer->successor_count) kept = answer->successor_count;
+    for (unsigned i = 0; i < kept && !good; i++) {
       good = live(w, &answer->successor[i]) != RING_WORLD_NONE;
     }
-    for (unsigned i = 0; i < answer->member_count && !good; i++) {
+    /* a joiner that would be one too many keeps but the list */
+    bool keeps_all = answer->member_count + 1 <= 2 * w->successors;
+    for (unsigned i = 0; i < answer->member_count && !good && keeps_all; i++) {
       good = live(w, &answer->member[i]) != RING_WORLD_NONE;
     }
     if (!good) return false;

@@ -14,7 +14,7 @@
 #define NET_NODES_MAX 80u
 #define NET_NONE UINT32_MAX
 #define NET_WALL0 ((msec_wall)1777636800000)
-#define NET_INBOX_MAX 256u
+#define NET_INBOX_MAX 1024u
 
 struct net_event;
 struct net_flow;

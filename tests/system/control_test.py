@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from peer import LOCSER, Control, Peer, main, run, tcp, until
+from peer import LOCSER, Control, Peer, for_anyone, main, run, tcp, until
 
 
 def test_json_rpc():
@@ -171,7 +171,8 @@ def test_no_other_user_gets_in():
         if os.geteuid() != 0:
             assert os.stat(peer.control).st_mode & 0o777 == 0o600
             return
-        status, _, errors = run(LOCSER, "--control", peer.control, "status", user=65534)
+        with for_anyone(LOCSER) as [locser]:
+            status, _, errors = run(locser, "--control", peer.control, "status", user=65534)
         assert status == 3 and "Permission denied" in errors, errors
 
 

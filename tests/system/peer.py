@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """For the tests in this folder: a locserd in a folder of its own, on free ports of loopback, and a
 runner that counts test_* functions. Waiting is always for something, with a limit."""
+import contextlib
 import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +45,14 @@ def run(*command, **more):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
                           timeout=LIMIT_S + 10, stdin=subprocess.DEVNULL, **more)
     return done.returncode, done.stdout, done.stderr
+
+
+@contextlib.contextmanager
+def for_anyone(*programs):
+    """Copies of the programs that an ordinary user can run, wherever the tree is."""
+    with tempfile.TemporaryDirectory(prefix="locser-test-") as folder:
+        os.chmod(folder, 0o755)
+        yield [shutil.copy(program, folder) for program in programs]
 
 
 class Peer:

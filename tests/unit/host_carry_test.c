@@ -301,7 +301,7 @@ static void messages_are_cut_from_the_stream(void **state) {
   uint32_t flow = last(IN_MESSAGE)->input.flow;
   assert_int_not_equal(flow, 0);
   for (size_t i = 0; i < strlen(MESSAGE); i++) { /* byte by byte */
-    say(w, fd, MESSAGE + i, 1);
+    say(w, fd, &(MESSAGE)[i], 1);
     turns(w);
   }
   UNTIL(w, count(IN_MESSAGE) == 4);

@@ -314,7 +314,7 @@ static void test_hostile_lists_are_cut_where_they_lie(void **state) {
 
 static void test_requests_in_our_own_name_are_refused(void **state) {
   (void)state;
-  for (int method = OVERLAY_JOIN; method <= OVERLAY_ROUTE; method++) {
+  for (int method = OVERLAY_JOIN; method < OVERLAY_ROUTE; method++) { /* our route may come home */
     begin();
     assert_int_equal(one_request(&one, (enum overlay_method)method, 100), OVERLAY_FAILED);
     assert_int_equal(one_request(&one, (enum overlay_method)method, 0), OVERLAY_FAILED);

@@ -212,6 +212,24 @@ static void test_isolated_peer_returns(void **state) {
   }
 }
 
+/* Both parts of a ring live on and find each other, whatever their sizes. */
+static void test_split_ring_merges(void **state) {
+  (void)state;
+  const uint32_t sizes[] = {6, 20, 40};
+  for (unsigned i = 0; i < 3; i++) {
+    begin(90 + i, 4, sizes[i]);
+    join_all(1, sizes[i]);
+    settle(SEC(30));
+    world.check_every = 0;
+    for (uint32_t n = 0; n < sizes[i] / 2; n++) world.node[n].side = 1;
+    ring_world_run(&world, SEC(400));
+    for (uint32_t n = 0; n < sizes[i]; n++) world.node[n].side = 0;
+    settle(SEC(300));
+    assert_int_equal(ring_world_members(&world), sizes[i]);
+    ring_world_free(&world);
+  }
+}
+
 static void test_lossy_links(void **state) {
   (void)state;
   for (uint64_t seed = 0; seed < 5; seed++) {
@@ -322,6 +340,7 @@ int main(void) {
       cmocka_unit_test(test_adjacent_peers_fail_at_once),
       cmocka_unit_test(test_restart_is_a_new_life),
       cmocka_unit_test(test_isolated_peer_returns),
+      cmocka_unit_test(test_split_ring_merges),
       cmocka_unit_test(test_lossy_links),
       cmocka_unit_test(test_memory_runs_out_for_a_while),
       cmocka_unit_test(test_members_are_entered_by_their_own_answer),

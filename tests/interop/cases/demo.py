@@ -9,7 +9,7 @@ from lib.call import Line
 from lib.control import Traces
 from lib.ladder import CALLEE, CALLER, RING, Ladder
 from lib.phone import Phone
-from lib.place import LOCSER, Failure, Place, Skip, until
+from lib.place import LOCSER, Failure, Place, Skip, need, until
 from lib.ring import Ring, key_of
 
 PEERS = 20
@@ -49,6 +49,7 @@ def choose_homes(ring, responsible):
 
 
 def run(place, talk=say, ladder_head=True):
+    need("baresip", "baresip-core")
     began = time.monotonic()
     talk(f"Starting {PEERS} locserd processes on 127.0.0.1 ...")
     ring = Ring(place, PEERS)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two unmodified phones, each registered at a peer of its own."""
 from lib.call import Line
+from lib.linphone import Linphone
 from lib.phone import Phone
+from lib.place import Skip, need
 from lib.ring import Ring
 
 
@@ -44,4 +46,27 @@ def phones_back(place):
     ring.check_alive()
 
 
-CASES = [phones_udp, phones_tcp, phones_udp_tcp, phones_back]
+def _call_linphone(place, transport):
+    need("linphonec", "linphone-cli")
+    ring = Ring(place, 3)
+    alice = Phone(place, "alice", ring.peers[1], transport).wait_registered()
+    lin = Linphone(place, "lin", ring.peers[2], transport).wait_registered()
+    line = Line(place, alice, lin)
+    if not line.capture.available:
+        raise Skip(line.capture.why)
+    line.call(alice, lin)
+    line.call(lin, alice)
+    ring.check_alive()
+
+
+def linphone_udp(place):
+    """baresip and Linphone call each other, both on UDP"""
+    _call_linphone(place, "udp")
+
+
+def linphone_tcp(place):
+    """baresip and Linphone call each other, both on TCP"""
+    _call_linphone(place, "tcp")
+
+
+CASES = [phones_udp, phones_tcp, phones_udp_tcp, phones_back, linphone_udp, linphone_tcp]

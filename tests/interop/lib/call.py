@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A call between two phones, and the proof that it happened."""
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from lib.place import Failure, until
 from lib.rtp import Capture
@@ -38,6 +39,12 @@ class Line:
             raise Failure(f"RTP packets by {by}: {to_caller} to {caller.user}, {to_callee} to "
                           f"{callee.user}; at least {RTP_MIN} are needed")
         return {"setup_s": setup_s, "to_caller": to_caller, "to_callee": to_callee, "by": by}
+
+    def call_all(self, *pairs):
+        """These calls at the same time."""
+        with ThreadPoolExecutor(len(pairs)) as pool:
+            for done in [pool.submit(self.call, *pair) for pair in pairs]:
+                done.result()
 
     def _counts(self, caller, callee, before):
         return [self.capture.count(p.rtp_ports) - b for p, b in zip((caller, callee), before)]

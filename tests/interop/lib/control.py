@@ -33,11 +33,15 @@ class Control:
         self.socket.sendall(json.dumps(line).encode() + b"\n")
         return self.last_id
 
-    def answer(self, method="answer"):
+    def answer_any(self, method="answer"):
+        """The next whole answer, an error too."""
         line = self.file.readline()
         if not line:
             raise Failure(f"{method}: the control socket was closed")
-        reply = json.loads(line)
+        return json.loads(line)
+
+    def answer(self, method="answer"):
+        reply = self.answer_any(method)
         if "error" in reply:
             raise Refused(method, reply["error"])
         return reply["result"]

@@ -87,11 +87,11 @@ class Place:
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
 
-    def start(self, name, command, stdout=None, **more):
+    def start(self, name, command, stdin=subprocess.DEVNULL, stdout=None, **more):
         """Its output goes to NAME.log, its errors to NAME.err."""
         with open(self.path(name + ".log"), "wb") as log, open(self.path(name + ".err"), "wb") as err:
             process = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=stdout or log,
+                [str(word) for word in command], stdin=stdin, stdout=stdout or log,
                 stderr=err, start_new_session=True, preexec_fn=_die_with_parent, **more)
         self.started.append((name, process))
         return process

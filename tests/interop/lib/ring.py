@@ -7,8 +7,9 @@ import signal
 import time
 
 from lib.control import Control
-from lib.place import BUILD, LOCSER, LOCSERD, Failure, until
+from lib.place import LOCSERD, Failure, until
 
+MANY = 10
 STARTED = re.compile(r"locserd (\S+): peer ([0-9A-F]{40}) on (.*), known as (\S+), data in ")
 
 
@@ -19,13 +20,17 @@ def key_of(uri):
 
 class Peer:
     def __init__(self, place, name, words):
-        self.place, self.name = place, name
+        self.place, self.name, self.words = place, name, words
         self.control_path = place.path(name + ".control")
-        self.process = place.start(name, [LOCSERD, "--data", place.path(name), "--listen",
-                                          "127.0.0.1:0", "--control", self.control_path, *words])
         self.id = self.address = None
+        self.start("127.0.0.1:0")
+
+    def start(self, listen):
         self.expected_end = False
         self._control = None
+        self.process = self.place.start(self.name, [
+            LOCSERD, "--data", self.place.path(self.name), "--listen", listen, "--control",
+            self.control_path, *self.words])
 
     def wait_started(self):
         def line():
@@ -78,18 +83,38 @@ class Peer:
 
 
 class Ring:
+    """A few peers join one after the other, which is quicker; many at once, as after a power cut."""
+
     def __init__(self, place, count, *words, limit_s=60):
-        if not os.access(LOCSERD, os.X_OK) or not os.access(LOCSER, os.X_OK):
-            raise Failure(f"{BUILD} has no locserd and locser; run make, or set BUILD")
         began = time.monotonic()
         self.place = place
         self.peers = [Peer(place, "peer00", words).wait_started()]
         for i in range(1, count):
-            self.peers.append(Peer(place, f"peer{i:02}", [*words, "--join", self.peers[0].address]))
+            peer = Peer(place, f"peer{i:02}", [*words, "--join", self.peers[0].address])
+            self.peers.append(peer)
+            if count < MANY:
+                peer.wait_started()
+                until(peer.is_ready, f"{peer.name} is ready", limit_s)
         for peer in self.peers:
             peer.wait_started()
         self.wait_formed(limit_s)
         self.formed_s = time.monotonic() - began
+
+    def grow(self, count, limit_s=60):
+        """All the new ones at once."""
+        words = ["--join", self.living()[0].address]
+        fresh = [Peer(self.place, f"peer{len(self.peers) + i:02}", words) for i in range(count)]
+        for peer in fresh:
+            self.peers.append(peer.wait_started())
+        self.wait_formed(limit_s)
+
+    def start_again(self, limit_s=60):
+        """All of them, at the addresses they had."""
+        for peer in self.peers:
+            peer.start(peer.address)
+        for peer in self.peers:
+            peer.wait_started()
+        self.wait_formed(limit_s)
 
     def living(self):
         return [peer for peer in self.peers if not peer.expected_end]
@@ -101,7 +126,7 @@ class Ring:
         return next(peer for peer in self.peers if peer.id == ident)
 
     def successors(self, peer, count):
-        order = sorted(self.peers, key=lambda p: p.id)
+        order = self.by_id()
         at = order.index(peer)
         return [order[(at + 1 + i) % len(order)] for i in range(count)]
 

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""SIPp, one call or many, with scenarios put together from steps."""
+from lib.place import Failure, free_ports, need
+
+DOMAIN = "example.net"
+TIMEOUT_S = 20
+SDP = """\
+v=0
+o=- 1 1 IN IP4 127.0.0.1
+s=-
+c=IN IP4 127.0.0.1
+t=0 0
+m=audio 9000 RTP/AVP 0
+"""
+
+
+# ---- steps ----
+
+def send(text, body="", more=""):
+    """[Via] stands for what a request of ours begins with, [Back] for what an answer repeats."""
+    head = text.replace("[Via]", "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]"
+                        "\nMax-Forwards: 70\nCall-ID: [call_id]")
+    head = head.replace("[Back]", "[last_Via:]\n[last_From:]\n[To]\n[last_Call-ID:]\n[last_CSeq:]")
+    head = head.replace("[To]", "[last_To:];tag=[pid]u[call_number]")
+    kind = "Content-Type: application/sdp\n" if body else ""
+    message = f"{head.strip()}\n{kind}Content-Length: [len]\n\n{body}"
+    return f"<send {more}><![CDATA[\n{message}\n]]></send>"
+
+
+def receive(what, optional=False, more="", actions=""):
+    kind = "response" if isinstance(what, int) else "request"
+    flag = ' optional="true"' if optional else ""
+    return (f'<recv {kind}="{what}"{flag} {more}><action>{actions}</action></recv>' if actions else
+            f'<recv {kind}="{what}"{flag} {more}/>')
+
+
+def pause(ms):
+    return f'<pause milliseconds="{ms}"/>'
+
+
+# ---- what a caller sends; -s gives the callee ----
+
+FROM = f"From: <sip:caller@{DOMAIN}>;tag=[pid]c[call_number]"
+TO = f"To: <sip:[service]@{DOMAIN}>"
+CALLER_CONTACT = "Contact: <sip:caller@[local_ip]:[local_port]>"
+
+
+def invite():
+    return send(f"INVITE sip:[service]@{DOMAIN} SIP/2.0\n[Via]\n{FROM}\n{TO}\nCSeq: 1 INVITE\n"
+                f"{CALLER_CONTACT}", SDP)
+
+
+def inside(method, number):
+    """A request inside the dialog, by its route set."""
+    return send(f"{method} [next_url] SIP/2.0\n[Via]\n[routes]\n{FROM}\n{TO}[peer_tag_param]\n"
+                f"CSeq: {number} {method}")
+
+
+def ack_refused():
+    """ACK of an answer that is no 2xx: in the INVITE's transaction."""
+    return send(f"ACK sip:[service]@{DOMAIN} SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n{FROM}\n"
+                f"{TO}[peer_tag_param]\nCall-ID: [call_id]\nCSeq: 1 ACK")
+
+
+def cancel():
+    return send(f"CANCEL sip:[service]@{DOMAIN} SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n{FROM}\n"
+                f"{TO}\nCall-ID: [call_id]\nCSeq: 1 CANCEL")
+
+
+PROVISIONAL = [receive(100, True), receive(180, True), receive(183, True)]
+CALL = [invite(), *PROVISIONAL, receive(200, more='rrs="true"'), inside("ACK", 1), pause(200),
+        inside("BYE", 2), receive(200)]
+
+
+def refused(status):
+    return [invite(), *PROVISIONAL, receive(status), ack_refused()]
+
+
+# ---- what a callee answers ----
+
+CONTACT = "Contact: <sip:[service]@[local_ip]:[local_port]>"
+
+
+def answer(status, reason, body=""):
+    own = f"[last_Record-Route:]\n{CONTACT}" if status < 300 else ""
+    return send(f"SIP/2.0 {status} {reason}\n[Back]\n{own}", body)
+
+
+def answer_inside():
+    """200 to a request whose To has the tag already, or that makes no dialog."""
+    return send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n"
+                "[last_CSeq:]")
+
+
+RINGS = [receive("INVITE"), answer(180, "Ringing")]
+
+
+def answers(after_ms=0):
+    return [*RINGS, pause(after_ms), answer(200, "OK", SDP), receive("ACK"), receive("BYE"),
+            answer_inside()]
+
+
+def refuses(status, reason):
+    return [receive("INVITE"), answer(status, reason), receive("ACK")]
+
+
+# The 487 repeats the INVITE's Via values, not the CANCEL's; what stands between them does no harm.
+_STORE = "".join(
+    f'<ereg regexp="{regexp}" search_in="msg" assign_to="{name}"/>' for name, regexp in (
+        ("via", "Via: .*Via: [^[:cntrl:]]*"), ("cseq", "CSeq: [0-9]+ INVITE")))
+IS_CANCELLED = [
+    receive("INVITE", actions=_STORE), answer(180, "Ringing"), receive("CANCEL"), answer_inside(),
+    send("SIP/2.0 487 Request Terminated\n[$via]\n[last_From:]\n[To]\n[last_Call-ID:]\n[$cseq]"),
+    receive("ACK")]
+
+
+# ---- registrations ----
+
+def register(number=1, expires=300, user="[service]"):
+    return send(f"REGISTER sip:{DOMAIN} SIP/2.0\n[Via]\nFrom: <sip:{user}@{DOMAIN}>;tag=[pid]r\n"
+                f"To: <sip:{user}@{DOMAIN}>\nCSeq: {number} REGISTER\n"
+                f"Contact: <sip:{user}@[local_ip]:[local_port]>\nExpires: {expires}")
+
+
+REGISTERS = [register(), receive(200)]
+
+
+# ---- running ----
+
+class Run:
+    """One sipp process."""
+
+    def __init__(self, place, name, peer, steps, user="bob", port=None, calls=1, rate=10):
+        need("sipp", "sip-tester")
+        self.place, self.name, self.peer, self.user = place, name, peer, user
+        self.port = port or free_ports(2)
+        file = place.path(name + ".xml")
+        with open(file, "w", encoding="ascii") as out:
+            out.write('<?xml version="1.0" encoding="ISO-8859-1" ?>\n<!DOCTYPE scenario SYSTEM '
+                      f'"sipp.dtd">\n<scenario name="{name}">\n' + "\n".join(steps) +
+                      "\n</scenario>\n")
+        self.process = place.start(name, [
+            "sipp", peer.address, "-sf", file, "-i", "127.0.0.1", "-p", self.port, "-s", user, "-m",
+            calls, "-r", rate, "-l", calls, "-nostdin", "-timeout", f"{TIMEOUT_S}s",
+            "-timeout_error", "-default_behaviors", "abortunexp", "-trace_msg", "-message_file",
+            place.path(name + ".messages"), "-trace_err", "-error_file",
+            place.path(name + ".errors")], cwd=place.folder)
+
+    def wait(self):
+        """Every message came as the scenario says."""
+        status = self.process.wait(TIMEOUT_S + 10)
+        if status != 0:
+            said = self.place.text(self.name + ".errors").split("\n\n")[-1]
+            raise Failure(f"{self.name}: sipp ended with {status}: {' '.join(said.split())[:400]}")
+        return self.place.text(self.name + ".messages")
+
+
+def run(*args, **more):
+    return Run(*args, **more).wait()
+
+
+def callee(place, name, peer, steps, user="bob"):
+    """Registers at this peer, then waits for the call at the same port."""
+    port = free_ports(2)
+    run(place, name + "-registers", peer, REGISTERS, user, port)
+    return Run(place, name, peer, steps, user, port)
