@@ -41,11 +41,14 @@ static bool has_on_disk(const struct ledger *ledger, const struct item *item, ui
   return record != NULL && record->version >= item->version;
 }
 
-static uint64_t newest_version(const struct ledger *ledger, const struct item *item) {
+static uint64_t newest_version(const struct ledger *ledger, const struct item *item,
+                               bool *removed) {
   uint64_t version = 0;
   for (uint32_t i = 0; i < ledger->world->peer_count; i++) {
     const struct record *record = disk_find(&ledger->world->peer[i].disk, &item->id);
-    if (record != NULL && record->version > version) version = record->version;
+    if (record == NULL || record->version <= version) continue;
+    version = record->version;
+    *removed = record->tombstone;
   }
   return version;
 }
@@ -71,9 +74,16 @@ static unsigned should_hold(const struct ledger *ledger) {
 
 /* One that held it is gone, or lost its disk. */
 static void count_loss(struct ledger *ledger, struct item *item) {
-  if (holders(ledger, item, SETTLED_DISKS) + 1 >= should_hold(ledger)) item->lost = 0;
+  unsigned wanted = should_hold(ledger) > item->copies ? should_hold(ledger) : item->copies;
+  if (holders(ledger, item, SETTLED_DISKS) + 1 >= wanted) item->lost = 0;
   item->lost++;
-  if (item->lost >= item->copies && holders(ledger, item, UP_DISKS) == 0) item->gone = true;
+}
+
+/* Nothing is demanded: as many holders as were promised are lost, and, when all that return have
+ * returned, with the disks of all of them. */
+static bool is_excused(const struct ledger *ledger, const struct item *item) {
+  if (item->lost < item->copies) return item->doubtful && !ledger->strict;
+  return !ledger->strict || holders(ledger, item, UP_DISKS) == 0;
 }
 
 static bool is_known(const struct item *item) {
@@ -88,15 +98,6 @@ void ledger_on_gone(struct ledger *ledger, uint32_t peer) {
     if (item->doing != COMMAND_GET) item->state = ITEM_UNKNOWN;
     item->ticket = 0;
     ledger->counts.unanswered++;
-  }
-}
-
-void ledger_on_wiped(struct ledger *ledger, uint32_t peer) {
-  (void)peer; /* it was counted when it went; what is nowhere any more is gone for good */
-  for (uint32_t i = 0; i < ledger->count; i++) {
-    struct item *item = &ledger->item[i];
-    if (is_known(item) && item->lost >= item->copies && holders(ledger, item, ALL_DISKS) == 0)
-      item->gone = true;
   }
 }
 
@@ -189,13 +190,21 @@ void ledger_check_answers(struct ledger *ledger) {
 static void promise(struct ledger *ledger, struct item *item, enum item_state state,
                     unsigned copies) {
   struct world *world = ledger->world;
+  bool removed = false, expected = state == ITEM_REMOVED;
+  bool doubtful = item->doubtful || world->parted;
   item->state = state;
-  item->version = newest_version(ledger, item);
+  item->version = newest_version(ledger, item, &removed);
   item->copies = copies;
   item->lost = 0;
-  item->gone = false;
   item->doubtful = world->parted;
   unsigned on_disks = item->version == 0 ? 0 : holders(ledger, item, ALL_DISKS);
+  if (removed != expected && doubtful) { /* on the other side of the network is a newer one */
+    item->state = ITEM_UNKNOWN;
+    return;
+  }
+  if (removed != expected)
+    world_fail(world, "%s was %s, and the newest version there is says otherwise", item->address,
+               expected ? "removed" : "put");
   if (on_disks < copies && !ledger->world->wiped)
     world_fail(world, "%s was acknowledged on %u copies, and %u disks have it", item->address,
                copies, on_disks);
@@ -236,7 +245,7 @@ static void on_read(struct ledger *ledger, struct item *item, uint32_t peer,
   item->missed = !right;
   ledger->counts.gets_good += right;
   if (right || (!sure && !ledger->strict)) return;
-  if (item->gone || item->lost >= item->copies || (item->doubtful && !ledger->strict)) {
+  if (is_excused(ledger, item)) {
     ledger->counts.excused++;
     return;
   }
@@ -285,7 +294,7 @@ static bool differs(struct ledger *ledger, const struct item *item, const uint32
     if (has != has_first || (has && !key_equal(&first.digest, &other.digest))) return true;
   }
   bool live = has_first && !first.tombstone;
-  if (item->gone || item->lost >= item->copies || !is_known(item)) return false;
+  if (!is_known(item) || is_excused(ledger, item)) return false;
   return live != (item->state == ITEM_LIVE);
 }
 
@@ -327,8 +336,11 @@ void ledger_rebase(struct ledger *ledger) {
     struct item *item = &ledger->item[i];
     if (item->state == ITEM_NEW) continue;
     item->doubtful = false;
-    if (item->gone || item->lost >= item->copies) item->state = ITEM_UNKNOWN;
     if (!is_known(item)) continue;
+    if (is_excused(ledger, item)) {
+      item->state = ITEM_UNKNOWN;
+      continue;
+    }
     item->copies = should_hold(ledger);
     item->lost = 0;
   }

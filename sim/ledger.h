@@ -21,7 +21,6 @@ struct item {
   uint64_t version;
   unsigned copies;  /* that were promised */
   unsigned lost;    /* holders that crashed since there were as many as there should be */
-  bool gone;        /* all were lost, and as many as promised: nothing is demanded any more */
   bool doubtful;    /* the network was parted, or peers that live were suspected, since */
   bool missed;      /* the last read after healing did not see what it should */
   uint64_t ticket;  /* of the operation under way; 0: none */
@@ -39,7 +38,7 @@ struct ledger {
   struct rng rng;
   struct item *item;
   uint32_t count;
-  bool strict;   /* it is calm: reads must answer, not just not lie */
+  bool strict; /* it is calm, and who returns has returned: answers must be right, not just true */
   struct ledger_counts counts;
 };
 
@@ -56,7 +55,6 @@ void ledger_on_reply(struct ledger *ledger, uint32_t peer, uint64_t ticket,
                      const struct node_reply *reply);
 /* Called when the peer is gone, its disk as it will be found. */
 void ledger_on_gone(struct ledger *ledger, uint32_t peer);
-void ledger_on_wiped(struct ledger *ledger, uint32_t peer);
 /* The weather does not keep what the promises need (a partition, a stopped peer). */
 void ledger_doubt(struct ledger *ledger);
 /* Commands unanswered for too long. */

@@ -133,11 +133,9 @@ static void wait_for_copies(struct run *run, usec limit) {
 }
 
 static void read_everything(struct run *run) {
-  run->ledger.strict = true;
   ledger_read_all(&run->ledger);
   for (unsigned i = 0; i < 140 && ledger_busy(&run->ledger) > 0 && !world_failed(&run->world); i++)
     pass(run, LOOK_US, "read");
-  run->ledger.strict = false;
 }
 
 static void be_calm(struct world *world) {
@@ -155,11 +153,13 @@ static void heal(struct run *run) {
     pass(run, LOOK_US, "heal");
   usec began = world->now;
   wait_for_ideal(run, HEAL_US, "heal");
+  run->ledger.strict = true;
   wait_for_copies(run, HEAL_US);
   if (world->now - began > run->result->healed_max_us)
     run->result->healed_max_us = world->now - began;
   read_everything(run);
   ledger_rebase(&run->ledger);
+  run->ledger.strict = false;
   world->wrong_suspicions = 0;
   world->weather = rough;
 }

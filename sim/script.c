@@ -81,7 +81,6 @@ static void crash_some(struct script *script) {
     if (wipe) {
       world->wiped = true;
       world_wipe_disk(world, peer);
-      ledger_on_wiped(script->ledger, peer);
     }
   }
 }

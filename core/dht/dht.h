@@ -106,7 +106,7 @@ bool dht_is_complete(const struct dht *dht, const struct key *key);
 /* For the answer to a pull of (from, to]: false means that others may hold more of it, and the
  * answer says incomplete="true" (R-3.31). True only for what was COMPLETE here until its new owner
  * came, since as long as we own it we take writes for it. */
-bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to);
+bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to);
 /* Pulls this one key from whoever may hold it; DHT_FIND_DONE with `user` follows. ERR_FULL: 503. */
 enum err dht_find_wait(struct dht *dht, usec now, const struct key *key, usec deadline,
                        uint64_t user, struct dht_effects *fx) MUST_USE;

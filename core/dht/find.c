@@ -34,11 +34,12 @@ bool dht_is_complete(const struct dht *dht, const struct key *key) {
 }
 
 /* What is ours (again) is never among the ceded: ring.c. */
-bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to) {
+bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to) {
   struct interval part[2];
   unsigned count = interval_cut(from, to, part);
   for (unsigned i = 0; i < count; i++)
     if (!ranges_cover(&dht->ceded, &part[i])) return false;
+  for (unsigned i = 0; i < count; i++) (void)ranges_subtract(&dht->owed, &part[i]);
   return true;
 }
 
