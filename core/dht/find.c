@@ -33,6 +33,10 @@ bool dht_is_complete(const struct dht *dht, const struct key *key) {
   return ranges_has(&dht->complete, key);
 }
 
+bool dht_is_newcomer(const struct dht *dht) {
+  return !dht->was_complete && dht->now < dht->newcomer_until;
+}
+
 /* What is ours (again) is never among the ceded: ring.c. */
 bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to) {
   struct interval part[2];

@@ -31,7 +31,9 @@ static void forget_membership(struct dht *dht) {
 void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *fx) {
   struct key from, to;
   dht_note_time(dht, now, &wall);
+  bool was_member = dht->member;
   dht->member = overlay_is_member(dht->overlay);
+  if (!was_member) dht->newcomer_until = now + NEWCOMER_US;
   if (!dht->member) {
     forget_membership(dht);
   } else if (overlay_range(dht->overlay, &from, &to)) {

@@ -21,6 +21,7 @@
 #define RETRY_MAX_US SEC(30)
 #define ANSWER_LOST_US SEC(40) /* longer than any transaction: the answer was lost here */
 #define CEDED_US SEC(30)       /* so long an old owner vouches for what it gave up */
+#define NEWCOMER_US SEC(20)    /* then a ring in which nobody has its records settles without */
 #define OWED_US SEC(5)         /* a new owner pulls what we gave up by then, or we push it */
 #define SHED_US SEC(60)        /* between looks for copies that are not ours */
 #define HOLD_DOWN_US SEC(60)   /* between the copy's safe arrival and dropping it here */
@@ -139,6 +140,7 @@ struct dht {
   struct ranges complete; /* part of own: all records there are, are here */
   struct ranges ceded;    /* was COMPLETE here until its new owner came */
   bool was_complete;      /* anything was, since we became a member */
+  usec newcomer_until;    /* what we hold without that does not count before */
   struct timer ceded_timer;
   struct ranges owed; /* was ours, and its new owner has not pulled it yet */
   struct timer owed_timer;

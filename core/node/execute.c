@@ -115,6 +115,8 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
       reply_fault(s, to, 400, "overlay.replicate carries neither records nor a range", SLICE_EMPTY);
     } else if (!overlay_is_member(s->node->overlay)) {
       reply_later(s, to, "this peer is not a member of the ring");
+    } else if (dht_is_newcomer(s->node->dht)) {
+      reply_later(s, to, "this peer has not got the records of its own range yet");
     } else {
       answer_pull(s, to, &body->overlay);
     }
