@@ -93,7 +93,8 @@ static bool is_known(const struct item *item) {
 void ledger_on_gone(struct ledger *ledger, uint32_t peer) {
   for (uint32_t i = 0; i < ledger->count; i++) {
     struct item *item = &ledger->item[i];
-    if (is_known(item) && has_on_disk(ledger, item, peer)) count_loss(ledger, item);
+    bool left = ledger->world->peer[peer].left; /* what it held is elsewhere now */
+    if (!left && is_known(item) && has_on_disk(ledger, item, peer)) count_loss(ledger, item);
     if (item->ticket == 0 || item->asked != peer) continue;
     if (item->doing != COMMAND_GET) item->state = ITEM_UNKNOWN;
     item->ticket = 0;

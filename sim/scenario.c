@@ -20,6 +20,26 @@ static void churn(struct weather *weather, struct rng *rng) {
   weather->of[OPERATIONS] = 30;
 }
 
+/* One copy only: whoever leaves hands over, or all is lost. */
+static void leaves(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[REPLICAS] = 1;
+  weather->of[LEAVE_S] = 5;
+  weather->of[JOIN_S] = 5;
+}
+
+/* Short lists, and peers that die without a word while others join. */
+static void edges(struct weather *weather, struct rng *rng) {
+  churn(weather, rng);
+  weather->of[SUCCESSORS] = 4;
+  weather->of[CRASH_S] = 3;
+  weather->of[LEAVE_S] = 0;
+  weather->of[JOIN_S] = 2;
+  weather->of[DARK] = 1000;
+  weather->of[RETURN] = 200;
+  weather->of[LEARNT] = 0;
+}
+
 static void disks(struct weather *weather, struct rng *rng) {
   calm(weather, rng);
   weather->of[DISK_US] = 30000;
@@ -72,6 +92,8 @@ static const struct scenario scenarios[] = {
     {"swarm", "every kind of fault is there or not, by the toss of a coin", 0, weather_draw, NULL},
     {"calm", "nothing goes wrong", 20, calm, NULL},
     {"churn", "peers crash, leave and join", 24, churn, NULL},
+    {"leaves", "one copy of each record, and peers that leave and join", 16, leaves, NULL},
+    {"edges", "short successor lists, silent crashes and joins all the time", 24, edges, NULL},
     {"disks", "writes are slow or fail, and crashes lose what was not synced", 16, disks, NULL},
     {"partition", "the network comes apart for some seconds", 20, partition, NULL},
     {"datagrams", "churn over UDP that loses, doubles and reorders", 16, datagrams, NULL},

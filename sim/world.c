@@ -349,7 +349,7 @@ void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigne
     return;
   }
   peer->state = PEER_UP;
-  peer->dark = peer->leaving = false;
+  peer->dark = peer->leaving = peer->left = false;
   peer->tick_at = USEC_NEVER;
   peer->started_at = world->now;
   peer->paused_until = 0;

@@ -43,12 +43,14 @@ struct sim_peer {
   enum peer_state state;
   uint32_t life;
   bool dark;    /* down: what is sent there vanishes, instead of being refused */
-  bool leaving; /* asked to leave, not answered yet */
+  bool leaving; /* asked to leave */
+  bool left;    /* and it did, with all handed over */
   bool drops;   /* forwards nothing */
   uint8_t side; /* of the partition */
   uint16_t x, y;
   int64_t skew_ms;
   usec paused_until, uplink_free_at, tick_at, started_at;
+  usec asked_at; /* to leave */
   uint32_t first_end; /* connections of this life: 2 * connection + end + 1, 0: none */
   struct disk disk;
 };
