@@ -192,7 +192,7 @@ static void promise(struct ledger *ledger, struct item *item, enum item_state st
                     unsigned copies) {
   struct world *world = ledger->world;
   bool removed = false, expected = state == ITEM_REMOVED;
-  bool doubtful = item->doubtful || world->parted;
+  bool doubtful = item->doubtful || world->parted || item->lost >= item->copies;
   item->state = state;
   item->version = newest_version(ledger, item, &removed);
   item->copies = copies;

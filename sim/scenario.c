@@ -71,6 +71,7 @@ static void stormy(struct weather *weather, struct rng *rng) {
   calm(weather, rng);
   weather->of[UPLINK_KB] = 1000;
   weather->of[FAULTS_S] = 30;
+  weather->of[OPERATIONS] = 150;
 }
 
 /* Everybody loses power in the same second, and is back within the next ten. */

@@ -31,7 +31,7 @@ static struct stream *free_stream(struct dht *dht) {
 void copies_on_ring(struct dht *dht, struct dht_effects *fx) {
   struct peer set[COPIES_MAX];
   unsigned count = 0;
-  if (dht->member && dht->own_known && !PLANTED(2)) /* 2: lost copies are not made again */
+  if (dht->member && dht->own_known && !PLANTED(1)) /* 1: lost copies are not made again */
     count = dht_live_successors(dht, set, dht->limits.replicas - 1);
   for (unsigned i = 0; i < COPIES_MAX; i++)
     if (dht->stream[i].kind == STREAM_COPY && !is_in(set, count, &dht->stream[i].to))

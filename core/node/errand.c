@@ -470,7 +470,7 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
 }
 
 void errand_on_timer(struct step *s, struct errand *errand) {
-  if (errand->waiting && s->now < errand->deadline) {
+  if (errand->waiting && (PLANTED(6) || s->now < errand->deadline)) {
     ask(s, errand);
   } else {
     fail(s, errand, 503, "no peer could answer before the deadline");

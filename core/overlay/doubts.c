@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Peers that fell silent: routed around at once, probed at once and then after 1, 2, 4 ... 64 s,
  * and welcome again at the first answer. A full table forgets the one silent longest. */
-#include "base/plant.h"
 #include "overlay/chord.h"
 
 static struct doubt *find(const struct overlay *overlay, const struct key *id) {
@@ -31,7 +30,7 @@ static void next_probe(struct overlay *overlay) {
 /* A neighbour that is in doubt no more is in the replica set again, though no pointer changed. */
 static void take_out(struct overlay *overlay, struct doubt *doubt) {
   const struct key *self = &overlay->self.id, *id = &doubt->peer.id;
-  if (!PLANTED(12) && peers_find(&overlay->list, self, id) != NULL) overlay->generation++;
+  if (peers_find(&overlay->list, self, id) != NULL) overlay->generation++;
   overlay->doubt_count--;
   *doubt = overlay->doubts[overlay->doubt_count];
   if (overlay->doubt_count == 0) {

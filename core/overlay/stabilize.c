@@ -2,7 +2,6 @@
 /* Zave's StabilizeFromSuccessor, StabilizeFromPredecessor and Rectify (R-5.2), as operations of
  * which one at a time is under way. Each changes the ring state in one step, at the answer, from
  * that one answer (R-5.4). */
-#include "base/plant.h"
 #include "overlay/chord.h"
 
 static void schedule(struct overlay *overlay, usec now, bool changed) {
@@ -75,11 +74,6 @@ static void successor_alive(struct overlay *overlay, const struct step *step,
   const struct peer *between = &answer->predecessor;
   if (peer_is(between) && ring_between(&overlay->self.id, &between->id, &head->id) &&
       !doubt_same_life(overlay, between)) {
-    if (PLANTED(1)) { /* published Chord: adopted before it answered */
-      chord_take_list(overlay, between, answer);
-      schedule(overlay, step->now, true);
-      return;
-    }
     begin(overlay, step, between, OVERLAY_NEIGHBORS, CALL_PREDECESSOR);
     return;
   }

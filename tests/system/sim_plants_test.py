@@ -14,18 +14,16 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
 SEEDS = int(os.environ.get("SEEDS", "200"))
 PLANTS = {  # number: (file, scenario, what)
-    1: ("core/overlay/stabilize.c", "edges", "a pointer is adopted before it answered"),
-    2: ("core/dht/copies.c", "churn", "lost copies are not made again"),
+    1: ("core/dht/copies.c", "churn", "lost copies are not made again"),
     3: ("core/dht/put.c", "disks", "a put is acknowledged before it is stored"),
     4: ("core/dht/put.c", "calm", "copies forget removals"),
     5: ("core/node/command.c", "leaves", "a leaver goes before handing over"),
     6: ("core/node/errand.c", "storm", "a retry never ends"),
     7: ("core/dht/put.c", "churn", "the last version to arrive wins"),
-    8: ("core/dht/find.c", "crowd", "404 from a range that is still being fetched"),
+    8: ("core/dht/find.c", "crowd --set operations=2000", "404 from a range that is still being fetched"),
     9: ("core/node/node.c", "storm", "the journal is never read"),
     10: ("core/dht/ring.c", "partition", "who was only believed dead is not told what it missed"),
-    11: ("core/dht/find.c", "crowd", "the little a newcomer holds is taken for all"),
-    12: ("core/overlay/doubts.c", "partition", "a neighbour doubted no more gets no copies"),
+    2: ("core/dht/find.c", "crowd", "the little a newcomer holds is taken for all"),
 }
 
 
@@ -54,7 +52,7 @@ def link(planted, folder):
 
 
 def run(program, scenario, seeds):
-    done = subprocess.run([program, "--scenario", scenario, "--seeds", str(seeds), "--quiet"],
+    done = subprocess.run([program, "--scenario", *scenario.split(), "--seeds", str(seeds), "--quiet"],
                           capture_output=True, text=True, timeout=250, check=False)
     return done.returncode, done.stdout
 
