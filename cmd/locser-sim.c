@@ -13,8 +13,7 @@
 static char replay_text[1024]; /* for a broken promise inside the core, too */
 
 void assert_failed(const char *expression, const char *file, int line) {
-  printf("%s:%d: broken promise: %s\nreplay: %s --explain\n", file, line, expression,
-         replay_text);
+  printf("%s:%d: broken promise: %s\nreplay: %s --explain\n", file, line, expression, replay_text);
   fflush(stdout);
   abort();
 }
@@ -73,20 +72,23 @@ static void print_result(const struct sim_options *options, const struct sim_res
   printf("seed %llu, %s: %u peers, %llu s of virtual time\n", N(options->seed),
          options->scenario->name, r->peers, N(span / USEC_PER_SEC));
   print_weather(&r->weather);
-  printf("happened %llu crashes, %llu returns, %llu leaves, %llu joins, %llu pauses, "
-         "%llu partitions\n",
-         N(r->crashes), N(r->returns), N(r->leaves), N(r->joins), N(r->pauses), N(r->partitions));
-  printf("clients  puts %llu of %llu, removals %llu of %llu, reads %llu of %llu right, "
-         "%llu excused\n",
-         N(r->ledger.puts_good), N(r->ledger.puts), N(r->ledger.removes_good),
-         N(r->ledger.removes), N(r->ledger.gets_good), N(r->ledger.gets), N(r->ledger.excused));
+  printf(
+      "happened %llu crashes, %llu returns, %llu leaves, %llu joins, %llu pauses, "
+      "%llu partitions\n",
+      N(r->crashes), N(r->returns), N(r->leaves), N(r->joins), N(r->pauses), N(r->partitions));
+  printf(
+      "clients  puts %llu of %llu, removals %llu of %llu, reads %llu of %llu right, "
+      "%llu excused\n",
+      N(r->ledger.puts_good), N(r->ledger.puts), N(r->ledger.removes_good), N(r->ledger.removes),
+      N(r->ledger.gets_good), N(r->ledger.gets), N(r->ledger.excused));
   printf("ring     ideal %llu.%03llu s after the last join, healed in %llu.%03llu s at most\n",
          N(r->built_us / 1000000), N(r->built_us / 1000 % 1000), N(r->healed_max_us / 1000000),
          N(r->healed_max_us / 1000 % 1000));
-  printf("traffic  %llu messages, %llu bytes a peer and second, largest %llu, %llu connections, "
-         "%llu writes\n",
-         N(r->messages), N(span == 0 ? 0 : r->message_bytes * 1000000 / span / (r->up + 1)),
-         N(r->message_max), N(r->connections), N(r->stores));
+  printf(
+      "traffic  %llu messages, %llu bytes a peer and second, largest %llu, %llu connections, "
+      "%llu writes\n",
+      N(r->messages), N(span == 0 ? 0 : r->message_bytes * 1000000 / span / (r->up + 1)),
+      N(r->message_max), N(r->connections), N(r->stores));
   printf("memory   %llu bytes a peer, %llu at most; of the simulator %llu a peer\n",
          N(r->memory_mean), N(r->memory_max), N(r->sim_bytes_per_peer));
   printf("speed    %llu events in %llu.%03llu s, %llu a second\n", N(r->events),
@@ -106,8 +108,8 @@ static bool run_one(const struct sim_options *options, struct crypto *crypto, bo
     print_result(options, &result);
   if (result.failure[0] == '\0') return true;
   uint64_t at = result.failed_at - SIM_START_US;
-  printf("FAILED   at %llu.%06llu s: %s\nreplay: %s --explain\n", N(at / 1000000),
-         N(at % 1000000), result.failure, replay_text);
+  printf("FAILED   at %llu.%06llu s: %s\nreplay: %s --explain\n", N(at / 1000000), N(at % 1000000),
+         result.failure, replay_text);
   return false;
 }
 
@@ -136,12 +138,11 @@ struct arguments {
 };
 
 static void read_arguments(int argc, char **argv, struct arguments *out) {
-  static const struct option names[] = {{"seed", 1, NULL, 's'},     {"seeds", 1, NULL, 'n'},
-                                        {"peers", 1, NULL, 'p'},    {"scenario", 1, NULL, 'c'},
-                                        {"set", 1, NULL, 'w'},      {"explain", 0, NULL, 'e'},
-                                        {"follow", 0, NULL, 'f'},   {"progress", 0, NULL, 'g'},
-                                        {"quiet", 0, NULL, 'q'},    {"help", 0, NULL, 'h'},
-                                        {"version", 0, NULL, 'v'},  {NULL, 0, NULL, 0}};
+  static const struct option names[] = {
+      {"seed", 1, NULL, 's'},     {"seeds", 1, NULL, 'n'},    {"peers", 1, NULL, 'p'},
+      {"scenario", 1, NULL, 'c'}, {"set", 1, NULL, 'w'},      {"explain", 0, NULL, 'e'},
+      {"follow", 0, NULL, 'f'},   {"progress", 0, NULL, 'g'}, {"quiet", 0, NULL, 'q'},
+      {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'v'},  {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     switch (c) {
       case 's':

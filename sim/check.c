@@ -31,8 +31,7 @@ static uint32_t best_successor(const struct world *world, uint32_t i) {
   if (ring.successor_count == 0) return i;
   for (unsigned k = 0; k < ring.successor_count; k++) {
     uint32_t next = world_peer_at(world, &ring.successor[k].at);
-    if (next != SIM_NONE && world_is_up(world, next) &&
-        node_stats(world->peer[next].node).member)
+    if (next != SIM_NONE && world_is_up(world, next) && node_stats(world->peer[next].node).member)
       return next;
   }
   return SIM_NONE;
@@ -51,8 +50,7 @@ static bool go_round(const struct world *world, const uint32_t *next, uint32_t s
   return passed_zero == 1;
 }
 
-static void check_graph(struct world *world, const uint32_t *next, uint8_t *mark,
-                        uint32_t member) {
+static void check_graph(struct world *world, const uint32_t *next, uint8_t *mark, uint32_t member) {
   uint32_t at = member;
   for (uint32_t i = 0; i < world->up_count; i++) at = next[at]; /* on some ring by now */
   if (!go_round(world, next, at, mark)) {

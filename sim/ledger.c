@@ -252,9 +252,9 @@ static void on_read(struct ledger *ledger, struct item *item, uint32_t peer,
   }
   world_fail(ledger->world, "peer %u answers %u for %s: %s, %u copies promised, %u lost since",
              peer, reply->code, item->address,
-             !sure                       ? "it must be sure in calm weather"
+             !sure                      ? "it must be sure in calm weather"
              : item->state == ITEM_LIVE ? "a live record is not seen"
-                                         : "a removed record came back",
+                                        : "a removed record came back",
              item->copies, item->lost);
 }
 

@@ -19,11 +19,11 @@ struct item {
   struct record_id id;
   enum item_state state;
   uint64_t version;
-  unsigned copies;  /* that were promised */
-  unsigned lost;    /* holders that crashed since there were as many as there should be */
-  bool doubtful;    /* the network was parted, or peers that live were suspected, since */
-  bool missed;      /* the last read after healing did not see what it should */
-  uint64_t ticket;  /* of the operation under way; 0: none */
+  unsigned copies; /* that were promised */
+  unsigned lost;   /* holders that crashed since there were as many as there should be */
+  bool doubtful;   /* the network was parted, or peers that live were suspected, since */
+  bool missed;     /* the last read after healing did not see what it should */
+  uint64_t ticket; /* of the operation under way; 0: none */
   enum node_command_kind doing;
   uint32_t asked;
   usec asked_at;

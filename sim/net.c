@@ -7,9 +7,9 @@
 
 #include "sim/world.h"
 
-#define CONNECT_US SEC(3)   /* until a connection to nobody is given up */
-#define STALLED_US SEC(15)  /* until an open one is */
-#define AGAIN_US MSEC(200)  /* pace of sending again while the network is parted */
+#define CONNECT_US SEC(3)      /* until a connection to nobody is given up */
+#define STALLED_US SEC(15)     /* until an open one is */
+#define AGAIN_US MSEC(200)     /* pace of sending again while the network is parted */
 #define UPLINK_QUEUE_US SEC(1) /* longer queues drop datagrams */
 
 /* ---- addresses and distances ---- */
@@ -73,8 +73,7 @@ static usec line_time(struct world *world, uint32_t from, size_t bytes) {
   struct sim_peer *peer = &world->peer[from];
   uint32_t rate = world->weather.of[UPLINK_KB];
   if (rate == 0) return world->now;
-  peer->uplink_free_at =
-      usec_max(peer->uplink_free_at, world->now) + (usec)bytes * 1000 / rate;
+  peer->uplink_free_at = usec_max(peer->uplink_free_at, world->now) + (usec)bytes * 1000 / rate;
   return peer->uplink_free_at;
 }
 

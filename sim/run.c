@@ -122,7 +122,7 @@ static void wait_for_copies(struct run *run, usec limit) {
       if (item != NULL) ledger_tell(&run->ledger, item, held, sizeof held);
       world_fail(world, "the copies of %s (%s) do not agree after %llu s: %s",
                  item != NULL ? item->address : "(operations)",
-                 item == NULL                      ? "they do not end"
+                 item == NULL                  ? "they do not end"
                  : item->state == ITEM_LIVE    ? "live"
                  : item->state == ITEM_REMOVED ? "removed"
                                                : "unknown",
@@ -299,7 +299,10 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   choose_weather(options, &weather, &peers);
   result->weather = weather;
   world_open(&run->world, crypto, &weather, 2 * peers + 64, options->seed);
-  ledger_open(&run->ledger, &run->world, peers < 20 ? 40 : peers > 200 ? 200 : 2 * peers,
+  ledger_open(&run->ledger, &run->world,
+              peers < 20    ? 40
+              : peers > 200 ? 200
+                            : 2 * peers,
               options->seed);
   script_open(&run->script, &run->world, &run->ledger, options->seed);
   run->script.target = peers;

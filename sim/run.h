@@ -14,7 +14,7 @@ struct sim_options {
   struct weather set; /* where given */
   bool is_set[WEATHER_COUNT];
   bool explain, follow;
-  bool progress; /* on standard error */
+  bool progress;              /* on standard error */
   uint64_t (*clock_us)(void); /* of the real world, for rates only */
 };
 

@@ -19,8 +19,7 @@ enum act {
   ACT_UNPART,
 };
 
-void script_open(struct script *script, struct world *world, struct ledger *ledger,
-                 uint64_t seed) {
+void script_open(struct script *script, struct world *world, struct ledger *ledger, uint64_t seed) {
   *script = (struct script){.world = world, .ledger = ledger};
   uint8_t bytes[16] = {'s'};
   for (unsigned i = 0; i < 8; i++) bytes[8 + i] = (uint8_t)(seed >> 8 * i);

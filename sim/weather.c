@@ -45,16 +45,20 @@ void weather_draw(struct weather *weather, struct rng *rng) {
     enum weather_kind kind;
     uint32_t low, high;
   } dice[] = {
-      {LATENCY, 1, 2},       {LATENCY_MAX_US, 2000, 80000}, {UDP, 0, 1},
-      {LOSS, 1, 60},         {DUPLICATE, 1, 60},            {REORDER, 1, 200},
-      {BREAKS, 1, 300},      {UPLINK_KB, 100, 2000},        {DISK_US, 100, 50000},
-      {DISK_SLOW, 1, 10},    {DISK_FAIL, 1, 20},            {SKEW_MS, 1, 60000},
-      {SUCCESSORS, 4, 10},   {STABILIZE_MS, 1000, 5000},    {LEARNT, 0, 64},
-      {CRASH_S, 4, 20},      {CRASHES, 2, 2},               {DARK, 1, 1000},
-      {RETURN, 0, 1000},     {WIPE, 1, 1000},               {LEAVE_S, 5, 30},
-      {JOIN_S, 4, 30},       {PAUSE_S, 10, 60},             {PARTITION_S, 10, 40},
-      {ONE_WAY, 1, 1000},    {PARTITION_LONG_MS, 100, 8000}, {OPERATIONS, 5, 60},
-      {PARTITION_PART, 1, 500},
+      {LATENCY, 1, 2},       {LATENCY_MAX_US, 2000, 80000},
+      {UDP, 0, 1},           {LOSS, 1, 60},
+      {DUPLICATE, 1, 60},    {REORDER, 1, 200},
+      {BREAKS, 1, 300},      {UPLINK_KB, 100, 2000},
+      {DISK_US, 100, 50000}, {DISK_SLOW, 1, 10},
+      {DISK_FAIL, 1, 20},    {SKEW_MS, 1, 60000},
+      {SUCCESSORS, 4, 10},   {STABILIZE_MS, 1000, 5000},
+      {LEARNT, 0, 64},       {CRASH_S, 4, 20},
+      {CRASHES, 2, 2},       {DARK, 1, 1000},
+      {RETURN, 0, 1000},     {WIPE, 1, 1000},
+      {LEAVE_S, 5, 30},      {JOIN_S, 4, 30},
+      {PAUSE_S, 10, 60},     {PARTITION_S, 10, 40},
+      {ONE_WAY, 1, 1000},    {PARTITION_LONG_MS, 100, 8000},
+      {OPERATIONS, 5, 60},   {PARTITION_PART, 1, 500},
   };
   weather_set_calm(weather);
   for (size_t i = 0; i < sizeof dice / sizeof dice[0]; i++)

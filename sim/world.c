@@ -210,10 +210,17 @@ uint64_t world_ask(struct world *world, uint32_t peer, const struct node_command
 static void hash_event(struct world *world, const struct queue_item *item) {
   const struct event *event = item->event;
   const struct hash_key plain = {0, 0};
-  const uint64_t words[] = {
-      item->at,      item->sequence,        item->peer,    (uint64_t)event->kind,
-      event->life,   (uint64_t)event->from, event->flow,   (uint64_t)event->status,
-      event->ticket, event->len,            hash_bytes(plain, event->bytes, event->len)};
+  const uint64_t words[] = {item->at,
+                            item->sequence,
+                            item->peer,
+                            (uint64_t)event->kind,
+                            event->life,
+                            (uint64_t)event->from,
+                            event->flow,
+                            (uint64_t)event->status,
+                            event->ticket,
+                            event->len,
+                            hash_bytes(plain, event->bytes, event->len)};
   world_hash(world, words, sizeof words / sizeof words[0]);
 }
 
@@ -230,15 +237,13 @@ static void happen(struct world *world, struct event *event) {
       disk_on_done(world, event->peer);
       break;
     case EVENT_SIGNED: {
-      const struct input input = {.kind = IN_SIGNED,
-                                  .ticket = event->ticket,
-                                  .data = slice_of(event->bytes, event->len)};
+      const struct input input = {
+          .kind = IN_SIGNED, .ticket = event->ticket, .data = slice_of(event->bytes, event->len)};
       world_step(world, event->peer, &input);
       break;
     }
     case EVENT_VERIFIED:
-      world_step(world, event->peer,
-                 &(struct input){.kind = IN_VERIFIED, .ticket = event->ticket});
+      world_step(world, event->peer, &(struct input){.kind = IN_VERIFIED, .ticket = event->ticket});
       break;
     case EVENT_ACT:
     case EVENT_TICK:
@@ -356,8 +361,7 @@ void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigne
   world->up_count++;
   world_step(world, i, &(struct input){.kind = IN_CLOCK, .wall = world_wall(world, i)});
   for (uint32_t k = 0; k < peer->disk.count; k++)
-    world_step(world, i,
-               &(struct input){.kind = IN_RESTORE, .record = peer->disk.record[k]});
+    world_step(world, i, &(struct input){.kind = IN_RESTORE, .record = peer->disk.record[k]});
   world_step(world, i, &(struct input){.kind = IN_START});
 }
 

@@ -50,7 +50,7 @@ struct sim_peer {
   uint16_t x, y;
   int64_t skew_ms;
   usec paused_until, uplink_free_at, tick_at, started_at;
-  usec asked_at; /* to leave */
+  usec asked_at;      /* to leave */
   uint32_t first_end; /* connections of this life: 2 * connection + end + 1, 0: none */
   struct disk disk;
 };
@@ -58,7 +58,7 @@ struct sim_peer {
 /* One connection. Flow 2c + e + 1 is its end e. */
 struct conn {
   uint32_t peer[2], life[2], next_end[2];
-  usec last_at[2];  /* when the last message to this end arrives: streams keep their order */
+  usec last_at[2];    /* when the last message to this end arrives: streams keep their order */
   usec stalled_at[2]; /* since when nothing gets through to this end; 0: all well */
   usec hold_until[2]; /* nothing arrives at this end before, because the network was parted */
   bool open[2], broken;
@@ -94,13 +94,13 @@ struct world {
   struct conn *conn;
   uint32_t conn_count, conn_room;
   struct link_map links;
-  bool wiped; /* a disk was, since the weather became calm */
+  bool wiped;           /* a disk was, since the weather became calm */
   bool parted, one_way; /* side 1 does not hear side 0; and, unless one_way, the reverse */
   struct outbox box;
   struct output *items;
   char *bytes;
   struct world_watch watch;
-  struct hash_key hash; /* of all that happened */
+  struct hash_key hash;                    /* of all that happened */
   uint64_t ring_changes, wrong_suspicions; /* traced; of peers that were up */
   uint64_t steps, at_once, messages, message_bytes, message_max, datagrams_lost;
   uint64_t stores, opened, ticket;
@@ -138,8 +138,7 @@ static inline bool world_is_up(const struct world *world, uint32_t peer) {
   return world->peer[peer].state == PEER_UP;
 }
 static inline msec_wall world_wall(const struct world *world, uint32_t peer) {
-  return (msec_wall)((int64_t)(SIM_WALL0 + world->now / USEC_PER_MSEC) +
-                     world->peer[peer].skew_ms);
+  return (msec_wall)((int64_t)(SIM_WALL0 + world->now / USEC_PER_MSEC) + world->peer[peer].skew_ms);
 }
 /* Owner of the records that this peer signs for the address. */
 struct key world_owner(const struct world *world, uint32_t peer, struct slice address);

@@ -36,7 +36,7 @@ bool dht_is_complete(const struct dht *dht, const struct key *key) {
 }
 
 bool dht_is_newcomer(const struct dht *dht) {
-  return !PLANTED(2) && !dht->was_complete && dht->now < dht->newcomer_until;
+  return !dht->was_complete && dht->now < dht->newcomer_until;
 }
 
 /* What is ours (again) is never among the ceded: ring.c. */

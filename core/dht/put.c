@@ -246,8 +246,7 @@ void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht
     put_finish(dht, put, ERR_IO, fx);
     return;
   }
-  bool is_new =
-      PLANTED(7) || !entry->durable || record_compare(&put->record, &entry->record) > 0;
+  bool is_new = PLANTED(7) || !entry->durable || record_compare(&put->record, &entry->record) > 0;
   if (is_new) {
     struct record merged =
         entry->durable && !PLANTED(7) ? record_merge(&put->record, &entry->record) : put->record;

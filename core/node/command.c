@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands of the people who run this peer. */
-#include "locser/convert.h"
 #include "base/plant.h"
+#include "locser/convert.h"
 #include "node/internal.h"
 
 #define COMMAND_ROWS_MAX 512u /* in one reply; a list that is longer says so in its text */

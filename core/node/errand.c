@@ -2,7 +2,6 @@
 /* What this peer wants from the ring: it asks, asks again elsewhere when a hop is silent or busy,
  * and gives up at the deadline (R-2.19, R-2.24). */
 #include "base/assert.h"
-#include "base/plant.h"
 #include "locser/convert.h"
 #include "node/internal.h"
 #include "usage/location.h"
@@ -112,8 +111,7 @@ static void fail(struct step *s, struct errand *errand, uint16_t status, const c
 /* ---- asking ---- */
 
 static void ask_later(struct step *s, struct errand *errand, usec pause) {
-  if (!PLANTED(6) && /* a retry that never ends */
-      (s->now + pause >= errand->deadline || errand->tries >= ERRAND_TRIES_MAX)) {
+  if (s->now + pause >= errand->deadline || errand->tries >= ERRAND_TRIES_MAX) {
     fail(s, errand, 503, "no peer could answer before the deadline");
     return;
   }
@@ -462,7 +460,7 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
   if (!key_is_zero(&silent->id) && errand->avoid_count < ERRAND_AVOID_MAX) {
     errand->avoid[errand->avoid_count++] = silent->id;
   }
-  if (!PLANTED(6) && (s->now >= errand->deadline || errand->tries >= ERRAND_TRIES_MAX)) {
+  if (s->now >= errand->deadline || errand->tries >= ERRAND_TRIES_MAX) {
     fail(s, errand, 503, "no peer could answer before the deadline");
   } else {
     ask(s, errand);
@@ -470,7 +468,7 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
 }
 
 void errand_on_timer(struct step *s, struct errand *errand) {
-  if (errand->waiting && (PLANTED(6) || s->now < errand->deadline)) {
+  if (errand->waiting && s->now < errand->deadline) {
     ask(s, errand);
   } else {
     fail(s, errand, 503, "no peer could answer before the deadline");

@@ -18,12 +18,10 @@ PLANTS = {  # number: (file, scenario, what)
     3: ("core/dht/put.c", "disks", "a put is acknowledged before it is stored"),
     4: ("core/dht/put.c", "calm", "copies forget removals"),
     5: ("core/node/command.c", "leaves", "a leaver goes before handing over"),
-    6: ("core/node/errand.c", "disks --set disk-fail=900", "a retry never ends"),
     7: ("core/dht/put.c", "churn", "the last version to arrive wins"),
     8: ("core/dht/find.c", "crowd --set operations=2000", "404 from a range that is still being fetched"),
     9: ("core/node/node.c", "storm", "the journal is never read"),
     10: ("core/dht/ring.c", "partition", "who was only believed dead is not told what it missed"),
-    2: ("core/dht/find.c", "crowd", "the little a newcomer holds is taken for all"),
 }
 
 
