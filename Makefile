@@ -45,11 +45,12 @@ bench: ## speed as ratios to a bare socket loop
 	@test -x build/locser-bench || { echo "make: there is no bench/*.c yet" >&2; exit 1; }
 	@build/locser-bench
 
-sim: ## the simulator; SEED=n picks the run
+sim: ## the simulator; SEED=n SEEDS=n PEERS=n SCENARIO=name pick the run
 	@tools/deps build
 	@$(call compile,default,)
 	@test -x build/locser-sim || { echo "make: there is no simulator yet" >&2; exit 1; }
-	@build/locser-sim --seed $(SEED)
+	@build/locser-sim --progress --seed $(SEED) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(PEERS),--peers $(PEERS)) --scenario $(or $(SCENARIO),$(if $(PEERS),calm,swarm))
 
 fuzz: ## libFuzzer; T=name picks one target, FUZZ_SECONDS=n the time for each
 	@tools/deps fuzz

@@ -2,6 +2,7 @@
 /* Keeping k copies: each other peer of the replica set is sent what it lacks of our own range
  * (R-5.10, R-5.22). A put sends its own record; this is for all that puts do not reach: a peer new
  * to the set, a range that was just filled, a copy that could not be made in time. */
+#include "base/plant.h"
 #include "dht/state.h"
 
 static bool same_life(const struct peer *a, const struct peer *b) {
@@ -30,7 +31,7 @@ static struct stream *free_stream(struct dht *dht) {
 void copies_on_ring(struct dht *dht, struct dht_effects *fx) {
   struct peer set[COPIES_MAX];
   unsigned count = 0;
-  if (dht->member && dht->own_known)
+  if (dht->member && dht->own_known && !PLANTED(1)) /* 1: lost copies are not made again */
     count = dht_live_successors(dht, set, dht->limits.replicas - 1);
   for (unsigned i = 0; i < COPIES_MAX; i++)
     if (dht->stream[i].kind == STREAM_COPY && !is_in(set, count, &dht->stream[i].to))

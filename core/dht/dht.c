@@ -221,6 +221,9 @@ static void fire(struct dht *dht, const struct timer *timer, struct dht_effects 
     case TIMER_CEDED:
       dht->ceded.count = 0;
       break;
+    case TIMER_OWED:
+      shed_owed(dht, fx);
+      break;
   }
 }
 

@@ -104,10 +104,13 @@ uint64_t dht_version(const struct dht *dht, const struct key *key, const struct 
                      const struct key *nonce);
 /* May an empty dht_find be answered 404? (key in a COMPLETE range) */
 bool dht_is_complete(const struct dht *dht, const struct key *key);
+/* Joined a short time ago, and has not got the records of its own range: whoever pulls from it
+ * must not take the little it holds for all that there is (R-5.33). */
+bool dht_is_newcomer(const struct dht *dht);
 /* For the answer to a pull of (from, to]: false means that others may hold more of it, and the
  * answer says incomplete="true" (R-3.31). True only for what was COMPLETE here until its new owner
  * came, since as long as we own it we take writes for it. */
-bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to);
+bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to);
 /* Pulls this one key from whoever may hold it; DHT_FIND_DONE with `user` follows. ERR_FULL: 503. */
 enum err dht_find_wait(struct dht *dht, usec now, const struct key *key, usec deadline,
                        uint64_t user, struct dht_effects *fx) MUST_USE;

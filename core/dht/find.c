@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading: from memory, and where that may not be all there is, from whoever may hold more (R-5.8,
  * R-5.9). */
+#include "base/plant.h"
 #include "dht/state.h"
 
 bool dht_find(const struct dht *dht, msec_wall wall, const struct key *key, uint32_t *cursor,
@@ -30,15 +31,21 @@ uint64_t dht_version(const struct dht *dht, const struct key *key, const struct 
 }
 
 bool dht_is_complete(const struct dht *dht, const struct key *key) {
+  if (PLANTED(8)) return dht->member; /* sure before it has the records */
   return ranges_has(&dht->complete, key);
 }
 
+bool dht_is_newcomer(const struct dht *dht) {
+  return !dht->was_complete && dht->now < dht->newcomer_until;
+}
+
 /* What is ours (again) is never among the ceded: ring.c. */
-bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to) {
+bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to) {
   struct interval part[2];
   unsigned count = interval_cut(from, to, part);
   for (unsigned i = 0; i < count; i++)
     if (!ranges_cover(&dht->ceded, &part[i])) return false;
+  for (unsigned i = 0; i < count; i++) (void)ranges_subtract(&dht->owed, &part[i]);
   return true;
 }
 

@@ -5,6 +5,7 @@
  * record belongs to the put. A store that fails leaves what was there before; the asker is told,
  * and a peer that pushed tries again. */
 #include "base/assert.h"
+#include "base/plant.h"
 #include "dht/merge.h"
 #include "dht/state.h"
 
@@ -32,6 +33,7 @@ static enum dht_verdict judge_lifetime(const struct dht *dht, const struct recor
 static enum dht_verdict judge_copy(const struct dht *dht, const struct record *record) {
   msec_wall wall = dht_wall(dht);
   if (record->floor <= wall) return DHT_EXPIRED;
+  if (PLANTED(4) && record->tombstone) return DHT_EXPIRED; /* copies forget removals */
   return record->floor > wall + dht->limits.lifetime_max + CLOCK_SLACK_MS ? DHT_TOO_LONG : DHT_NEW;
 }
 
@@ -74,7 +76,7 @@ static enum dht_verdict judge(const struct dht *dht, const struct record *record
   if (held != NULL) {
     int order = record_compare(record, held);
     if (order == 0) return DHT_SAME;
-    if (order < 0) return DHT_OLDER;
+    if (order < 0 && !PLANTED(7)) return DHT_OLDER; /* 7: the last to arrive wins */
   }
   if (verdict != DHT_NEW) return verdict;
   if (!copy && is_too_many(dht, record, held)) return DHT_TOO_MANY;
@@ -244,10 +246,10 @@ void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht
     put_finish(dht, put, ERR_IO, fx);
     return;
   }
-  bool is_new = !entry->durable || record_compare(&put->record, &entry->record) > 0;
+  bool is_new = PLANTED(7) || !entry->durable || record_compare(&put->record, &entry->record) > 0;
   if (is_new) {
     struct record merged =
-        entry->durable ? record_merge(&put->record, &entry->record) : put->record;
+        entry->durable && !PLANTED(7) ? record_merge(&put->record, &entry->record) : put->record;
     store_set(&dht->store, entry, &merged); /* takes the bytes */
     put->record.bytes = SLICE_EMPTY;
   }
@@ -311,6 +313,12 @@ enum dht_verdict dht_put(struct dht *dht, usec now, msec_wall wall, const struct
     return DHT_NO_ROOM;
   }
   timer_set(dht, &put->timer, TIMER_PUT, handle_pack(put->handle), deadline);
+  if (PLANTED(3) && !is_held) { /* acknowledged before the store */
+    struct dht_effect *e = fx_add(fx, DHT_PUT_DONE);
+    e->user = user;
+    e->copies = dht->limits.replicas;
+    put->answered = true;
+  }
   if (is_held) {
     put->stored = true;
     put_advance(dht, put, fx);

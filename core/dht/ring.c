@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The ring changed: what is ours now, what is missing, who should have copies. */
+#include "base/plant.h"
 #include "dht/state.h"
 
 /* What was COMPLETE here and has a new owner: we may vouch for it until newer writes are there. */
@@ -11,22 +12,36 @@ static void cede(struct dht *dht, const struct ranges *own) {
   timer_set(dht, &dht->ceded_timer, TIMER_CEDED, 0, dht->now + CEDED_US);
 }
 
+/* A newcomer pulls what is its own now. A peer that was only believed dead, or cut off, does not:
+ * it missed what was written here meanwhile, so it is sent that (R-5.32). */
+static void owe(struct dht *dht, const struct ranges *own) {
+  struct ranges lost;
+  ranges_minus(&lost, &dht->own, own);
+  ranges_minus(&dht->owed, &dht->owed, own);
+  if (PLANTED(10) || !dht->own_known || lost.count == 0) return;
+  for (unsigned i = 0; i < lost.count; i++) (void)ranges_add(&dht->owed, &lost.item[i]);
+  timer_set(dht, &dht->owed_timer, TIMER_OWED, 0, dht->now + OWED_US);
+}
+
 static void forget_membership(struct dht *dht) {
   dht->own_known = false;
-  dht->own.count = dht->complete.count = dht->ceded.count = 0;
+  dht->own.count = dht->complete.count = dht->ceded.count = dht->owed.count = 0;
   dht->was_complete = false;
 }
 
 void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *fx) {
   struct key from, to;
   dht_note_time(dht, now, &wall);
+  bool was_member = dht->member;
   dht->member = overlay_is_member(dht->overlay);
+  if (!was_member) dht->newcomer_until = now + NEWCOMER_US;
   if (!dht->member) {
     forget_membership(dht);
   } else if (overlay_range(dht->overlay, &from, &to)) {
     struct ranges own;
     ranges_of(&own, &from, &to);
     cede(dht, &own);
+    owe(dht, &own);
     ranges_both(&dht->complete, &dht->complete, &own);
     ranges_minus(&dht->ceded, &dht->ceded, &own);
     dht->own = own;

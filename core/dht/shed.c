@@ -75,6 +75,8 @@ void shed_on_ring(struct dht *dht) {
   stream_stop(dht, &dht->stream[SLOT_SHED]);
   stream_stop(dht, &dht->stream[SLOT_STRAYS]);
   timers_clear(&dht->timers, &dht->shed_timer);
+  timers_clear(&dht->timers, &dht->owed_timer);
+  dht->owed.count = 0;
   dht->drop_at = 0;
 }
 
@@ -82,6 +84,15 @@ void shed_add_stray(struct dht *dht, const struct key *key, struct dht_effects *
   struct stream *s = &dht->stream[SLOT_STRAYS];
   s->kind = STREAM_SHED;
   stream_add_key(s, key);
+  stream_step(dht, s, fx);
+}
+
+void shed_owed(struct dht *dht, struct dht_effects *fx) {
+  struct stream *s = &dht->stream[SLOT_STRAYS];
+  if (dht->owed.count == 0) return;
+  s->kind = STREAM_SHED;
+  for (unsigned i = 0; i < dht->owed.count; i++) stream_add(s, &dht->owed.item[i]);
+  dht->owed.count = 0;
   stream_step(dht, s, fx);
 }
 

@@ -22,13 +22,15 @@
 #define RETRY_MAX_US SEC(30)
 #define ANSWER_LOST_US SEC(40) /* longer than any transaction: the answer was lost here */
 #define CEDED_US SEC(30)       /* so long an old owner vouches for what it gave up */
+#define NEWCOMER_US SEC(20)    /* then a ring in which nobody has its records settles without */
+#define OWED_US SEC(5)         /* a new owner pulls what we gave up by then, or we push it */
 #define SHED_US SEC(60)        /* between looks for copies that are not ours */
 #define HOLD_DOWN_US SEC(60)   /* between the copy's safe arrival and dropping it here */
 #define SHED_MARGIN 2u         /* nearer predecessors than k that may be gone */
 #define CLOCK_SLACK_MS ((msec_wall)300000) /* peers' clocks differ by so much at most */
 #define TOTAL_FACTOR 4u /* tombstones included, an owner or key has so many times more */
 
-enum timer_kind { TIMER_PUT, TIMER_FIND, TIMER_FETCH, TIMER_STREAM, TIMER_SHED, TIMER_CEDED };
+enum timer_kind { TIMER_PUT, TIMER_FIND, TIMER_FETCH, TIMER_STREAM, TIMER_SHED, TIMER_CEDED, TIMER_OWED };
 
 /* A request under way: what its answer belongs to. Its handle is in the ticket. */
 enum call_kind { CALL_STORE, CALL_COPY, CALL_FIND, CALL_FETCH, CALL_STREAM };
@@ -141,7 +143,10 @@ struct dht {
   struct ranges complete; /* part of own: all records there are, are here */
   struct ranges ceded;    /* was COMPLETE here until its new owner came */
   bool was_complete;      /* anything was, since we became a member */
+  usec newcomer_until;    /* what we hold without that does not count before */
   struct timer ceded_timer;
+  struct ranges owed; /* was ours, and its new owner has not pulled it yet */
+  struct timer owed_timer;
   struct fetch fetch;
   struct stream stream[STREAMS];
   usec hand_over_deadline;
@@ -209,6 +214,8 @@ void copies_add_key(struct dht *dht, const struct key *key, const struct target 
 void shed_on_ring(struct dht *dht);
 /* A write was taken here for a key that another peer is responsible for. */
 void shed_add_stray(struct dht *dht, const struct key *key, struct dht_effects *fx);
+/* What new owners did not pull in time: they think that they have it all. */
+void shed_owed(struct dht *dht, struct dht_effects *fx);
 void shed_on_timer(struct dht *dht, struct dht_effects *fx);
 /* A batch arrived safely; all did. */
 void shed_on_safe(struct dht *dht, struct stream *stream);

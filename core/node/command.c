@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands of the people who run this peer. */
+#include "base/plant.h"
 #include "locser/convert.h"
 #include "node/internal.h"
 
@@ -160,7 +161,7 @@ static void run_leave(struct step *s, uint64_t ticket) {
   }
   node->leaving = true;
   node->leave_ticket = ticket;
-  if (!overlay_is_member(node->overlay)) {
+  if (PLANTED(5) || !overlay_is_member(node->overlay)) { /* 5: gone before handing over */
     command_left(s);
     return;
   }

@@ -115,6 +115,8 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
       reply_fault(s, to, 400, "overlay.replicate carries neither records nor a range", SLICE_EMPTY);
     } else if (!overlay_is_member(s->node->overlay)) {
       reply_later(s, to, "this peer is not a member of the ring");
+    } else if (dht_is_newcomer(s->node->dht)) {
+      reply_later(s, to, "this peer has not got the records of its own range yet");
     } else {
       answer_pull(s, to, &body->overlay);
     }
@@ -149,9 +151,12 @@ static void execute_get(struct step *s, const struct reply_to *to, const struct 
   struct node *node = s->node;
   const struct key *owner = owner_filter(body);
   const struct record_id *after = body->overlay.has_after ? &body->overlay.after : NULL;
-  if (operation_answer_records(s, to, key, owner, after)) return;
+  bool responsible = overlay_is_responsible(node->overlay, key);
+  bool sure = responsible && dht_is_complete(node->dht, key);
+  /* What is held of a range that is still FETCHING may be old, from the journal or as a copy. */
+  bool asks_first = responsible && !sure && after == NULL;
+  if (!asks_first && operation_answer_records(s, to, key, owner, after)) return;
   bool disagree = target->has_key && !key_equal(key, &target->key); /* */
-  bool sure = overlay_is_responsible(node->overlay, key) && dht_is_complete(node->dht, key);
   if (disagree || sure || after != NULL) {
     answer_nothing(s, to, disagree);
     return;

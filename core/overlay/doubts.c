@@ -28,7 +28,10 @@ static void next_probe(struct overlay *overlay) {
   }
 }
 
+/* A neighbour that is in doubt no more is in the replica set again, though no pointer changed. */
 static void take_out(struct overlay *overlay, struct doubt *doubt) {
+  const struct key *self = &overlay->self.id, *id = &doubt->peer.id;
+  if (peers_find(&overlay->list, self, id) != NULL) overlay->generation++;
   overlay->doubt_count--;
   *doubt = overlay->doubts[overlay->doubt_count];
   if (overlay->doubt_count == 0) {

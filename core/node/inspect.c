@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "node/inspect.h"
+
+#include "node/internal.h"
+
+_Static_assert(NODE_SUCCESSORS_MAX == OVERLAY_SUCCESSORS_MAX, "one bound, named twice");
+
+void node_inspect_ring(const struct node *node, struct node_ring *out) {
+  const struct peer *predecessor = overlay_predecessor(node->overlay);
+  *out = (struct node_ring){.member = overlay_is_member(node->overlay)};
+  out->ready = out->member && dht_stats(node->dht).complete;
+  if (predecessor != NULL) out->predecessor = *predecessor;
+  out->successor_count = overlay_successors(node->overlay, out->successor, NODE_SUCCESSORS_MAX);
+}
+
+bool node_inspect_each(const struct node *node, uint32_t *cursor, struct record *out) {
+  return dht_each(node->dht, cursor, out);
+}
+
+struct node_work node_inspect_work(const struct node *node) {
+  struct dht_stats dht = dht_stats(node->dht);
+  return (struct node_work){.hops = node->hops.pool.used,
+                            .operations = node->operations.used,
+                            .errands = node->errands.used,
+                            .puts = dht.puts,
+                            .finds = dht.finds,
+                            .pulls = dht.pulls,
+                            .pushes = dht.pushes};
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What must be true of the ring (Zave 2017), compared with the truth. */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include "sim/world.h"
+
+/* Ordered successor lists without duplicates and without oneself: always, everywhere. */
+void check_lists(struct world *world);
+/* Zave's invariant's consequences: of the members, following each to its first successor that is
+ * up, one ordered ring, and every other member leads into it. Holds after every event while no more
+ * peers fail at once than a list has entries and nobody who lives is suspected. */
+void check_one_ring(struct world *world);
+/* Zave's Ideal state: everybody is a member and ready, every pointer and list is right. True, or
+ * *who is the first that is not. */
+bool check_is_ideal(struct world *world, uint32_t *who);
+
+#endif

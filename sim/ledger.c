@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sim/ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ANSWER_US SEC(30) /* a command is answered by then */
+#define EXPIRES_S 7200u
+
+static struct key key_of(const struct ledger *ledger, const char *text) {
+  return crypto_key(ledger->world->crypto, slice_cstr(text));
+}
+
+void ledger_open(struct ledger *ledger, struct world *world, uint32_t items, uint64_t seed) {
+  *ledger = (struct ledger){.world = world, .count = items};
+  uint8_t bytes[16] = {'l'};
+  for (unsigned i = 0; i < 8; i++) bytes[8 + i] = (uint8_t)(seed >> 8 * i);
+  rng_init(&ledger->rng, bytes);
+  ledger->item = sim_take(items * sizeof *ledger->item);
+  for (uint32_t i = 0; i < items; i++) {
+    struct item *item = &ledger->item[i];
+    snprintf(item->address, sizeof item->address, "sip:u%u@example.net", i / 2);
+    snprintf(item->contact, sizeof item->contact, "sip:u%u@192.0.2.%u", i / 2, i % 250 + 1);
+    item->home = SIM_NONE;
+    item->key = key_of(ledger, item->address);
+    struct key nonce = key_of(ledger, item->contact);
+    char hex[KEY_HEX + 1] = {0};
+    struct buf text = buf_over(hex, KEY_HEX);
+    key_put(&text, &nonce);
+    item->id = (struct record_id){.key = item->key, .nonce = key_of(ledger, hex)};
+  }
+}
+
+void ledger_close(struct ledger *ledger) { free(ledger->item); }
+
+/* ---- who holds what ---- */
+
+/* Is this very version, or a newer one, on that disk? */
+static bool has_on_disk(const struct ledger *ledger, const struct item *item, uint32_t peer) {
+  const struct record *record = disk_find(&ledger->world->peer[peer].disk, &item->id);
+  return record != NULL && record->version >= item->version;
+}
+
+static uint64_t newest_version(const struct ledger *ledger, const struct item *item,
+                               bool *removed) {
+  uint64_t version = 0;
+  for (uint32_t i = 0; i < ledger->world->peer_count; i++) {
+    const struct record *record = disk_find(&ledger->world->peer[i].disk, &item->id);
+    if (record == NULL || record->version <= version) continue;
+    version = record->version;
+    *removed = record->tombstone;
+  }
+  return version;
+}
+
+/* Disks of peers that are up (settled: and members), or all. */
+enum which { ALL_DISKS, UP_DISKS, SETTLED_DISKS };
+static unsigned holders(const struct ledger *ledger, const struct item *item, enum which which) {
+  const struct world *world = ledger->world;
+  unsigned count = 0;
+  for (uint32_t i = 0; i < world->peer_count; i++) {
+    const struct sim_peer *peer = &world->peer[i];
+    if (which != ALL_DISKS && peer->state != PEER_UP) continue;
+    if (which == SETTLED_DISKS && !node_stats(peer->node).ready) continue;
+    count += has_on_disk(ledger, item, i);
+  }
+  return count;
+}
+
+static unsigned should_hold(const struct ledger *ledger) {
+  uint32_t k = ledger->world->weather.of[REPLICAS], up = ledger->world->up_count;
+  return up < k ? up : k;
+}
+
+/* One that held it is gone, or lost its disk. */
+static void count_loss(struct ledger *ledger, struct item *item) {
+  unsigned wanted = should_hold(ledger) > item->copies ? should_hold(ledger) : item->copies;
+  if (holders(ledger, item, SETTLED_DISKS) + 1 >= wanted) item->lost = 0;
+  item->lost++;
+}
+
+/* Nothing is demanded: as many holders as were promised are lost, and, when all that return have
+ * returned, with the disks of all of them. */
+static bool is_excused(const struct ledger *ledger, const struct item *item) {
+  if (item->lost < item->copies) return item->doubtful && !ledger->strict;
+  return !ledger->strict || holders(ledger, item, UP_DISKS) == 0;
+}
+
+static bool is_known(const struct item *item) {
+  return item->state == ITEM_LIVE || item->state == ITEM_REMOVED;
+}
+
+void ledger_on_gone(struct ledger *ledger, uint32_t peer) {
+  for (uint32_t i = 0; i < ledger->count; i++) {
+    struct item *item = &ledger->item[i];
+    bool left = ledger->world->peer[peer].left; /* what it held is elsewhere now */
+    if (!left && is_known(item) && has_on_disk(ledger, item, peer)) count_loss(ledger, item);
+    if (item->ticket == 0 || item->asked != peer) continue;
+    if (item->doing != COMMAND_GET) item->state = ITEM_UNKNOWN;
+    item->ticket = 0;
+    ledger->counts.unanswered++;
+  }
+}
+
+void ledger_doubt(struct ledger *ledger) {
+  for (uint32_t i = 0; i < ledger->count; i++) ledger->item[i].doubtful = true;
+}
+
+/* ---- asking ---- */
+
+static void ask(struct ledger *ledger, struct item *item, uint32_t peer,
+                enum node_command_kind kind) {
+  const struct node_command command = {.kind = kind,
+                                       .uri = slice_cstr(item->address),
+                                       .contact = slice_cstr(item->contact),
+                                       .expires_s = EXPIRES_S};
+  item->doing = kind;
+  item->asked = peer;
+  item->asked_at = ledger->world->now;
+  item->ticket = ledger->world->ticket + 1; /* it may be answered at once */
+  world_ask(ledger->world, peer, &command);
+}
+
+/* The one home that writes this item; a dead one is waited for, unless it was never asked. */
+static uint32_t home_of(struct ledger *ledger, struct item *item) {
+  struct world *world = ledger->world;
+  if (item->state == ITEM_NEW) {
+    item->home = truth_random_up(world, &ledger->rng);
+    if (item->home == SIM_NONE) return SIM_NONE;
+    item->id.owner = world_owner(world, item->home, slice_cstr(item->address));
+  }
+  const struct sim_peer *home = &world->peer[item->home];
+  bool can = home->state == PEER_UP && !home->leaving && home->paused_until <= world->now;
+  return can ? item->home : SIM_NONE;
+}
+
+void ledger_operate(struct ledger *ledger) {
+  struct item *item = &ledger->item[rng_below(&ledger->rng, ledger->count)];
+  uint64_t choice = rng_below(&ledger->rng, 10);
+  uint32_t reader = truth_random_up(ledger->world, &ledger->rng);
+  if (item->ticket != 0 || reader == SIM_NONE) return;
+  uint32_t home = home_of(ledger, item);
+  bool writes = item->state != ITEM_LIVE || choice < 2;
+  if (is_known(item) && !writes && choice >= 4)
+    ask(ledger, item, reader, COMMAND_GET);
+  else if (item->state == ITEM_REMOVED && choice < 5)
+    ask(ledger, item, reader, COMMAND_GET);
+  else if (home == SIM_NONE)
+    return;
+  else
+    ask(ledger, item, home, writes ? COMMAND_PUT : COMMAND_REMOVE);
+}
+
+void ledger_put_all(struct ledger *ledger) {
+  for (uint32_t i = 0; i < ledger->count; i++) {
+    struct item *item = &ledger->item[i];
+    uint32_t home = item->ticket == 0 ? home_of(ledger, item) : SIM_NONE;
+    if (home != SIM_NONE) ask(ledger, item, home, COMMAND_PUT);
+  }
+}
+
+void ledger_read_all(struct ledger *ledger) {
+  for (uint32_t i = 0; i < ledger->count; i++) {
+    struct item *item = &ledger->item[i];
+    uint32_t reader = truth_random_up(ledger->world, &ledger->rng);
+    if (is_known(item) && item->ticket == 0 && reader != SIM_NONE)
+      ask(ledger, item, reader, COMMAND_GET);
+  }
+}
+
+uint32_t ledger_busy(const struct ledger *ledger) {
+  uint32_t busy = 0;
+  for (uint32_t i = 0; i < ledger->count; i++) busy += ledger->item[i].ticket != 0;
+  return busy;
+}
+
+void ledger_check_answers(struct ledger *ledger) {
+  for (uint32_t i = 0; i < ledger->count; i++) {
+    const struct item *item = &ledger->item[i];
+    const struct sim_peer *peer = &ledger->world->peer[item->asked];
+    if (item->ticket == 0 || ledger->world->now < item->asked_at + ANSWER_US) continue;
+    if (ledger->world->now < peer->paused_until + ANSWER_US) continue;
+    world_fail(ledger->world, "peer %u does not answer a command about %s", item->asked,
+               item->address);
+  }
+}
+
+/* ---- answers ---- */
+
+/* Everything that was promised so far was kept at least until now; the promise is renewed. */
+static void promise(struct ledger *ledger, struct item *item, enum item_state state,
+                    unsigned copies) {
+  struct world *world = ledger->world;
+  bool removed = false, expected = state == ITEM_REMOVED;
+  bool doubtful = item->doubtful || world->parted || item->lost >= item->copies;
+  item->state = state;
+  item->version = newest_version(ledger, item, &removed);
+  item->copies = copies;
+  item->lost = 0;
+  item->doubtful = world->parted;
+  unsigned on_disks = item->version == 0 ? 0 : holders(ledger, item, ALL_DISKS);
+  if (removed != expected && doubtful) { /* on the other side of the network is a newer one */
+    item->state = ITEM_UNKNOWN;
+    return;
+  }
+  if (removed != expected)
+    world_fail(world, "%s was %s, and the newest version there is says otherwise", item->address,
+               expected ? "removed" : "put");
+  if (on_disks < copies && !ledger->world->wiped)
+    world_fail(world, "%s was acknowledged on %u copies, and %u disks have it", item->address,
+               copies, on_disks);
+}
+
+static void on_written(struct ledger *ledger, struct item *item, const struct node_reply *reply) {
+  bool put = item->doing == COMMAND_PUT;
+  ledger->counts.puts += put;
+  ledger->counts.removes += !put;
+  uint64_t n = reply->row_count > 0 ? reply->row[0].n : 0;
+  if (reply->code != 200) {
+    item->state = ITEM_UNKNOWN;
+    ledger->counts.refused++;
+    return;
+  }
+  ledger->counts.puts_good += put;
+  ledger->counts.removes_good += !put;
+  if (put)
+    promise(ledger, item, ITEM_LIVE, (unsigned)n);
+  else if (n > 0)
+    promise(ledger, item, ITEM_REMOVED, 1);
+  else /* it removed what it saw, and saw nothing: as a read */
+    item->state = ITEM_UNKNOWN;
+}
+
+static bool has_contact(const struct node_reply *reply, const char *contact) {
+  for (unsigned i = 0; i < reply->row_count; i++)
+    if (slice_equal(reply->row[i].text, slice_cstr(contact))) return true;
+  return false;
+}
+
+static void on_read(struct ledger *ledger, struct item *item, uint32_t peer,
+                    const struct node_reply *reply) {
+  ledger->counts.gets++;
+  bool sure = reply->code == 200 || reply->code == 404;
+  bool seen = reply->code == 200 && has_contact(reply, item->contact);
+  bool right = sure && seen == (item->state == ITEM_LIVE);
+  item->missed = !right;
+  ledger->counts.gets_good += right;
+  if (right || (!sure && !ledger->strict)) return;
+  if (is_excused(ledger, item)) {
+    ledger->counts.excused++;
+    return;
+  }
+  world_fail(ledger->world, "peer %u answers %u for %s: %s, %u copies promised, %u lost since",
+             peer, reply->code, item->address,
+             !sure                      ? "it must be sure in calm weather"
+             : item->state == ITEM_LIVE ? "a live record is not seen"
+                                        : "a removed record came back",
+             item->copies, item->lost);
+}
+
+void ledger_on_reply(struct ledger *ledger, uint32_t peer, uint64_t ticket,
+                     const struct node_reply *reply) {
+  for (uint32_t i = 0; i < ledger->count; i++) {
+    struct item *item = &ledger->item[i];
+    if (item->ticket != ticket) continue;
+    item->ticket = 0;
+    if (item->doing == COMMAND_GET)
+      on_read(ledger, item, peer, reply);
+    else
+      on_written(ledger, item, reply);
+    return;
+  }
+}
+
+/* ---- after healing ---- */
+
+static const struct record *held_by(const struct world *world, uint32_t peer,
+                                    const struct record_id *id, struct record *out) {
+  uint32_t cursor = 0;
+  while (node_inspect_each(world->peer[peer].node, &cursor, out)) {
+    struct record_id other = record_id_of(out);
+    if (record_id_compare(id, &other) == 0) return out;
+  }
+  return NULL;
+}
+
+static bool differs(struct ledger *ledger, const struct item *item, const uint32_t *ring,
+                    uint32_t count) {
+  const struct world *world = ledger->world;
+  uint32_t place = truth_place(world, ring, count, &item->key);
+  struct record first, other;
+  bool has_first = held_by(world, ring[place], &item->id, &first) != NULL;
+  for (unsigned k = 1; k < should_hold(ledger); k++) {
+    bool has = held_by(world, ring[(place + k) % count], &item->id, &other) != NULL;
+    if (has != has_first || (has && !key_equal(&first.digest, &other.digest))) return true;
+  }
+  bool live = has_first && !first.tombstone;
+  if (!is_known(item) || is_excused(ledger, item)) return false;
+  return live != (item->state == ITEM_LIVE);
+}
+
+void ledger_tell(const struct ledger *ledger, const struct item *item, char *text, size_t room) {
+  const struct world *world = ledger->world;
+  uint32_t *ring = sim_take((world->up_count + 1) * sizeof *ring);
+  uint32_t count = truth_ring(world, ring);
+  uint32_t place = truth_place(world, ring, count, &item->key);
+  int used = snprintf(text, room, "wanted %llu;", (unsigned long long)item->version);
+  for (uint32_t k = 0; k < count && (size_t)used < room; k++) {
+    struct record record;
+    uint32_t peer = ring[(place + k) % count];
+    bool held = held_by(world, peer, &item->id, &record) != NULL;
+    if (!held && k >= should_hold(ledger)) continue;
+    used += snprintf(text + used, room - (size_t)used, " %s%u %s %llu",
+                     k < should_hold(ledger) ? "peer " : "(peer) ", peer,
+                     !held              ? "none"
+                     : record.tombstone ? "removed"
+                                        : "live",
+                     held ? (unsigned long long)record.version : 0);
+  }
+  free(ring);
+}
+
+const struct item *ledger_differing(struct ledger *ledger) {
+  uint32_t *ring = sim_take((ledger->world->up_count + 1) * sizeof *ring);
+  uint32_t count = truth_ring(ledger->world, ring);
+  const struct item *found = NULL;
+  for (uint32_t i = 0; i < ledger->count && found == NULL; i++) {
+    const struct item *item = &ledger->item[i];
+    if (item->state != ITEM_NEW && differs(ledger, item, ring, count)) found = item;
+  }
+  free(ring);
+  return found;
+}
+
+void ledger_rebase(struct ledger *ledger) {
+  for (uint32_t i = 0; i < ledger->count; i++) {
+    struct item *item = &ledger->item[i];
+    if (item->state == ITEM_NEW) continue;
+    item->doubtful = false;
+    if (!is_known(item)) continue;
+    if (is_excused(ledger, item)) {
+      item->state = ITEM_UNKNOWN;
+      continue;
+    }
+    item->copies = should_hold(ledger);
+    item->lost = 0;
+  }
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sim/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/check.h"
+
+#define LOOK_US MSEC(250)      /* how often the world is looked at */
+#define BUILD_US SEC(120)      /* a ring of many is there within that after the last join */
+#define HEAL_US SEC(150)       /* a ring is ideal, and its copies agree, within that */
+#define ONE_RING_PEERS_MAX 64u /* larger rings are looked at in quiet moments only */
+#define REST_US SEC(12)        /* in which everything under way must end once */
+#define EXPLAIN_LINES 200u
+#define PROGRESS_US 2000000u
+
+struct run {
+  const struct sim_options *options;
+  struct world world;
+  struct ledger ledger;
+  struct script script;
+  struct narrator narrator;
+  struct sim_result *result;
+  uint64_t ring_changes_seen;
+  uint64_t began_us, progress_us;
+};
+
+/* ---- what the world tells ---- */
+
+static void on_act(void *context, uint32_t what) {
+  struct run *run = context;
+  script_on_act(&run->script, what);
+}
+static void on_reply(void *context, uint32_t peer, uint64_t ticket,
+                     const struct node_reply *reply) {
+  struct run *run = context;
+  if (run->options->explain)
+    narrate(&run->narrator, "%3u    answers command %u with %u, %u rows %.*s", peer, reply->kind,
+            reply->code, reply->row_count, SLICE_FMT(reply->text));
+  script_on_reply(&run->script, peer, ticket, reply);
+}
+static void on_trace(void *context, uint32_t peer, const struct trace *trace) {
+  struct run *run = context;
+  narrate_trace(&run->narrator, peer, trace);
+}
+static void on_event(void *context, uint32_t peer, const struct event *event) {
+  struct run *run = context;
+  narrate_event(&run->narrator, peer, event);
+}
+static void on_gone(void *context, uint32_t peer) {
+  struct run *run = context;
+  if (run->options->explain) narrate(&run->narrator, "%3u    goes", peer);
+  ledger_on_gone(&run->ledger, peer);
+}
+
+/* ---- looking ---- */
+
+/* No live peer was suspected, the network is whole, and fewer fail at once than a list has. */
+static bool zave_holds(const struct run *run) {
+  const uint32_t *of = run->world.weather.of;
+  return run->world.wrong_suspicions == 0 && run->script.partitions == 0 &&
+         run->script.pauses == 0 && of[LOSS] == 0 && of[BREAKS] == 0 &&
+         run->options->scenario->begin == NULL && of[DROPPERS] == 0;
+}
+
+static void look(struct run *run) {
+  struct world *world = &run->world;
+  if (world_failed(world)) return;
+  if (world->wrong_suspicions > 0) ledger_doubt(&run->ledger);
+  ledger_check_answers(&run->ledger);
+  if (world->up_count > ONE_RING_PEERS_MAX) return;
+  check_lists(world);
+  if (zave_holds(run) && world->ring_changes != run->ring_changes_seen) check_one_ring(world);
+  run->ring_changes_seen = world->ring_changes;
+}
+
+static void show_progress(struct run *run, const char *phase) {
+  if (!run->options->progress || run->options->clock_us == NULL) return;
+  uint64_t now = run->options->clock_us();
+  if (now < run->progress_us + PROGRESS_US) return;
+  run->progress_us = now;
+  const struct world *world = &run->world;
+  uint64_t took = now - run->began_us, since = world->now - SIM_START_US;
+  fprintf(stderr, "%-7s %u peers, %llu s of virtual time, %llu events, %llu events a second\n",
+          phase, world->up_count, (unsigned long long)(since / USEC_PER_SEC),
+          (unsigned long long)world->steps,
+          (unsigned long long)(world->steps * 1000000 / (took + 1)));
+}
+
+/* For a while, looking. */
+static void pass(struct run *run, usec span, const char *phase) {
+  struct world *world = &run->world;
+  for (usec end = world->now + span; world->now < end && !world_failed(world);) {
+    world_run(world, usec_min(end, world->now + LOOK_US));
+    look(run);
+    show_progress(run, phase);
+  }
+}
+
+/* ---- phases ---- */
+
+static void wait_for_ideal(struct run *run, usec limit, const char *phase) {
+  struct world *world = &run->world;
+  uint32_t who = 0;
+  for (usec end = world->now + limit; !world_failed(world);) {
+    if (run->script.returning == 0 && check_is_ideal(world, &who)) return;
+    if (world->now >= end)
+      world_fail(world, "%s: the ring is not ideal after %llu s; first at peer %u", phase,
+                 (unsigned long long)(limit / USEC_PER_SEC), who);
+    pass(run, LOOK_US, phase);
+  }
+}
+
+static void wait_for_copies(struct run *run, usec limit) {
+  struct world *world = &run->world;
+  const struct item *item;
+  for (usec end = world->now + limit; !world_failed(world);) {
+    item = ledger_differing(&run->ledger);
+    if (item == NULL && ledger_busy(&run->ledger) == 0) return;
+    if (world->now >= end) {
+      char held[300] = "";
+      if (item != NULL) ledger_tell(&run->ledger, item, held, sizeof held);
+      world_fail(world, "the copies of %s (%s) do not agree after %llu s: %s",
+                 item != NULL ? item->address : "(operations)",
+                 item == NULL                  ? "they do not end"
+                 : item->state == ITEM_LIVE    ? "live"
+                 : item->state == ITEM_REMOVED ? "removed"
+                                               : "unknown",
+                 (unsigned long long)(limit / USEC_PER_SEC), held);
+    }
+    pass(run, LOOK_US, "heal");
+  }
+}
+
+static void read_everything(struct run *run) {
+  ledger_read_all(&run->ledger);
+  for (unsigned i = 0; i < 140 && ledger_busy(&run->ledger) > 0 && !world_failed(&run->world); i++)
+    pass(run, LOOK_US, "read");
+}
+
+static void be_calm(struct world *world) {
+  static const enum weather_kind bad[] = {LOSS, DUPLICATE, REORDER, BREAKS, DISK_SLOW, DISK_FAIL};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    world->weather.of[bad[i]] = weather_calm(bad[i]);
+}
+
+static void heal(struct run *run) {
+  struct world *world = &run->world;
+  struct weather rough = world->weather;
+  script_end_faults(&run->script);
+  be_calm(world);
+  for (unsigned i = 0; i < 200 && run->script.returning > 0 && !world_failed(world); i++)
+    pass(run, LOOK_US, "heal");
+  usec began = world->now;
+  wait_for_ideal(run, HEAL_US, "heal");
+  run->ledger.strict = true;
+  wait_for_copies(run, HEAL_US);
+  if (world->now - began > run->result->healed_max_us)
+    run->result->healed_max_us = world->now - began;
+  read_everything(run);
+  ledger_rebase(&run->ledger);
+  run->ledger.strict = false;
+  world->wrong_suspicions = 0;
+  world->weather = rough;
+}
+
+static void build(struct run *run, uint32_t peers) {
+  struct world *world = &run->world;
+  usec pace = peers <= 100 ? MSEC(200) : SEC(30) / peers;
+  for (uint32_t i = 0; i < peers && !world_failed(world); i++) {
+    script_join(&run->script);
+    world_run(world, world->now + rng_between(&run->script.rng, pace / 2, pace + pace / 2));
+    show_progress(run, "join");
+  }
+  usec began = world->now;
+  wait_for_ideal(run, BUILD_US, "build");
+  run->result->built_us = world->now - began;
+  world->wrong_suspicions = 0;
+}
+
+static bool is_idle(const struct world *world, uint32_t peer) {
+  struct node_work work = node_inspect_work(world->peer[peer].node);
+  return work.hops == 0 && work.operations == 0 && work.errands == 0 && work.puts == 0 &&
+         work.finds == 0 && work.pulls == 0 && work.pushes == 0;
+}
+
+/* Everything under way comes to an end: each peer is seen with nothing to do. */
+static void rest(struct run *run) {
+  struct world *world = &run->world;
+  uint32_t count = world->peer_count, left = 0;
+  bool *idle = sim_take(count * sizeof *idle);
+  usec end = world->now + REST_US;
+  do {
+    left = 0;
+    for (uint32_t i = 0; i < count; i++) {
+      idle[i] = idle[i] || !world_is_up(world, i) || is_idle(world, i);
+      left += !idle[i];
+    }
+    pass(run, MSEC(37), "rest");
+  } while (left > 0 && world->now < end && !world_failed(world));
+  for (uint32_t i = 0; i < count && left > 0; i++) {
+    if (idle[i]) continue;
+    struct node_work work = node_inspect_work(world->peer[i].node);
+    world_fail(world,
+               "peer %u never rests: %u hops, %u operations, %u errands, %u puts, %u finds, "
+               "%u pulls, %u pushes",
+               i, work.hops, work.operations, work.errands, work.puts, work.finds, work.pulls,
+               work.pushes);
+  }
+  free(idle);
+}
+
+static void play(struct run *run, uint32_t peers) {
+  struct world *world = &run->world;
+  struct weather rough = world->weather;
+  be_calm(world);
+  build(run, peers);
+  ledger_put_all(&run->ledger);
+  pass(run, SEC(12), "put");
+  world->weather = rough;
+  for (unsigned round = 0; round < world->weather.of[ROUNDS] && !world_failed(world); round++) {
+    script_begin_clients(&run->script);
+    script_begin_faults(&run->script, round);
+    const struct scenario *scenario = run->options->scenario;
+    if (scenario->begin != NULL) scenario->begin(&run->script, round);
+    pass(run, SEC(world->weather.of[FAULTS_S]), "faults");
+    heal(run);
+  }
+  be_calm(world);
+  rest(run);
+}
+
+/* ---- the whole ---- */
+
+static void report(struct run *run) {
+  struct sim_result *result = run->result;
+  const struct world *world = &run->world;
+  const struct script *script = &run->script;
+  uint64_t bytes = 0;
+  memcpy(result->failure, world->failure, sizeof result->failure);
+  result->failed_at = world->failed_at;
+  result->ended_at = world->now;
+  result->hash = world->hash.k0;
+  result->peers = world->peer_count;
+  result->up = world->up_count;
+  result->ledger = run->ledger.counts;
+  result->events = world->steps;
+  result->messages = world->messages;
+  result->message_bytes = world->message_bytes;
+  result->message_max = world->message_max;
+  result->stores = world->stores;
+  result->connections = world->opened;
+  result->datagrams_lost = world->datagrams_lost;
+  result->crashes = script->crashes;
+  result->leaves = script->leaves;
+  result->joins = script->joins;
+  result->returns = script->returns;
+  result->pauses = script->pauses;
+  result->partitions = script->partitions;
+  for (uint32_t i = 0; i < world->peer_count; i++) {
+    const struct sim_peer *peer = &world->peer[i];
+    if (peer->bytes_max > result->memory_max) result->memory_max = peer->bytes_max;
+    if (peer->node == NULL) continue;
+    struct node_stats stats = node_stats(peer->node);
+    result->forwarded += stats.forwarded;
+    result->delivered += stats.delivered;
+    bytes += peer->bytes;
+  }
+  if (world->up_count > 0) result->memory_mean = bytes / world->up_count;
+  uint64_t own = (uint64_t)world->conn_room * sizeof *world->conn +
+                 (uint64_t)world->links.room * 12 +
+                 (uint64_t)world->queue.room * sizeof *world->queue.item +
+                 (uint64_t)world->peer_count * sizeof *world->peer;
+  if (world->peer_count > 0) result->sim_bytes_per_peer = own / world->peer_count;
+}
+
+static void choose_weather(const struct sim_options *options, struct weather *weather,
+                           uint32_t *peers) {
+  struct rng rng;
+  uint8_t bytes[16] = {'o'};
+  for (unsigned i = 0; i < 8; i++) bytes[8 + i] = (uint8_t)(options->seed >> 8 * i);
+  rng_init(&rng, bytes);
+  options->scenario->weather(weather, &rng);
+  for (unsigned i = 0; i < WEATHER_COUNT; i++)
+    if (options->is_set[i]) weather->of[i] = options->set.of[i];
+  *peers = (uint32_t)rng_between(&rng, 3, 24);
+  if (options->scenario->peers > 0) *peers = options->scenario->peers;
+  if (options->peers > 0) *peers = options->peers;
+}
+
+void sim_run(const struct sim_options *options, struct crypto *crypto, struct sim_result *result) {
+  struct run *run = sim_take(sizeof *run);
+  struct weather weather;
+  uint32_t peers;
+  *result = (struct sim_result){0};
+  run->options = options;
+  run->result = result;
+  if (options->clock_us != NULL) run->began_us = run->progress_us = options->clock_us();
+  choose_weather(options, &weather, &peers);
+  result->weather = weather;
+  world_open(&run->world, crypto, &weather, 2 * peers + 64, options->seed);
+  ledger_open(&run->ledger, &run->world,
+              peers < 20    ? 40
+              : peers > 200 ? 200
+                            : 2 * peers,
+              options->seed);
+  script_open(&run->script, &run->world, &run->ledger, options->seed);
+  run->script.target = peers;
+  narrator_open(&run->narrator, &run->world);
+  run->narrator.follow = options->follow;
+  run->world.watch = (struct world_watch){run, on_act, on_reply, NULL, NULL, on_gone};
+  if (options->explain) {
+    run->world.watch.trace = on_trace;
+    run->world.watch.event = on_event;
+  }
+  play(run, peers);
+  report(run);
+  if (options->explain) {
+    narrator_print(&run->narrator, stdout, EXPLAIN_LINES);
+    narrator_print_ring(&run->world, stdout);
+  }
+  if (options->clock_us != NULL) result->took_us = options->clock_us() - run->began_us;
+  narrator_close(&run->narrator);
+  ledger_close(&run->ledger);
+  world_close(&run->world);
+  free(run);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One row, one weather and, where needed, one script: a new scenario is a new row. */
+#include <string.h>
+
+#include "sim/script.h"
+
+static void calm(struct weather *weather, struct rng *rng) {
+  (void)rng;
+  weather_set_calm(weather);
+}
+
+static void churn(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[LATENCY] = 1;
+  weather->of[LATENCY_MAX_US] = 60000;
+  weather->of[CRASH_S] = 12;
+  weather->of[LEAVE_S] = 20;
+  weather->of[JOIN_S] = 6;
+  weather->of[DARK] = 500;
+  weather->of[OPERATIONS] = 30;
+}
+
+/* One copy only: whoever leaves hands over, or all is lost. */
+static void leaves(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[REPLICAS] = 1;
+  weather->of[LEAVE_S] = 5;
+  weather->of[JOIN_S] = 5;
+}
+
+/* Short lists, and peers that die without a word while others join. */
+static void edges(struct weather *weather, struct rng *rng) {
+  churn(weather, rng);
+  weather->of[SUCCESSORS] = 4;
+  weather->of[CRASH_S] = 3;
+  weather->of[LEAVE_S] = 0;
+  weather->of[JOIN_S] = 2;
+  weather->of[DARK] = 1000;
+  weather->of[RETURN] = 200;
+  weather->of[LEARNT] = 0;
+}
+
+static void disks(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[DISK_US] = 30000;
+  weather->of[DISK_SLOW] = 20;
+  weather->of[DISK_FAIL] = 50;
+  weather->of[CRASH_S] = 15;
+  weather->of[RETURN] = 900;
+  weather->of[OPERATIONS] = 40;
+}
+
+static void partition(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[LATENCY] = 2;
+  weather->of[LATENCY_MAX_US] = 150000;
+  weather->of[PARTITION_S] = 15;
+  weather->of[PARTITION_LONG_MS] = 8000;
+  weather->of[ONE_WAY] = 300;
+}
+
+static void datagrams(struct weather *weather, struct rng *rng) {
+  churn(weather, rng);
+  weather->of[UDP] = 1;
+  weather->of[LOSS] = 30;
+  weather->of[DUPLICATE] = 20;
+  weather->of[REORDER] = 100;
+}
+
+static void stormy(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[UPLINK_KB] = 1000;
+  weather->of[FAULTS_S] = 30;
+  weather->of[OPERATIONS] = 150;
+}
+
+/* Everybody loses power in the same second, and is back within the next ten. */
+static void restart_all(struct script *script, unsigned round) {
+  (void)round;
+  struct world *world = script->world;
+  for (uint32_t i = 0; i < world->peer_count; i++) {
+    usec back = SEC(1) + rng_below(&script->rng, SEC(10));
+    if (world_is_up(world, i)) script_crash(script, i, false, back);
+  }
+}
+
+static void join_many(struct script *script, unsigned round) {
+  (void)round;
+  for (uint32_t i = 0; i < script->target; i++) script_join(script);
+}
+
+static const struct scenario scenarios[] = {
+    {"swarm", "every kind of fault is there or not, by the toss of a coin", 0, weather_draw, NULL},
+    {"calm", "nothing goes wrong", 20, calm, NULL},
+    {"churn", "peers crash, leave and join", 24, churn, NULL},
+    {"leaves", "one copy of each record, and peers that leave and join", 16, leaves, NULL},
+    {"edges", "short successor lists, silent crashes and joins all the time", 24, edges, NULL},
+    {"disks", "writes are slow or fail, and crashes lose what was not synced", 16, disks, NULL},
+    {"partition", "the network comes apart for some seconds", 20, partition, NULL},
+    {"datagrams", "churn over UDP that loses, doubles and reorders", 16, datagrams, NULL},
+    {"storm", "all restart at once", 30, stormy, restart_all},
+    {"crowd", "the ring doubles at once", 24, stormy, join_many},
+};
+
+const struct scenario *scenario_at(unsigned i) {
+  return i < sizeof scenarios / sizeof scenarios[0] ? &scenarios[i] : NULL;
+}
+
+const struct scenario *scenario_find(const char *name) {
+  for (unsigned i = 0; scenario_at(i) != NULL; i++)
+    if (strcmp(scenarios[i].name, name) == 0) return &scenarios[i];
+  return NULL;
+}
