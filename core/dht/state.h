@@ -30,7 +30,15 @@
 #define CLOCK_SLACK_MS ((msec_wall)300000) /* peers' clocks differ by so much at most */
 #define TOTAL_FACTOR 4u /* tombstones included, an owner or key has so many times more */
 
-enum timer_kind { TIMER_PUT, TIMER_FIND, TIMER_FETCH, TIMER_STREAM, TIMER_SHED, TIMER_CEDED, TIMER_OWED };
+enum timer_kind {
+  TIMER_PUT,
+  TIMER_FIND,
+  TIMER_FETCH,
+  TIMER_STREAM,
+  TIMER_SHED,
+  TIMER_CEDED,
+  TIMER_OWED
+};
 
 /* A request under way: what its answer belongs to. Its handle is in the ticket. */
 enum call_kind { CALL_STORE, CALL_COPY, CALL_FIND, CALL_FETCH, CALL_STREAM };
