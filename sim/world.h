@@ -118,12 +118,13 @@ void world_hash(struct world *world, const uint64_t *words, unsigned count);
 
 /* A new peer, not yet up. SIM_NONE: no room. */
 uint32_t world_add(struct world *world);
-/* A life begins, with the disk as it is. joins: peers to join through, or none for a new ring. */
-void world_start(struct world *world, uint32_t peer, const uint32_t *joins, unsigned count);
+/* (i: which peer.) A life begins, with the disk as it is. joins: peers to join through, or none for
+ * a new ring. */
+void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigned count);
 /* It ends at once. dark: nobody is told. A random part of the unsynced tail is lost. */
-void world_crash(struct world *world, uint32_t peer, bool dark);
-void world_wipe_disk(struct world *world, uint32_t peer);
-void world_pause(struct world *world, uint32_t peer, usec until);
+void world_crash(struct world *world, uint32_t i, bool dark);
+void world_wipe_disk(struct world *world, uint32_t i);
+void world_pause(struct world *world, uint32_t i, usec until);
 /* An act for the script at that time. */
 void world_act(struct world *world, usec at, uint32_t what);
 /* Asks; watch.reply hears the answer. Returns the ticket. */
@@ -144,7 +145,7 @@ static inline msec_wall world_wall(const struct world *world, uint32_t peer) {
 struct key world_owner(const struct world *world, uint32_t peer, struct slice address);
 
 /* ---- for the files of this folder: net.c, disk.c ---- */
-void world_step(struct world *world, uint32_t peer, const struct input *input);
+void world_step(struct world *world, uint32_t i, const struct input *input);
 /* The event takes place in the life that the peer has now. */
 void world_later(struct world *world, usec at, uint32_t peer, struct event *event);
 bool dice(struct world *world, uint32_t of, uint32_t sides);
