@@ -69,8 +69,7 @@ void hop_drop_copy(struct hops *hops, struct hop *hop) {
   hop->copy = HANDLE_NONE;
 }
 
-void hop_put_branch(struct buf *out, const struct hops *hops, const struct hop *hop) {
-  (void)hops;
+void hop_put_branch(struct buf *out, const struct hop *hop) {
   buf_put(out, branch_cookie);
   buf_put_hex64(out, hop->loop_tag, TAG_DIGITS);
   buf_put_char(out, '.');

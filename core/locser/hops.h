@@ -69,7 +69,7 @@ const struct hop_copy *hop_copy_of(const struct hops *hops, const struct hop *ho
 void hop_drop_copy(struct hops *hops, struct hop *hop);
 
 /* Branch of the try under way: magic cookie, loop tag, handle, number of the try. */
-void hop_put_branch(struct buf *out, const struct hops *hops, const struct hop *hop);
+void hop_put_branch(struct buf *out, const struct hop *hop);
 /* The entry a branch of ours names, or NULL. *current (may be NULL): it names the try under way,
  * not one given up before. */
 struct hop *hop_of_branch(const struct hops *hops, struct slice branch, bool *current);

@@ -85,7 +85,7 @@ static void send_forwarded(struct step *s, struct hop *hop, const struct sip_mes
   size_t key_mark = outbox_mark(s->out);
   locser_target_put(&s->out->bytes, &target);
   struct slice key_line = outbox_text(s->out, key_mark);
-  hop_put_branch(&branch, &s->node->hops, hop);
+  hop_put_branch(&branch, hop);
   enum transport transport = transport_for(s, hop, request->bytes.len + HOP_ADDS_MAX);
   struct endpoint sent_by = s->node->config.advertise;
   sent_by.transport = (uint8_t)transport;
@@ -405,7 +405,7 @@ static void put_own_request(struct step *s, const struct hop *hop, const struct 
     buf_put_char(&uri, '@');
     endpoint_put(&uri, &own->to->at);
   }
-  hop_put_branch(&branch, &node->hops, hop);
+  hop_put_branch(&branch, hop);
   struct endpoint sent_by = node->config.advertise;
   sent_by.transport = own->to->at.transport;
   buf_put_cstr(out, "LOCSER ");

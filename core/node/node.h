@@ -144,8 +144,8 @@ struct node_stats {
   uint64_t messages_in, messages_out, forwarded, delivered, originated, retries, refused, bad;
   uint64_t bytes_in, bytes_out;
   uint32_t hops, operations, records, tombstones, bindings, transactions, known_peers;
-  uint64_t record_bytes, hop_allocations; /* memory taken while forwarding: stays 0 */
-  bool member, ready;                     /* ready: member, and the whole own range is COMPLETE */
+  uint64_t record_bytes;
+  bool member, ready; /* ready: member, and the whole own range is COMPLETE */
 };
 struct node_stats node_stats(const struct node *node);
 
