@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* locser-sim: the shipping core in worlds that are as bad as wanted, the same each time. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "crypto/openssl.h"
-#include "sim/run.h"
+#include "sim/report.h"
 
 static char replay_text[1024]; /* for a broken promise inside the core, too */
 
@@ -27,16 +29,20 @@ static uint64_t clock_us(void) {
 static void usage(FILE *out) {
   fputs(
       "usage: locser-sim [--seed S] [--seeds N] [--peers N] [--scenario NAME] [--set NAME=NUMBER]\n"
-      "                  [--explain] [--follow] [--progress] [--quiet]\n"
+      "                  [--csv FILE] [--series FILE] [--keep-going] [--explain] [--follow]\n"
+      "                  [--progress] [--quiet]\n"
       "Runs peers of the shipping core under virtual time. Exits 1 at the first seed that breaks\n"
       "a rule, after printing the command that shows it again.\n\n"
       "  --seed S          first seed (1)\n"
       "  --seeds N         so many seeds, one after the other (1)\n"
       "  --peers N         peers at the beginning\n"
+      "  --keep-going      go on after a seed that breaks a rule\n"
+      "  --csv FILE        a row of figures for each run; -: on standard output\n"
+      "  --series FILE     a row for each virtual second\n"
       "  --explain         tell the last events, and what each peer believes\n"
       "  --follow          tell all events while they happen, on standard error\n"
-      "  --progress        rate and time on standard error\n"
-      "  --quiet           one line a seed\n\nscenarios:\n",
+      "  --progress        rate and time left on standard error, even where that is no terminal\n"
+      "  --quiet           one line a seed, no progress, no summary\n\nscenarios:\n",
       out);
   for (unsigned i = 0; scenario_at(i) != NULL; i++)
     fprintf(out, "  %-17s %s\n", scenario_at(i)->name, scenario_at(i)->text);
@@ -58,59 +64,56 @@ static void describe(const struct sim_options *options) {
                        options->set.of[i]);
 }
 
-#define N(x) ((unsigned long long)(x))
+struct arguments {
+  struct sim_options options;
+  uint64_t seeds;
+  bool quiet, keep_going, progress;
+  FILE *csv;
+  struct report_series series;
+  struct report_progress report;
+  struct report_totals totals;
+};
 
-static void print_weather(const struct weather *weather) {
-  printf("weather ");
-  for (unsigned i = 0; i < WEATHER_COUNT; i++)
-    if (weather->of[i] != weather_calm(i)) printf(" %s=%u", weather_name(i), weather->of[i]);
-  printf("\n");
+static void on_progress(void *context, const struct sim_progress *progress) {
+  struct arguments *arguments = context;
+  if (arguments->series.out != NULL && progress->new_second)
+    report_series(&arguments->series, progress);
+  if (arguments->progress) report_progress(&arguments->report, clock_us(), progress);
 }
 
-static void print_result(const struct sim_options *options, const struct sim_result *r) {
-  uint64_t span = r->ended_at - SIM_START_US;
-  printf("seed %llu, %s: %u peers, %llu s of virtual time\n", N(options->seed),
-         options->scenario->name, r->peers, N(span / USEC_PER_SEC));
-  print_weather(&r->weather);
-  printf(
-      "happened %llu crashes, %llu returns, %llu leaves, %llu joins, %llu pauses, "
-      "%llu partitions\n",
-      N(r->crashes), N(r->returns), N(r->leaves), N(r->joins), N(r->pauses), N(r->partitions));
-  printf(
-      "clients  puts %llu of %llu, removals %llu of %llu, reads %llu of %llu right, "
-      "%llu excused\n",
-      N(r->ledger.puts_good), N(r->ledger.puts), N(r->ledger.removes_good), N(r->ledger.removes),
-      N(r->ledger.gets_good), N(r->ledger.gets), N(r->ledger.excused));
-  printf("ring     ideal %llu.%03llu s after the last join, healed in %llu.%03llu s at most\n",
-         N(r->built_us / 1000000), N(r->built_us / 1000 % 1000), N(r->healed_max_us / 1000000),
-         N(r->healed_max_us / 1000 % 1000));
-  printf(
-      "traffic  %llu messages, %llu bytes a peer and second, largest %llu, %llu connections, "
-      "%llu writes\n",
-      N(r->messages), N(span == 0 ? 0 : r->message_bytes * 1000000 / span / (r->up + 1)),
-      N(r->message_max), N(r->connections), N(r->stores));
-  printf("memory   %llu bytes a peer, %llu at most; of the simulator %llu a peer\n",
-         N(r->memory_mean), N(r->memory_max), N(r->sim_bytes_per_peer));
-  printf("speed    %llu events in %llu.%03llu s, %llu a second\n", N(r->events),
-         N(r->took_us / 1000000), N(r->took_us / 1000 % 1000),
-         N(r->events * 1000000 / (r->took_us + 1)));
-  printf("trace    %016llX\n", N(r->hash));
+static void tell_result(struct arguments *arguments, const struct sim_result *result) {
+  const struct sim_options *options = &arguments->options;
+  report_progress_end(&arguments->report);
+  if (arguments->csv != NULL) report_csv(arguments->csv, options, result);
+  if (arguments->csv != stdout && (arguments->quiet || arguments->seeds > 1))
+    printf("%llu %016llX %u peers, %llu events\n", N(options->seed), N(result->hash), result->peers,
+           N(result->events));
+  else if (arguments->csv != stdout)
+    report_result(stdout, options, result);
+  if (result->failure[0] == '\0') return;
+  uint64_t at = result->failed_at - SIM_START_US;
+  fprintf(arguments->csv == stdout ? stderr : stdout,
+          "FAILED   at %llu.%06llu s: %s\nreplay: %s --explain\n", N(at / 1000000), N(at % 1000000),
+          result->failure, replay_text);
 }
 
-static bool run_one(const struct sim_options *options, struct crypto *crypto, bool quiet) {
-  struct sim_result result;
-  describe(options);
-  sim_run(options, crypto, &result);
-  if (quiet)
-    printf("%llu %016llX %u peers, %llu events\n", N(options->seed), N(result.hash), result.peers,
-           N(result.events));
-  else
-    print_result(options, &result);
-  if (result.failure[0] == '\0') return true;
-  uint64_t at = result.failed_at - SIM_START_US;
-  printf("FAILED   at %llu.%06llu s: %s\nreplay: %s --explain\n", N(at / 1000000), N(at % 1000000),
-         result.failure, replay_text);
-  return false;
+static bool run_one(struct arguments *arguments, struct crypto *crypto) {
+  static struct sim_result result;
+  describe(&arguments->options);
+  arguments->series.seed = arguments->options.seed;
+  arguments->series.before = (struct figure_traffic){0};
+  sim_run(&arguments->options, crypto, &result);
+  tell_result(arguments, &result);
+  report_add(&arguments->totals, &result);
+  arguments->report.seeds_done++;
+  return result.failure[0] == '\0';
+}
+
+static FILE *open_file(const char *name) {
+  FILE *file = strcmp(name, "-") == 0 ? stdout : fopen(name, "w");
+  if (file != NULL) return file;
+  fprintf(stderr, "locser-sim: cannot write %s: %s\n", name, strerror(errno));
+  exit(2);
 }
 
 static uint64_t number(const char *text, uint64_t max) {
@@ -131,17 +134,12 @@ static void read_set(struct sim_options *options, const char *text) {
   options->is_set[kind] = true;
 }
 
-struct arguments {
-  struct sim_options options;
-  uint64_t seeds;
-  bool quiet;
-};
-
 static void read_arguments(int argc, char **argv, struct arguments *out) {
   static const struct option names[] = {
       {"seed", 1, NULL, 's'},     {"seeds", 1, NULL, 'n'},    {"peers", 1, NULL, 'p'},
       {"scenario", 1, NULL, 'c'}, {"set", 1, NULL, 'w'},      {"explain", 0, NULL, 'e'},
       {"follow", 0, NULL, 'f'},   {"progress", 0, NULL, 'g'}, {"quiet", 0, NULL, 'q'},
+      {"csv", 1, NULL, 't'},      {"series", 1, NULL, 'r'},   {"keep-going", 0, NULL, 'k'},
       {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'v'},  {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     switch (c) {
@@ -169,10 +167,19 @@ static void read_arguments(int argc, char **argv, struct arguments *out) {
         out->options.explain = out->options.follow = true;
         break;
       case 'g':
-        out->options.progress = true;
+        out->progress = true;
         break;
       case 'q':
         out->quiet = true;
+        break;
+      case 'k':
+        out->keep_going = true;
+        break;
+      case 't':
+        out->csv = open_file(optarg);
+        break;
+      case 'r':
+        out->series.out = open_file(optarg);
         break;
       case 'v':
         puts("locser-sim " LOCSER_VERSION);
@@ -187,18 +194,37 @@ static void read_arguments(int argc, char **argv, struct arguments *out) {
   }
 }
 
-int main(int argc, char **argv) {
-  struct arguments arguments = {
-      .options = {.seed = 1, .scenario = scenario_at(0), .clock_us = clock_us}, .seeds = 1};
-  read_arguments(argc, argv, &arguments);
+static bool run_all(struct arguments *arguments) {
   struct crypto crypto;
   crypto_openssl(&crypto);
   bool good = true;
-  for (uint64_t i = 0; i < arguments.seeds && good; i++) {
-    good = run_one(&arguments.options, &crypto, arguments.quiet);
-    arguments.options.seed++;
+  for (uint64_t i = 0; i < arguments->seeds && (good || arguments->keep_going); i++) {
+    good = run_one(arguments, &crypto) && good;
+    arguments->options.seed++;
     fflush(stdout);
   }
   crypto_openssl_free(&crypto);
-  return good ? 0 : 1;
+  return good;
+}
+
+int main(int argc, char **argv) {
+  static struct arguments arguments = {.seeds = 1};
+  arguments.options = (struct sim_options){
+      .seed = 1, .scenario = scenario_at(0), .clock_us = clock_us, .context = &arguments};
+  read_arguments(argc, argv, &arguments);
+  bool terminal = isatty(STDERR_FILENO) != 0;
+  if (terminal && !arguments.quiet && !arguments.options.follow) arguments.progress = true;
+  if (arguments.progress || arguments.series.out != NULL) arguments.options.progress = on_progress;
+  arguments.report = (struct report_progress){
+      .out = stderr, .terminal = terminal, .seeds = arguments.seeds, .began_us = clock_us()};
+  arguments.report.told_us = arguments.report.began_us;
+  if (arguments.csv != NULL) report_csv_names(arguments.csv);
+  if (arguments.series.out != NULL) report_series_names(arguments.series.out);
+  bool good = run_all(&arguments);
+  if (arguments.seeds > 1 && !arguments.quiet && arguments.csv != stdout)
+    report_totals(stdout, &arguments.totals);
+  bool written = (arguments.csv == NULL || fclose(arguments.csv) == 0) &&
+                 (arguments.series.out == NULL || fclose(arguments.series.out) == 0);
+  if (!written) fprintf(stderr, "locser-sim: a file could not be written\n");
+  return !written ? 2 : good ? 0 : 1;
 }

@@ -10,9 +10,9 @@
 #define BUILD_US SEC(120)      /* a ring of many is there within that after the last join */
 #define HEAL_US SEC(150)       /* a ring is ideal, and its copies agree, within that */
 #define ONE_RING_PEERS_MAX 64u /* larger rings are looked at in quiet moments only */
+#define PUT_US SEC(12)         /* in which each record is put */
 #define REST_US SEC(12)        /* in which everything under way must end once */
 #define EXPLAIN_LINES 200u
-#define PROGRESS_US 2000000u
 
 struct run {
   const struct sim_options *options;
@@ -21,8 +21,10 @@ struct run {
   struct script script;
   struct narrator narrator;
   struct sim_result *result;
+  struct figures figures;
   uint64_t ring_changes_seen;
-  uint64_t began_us, progress_us;
+  uint64_t began_us;
+  usec expected_us; /* about so much virtual time */
 };
 
 /* ---- what the world tells ---- */
@@ -41,11 +43,13 @@ static void on_reply(void *context, uint32_t peer, uint64_t ticket,
 }
 static void on_trace(void *context, uint32_t peer, const struct trace *trace) {
   struct run *run = context;
-  narrate_trace(&run->narrator, peer, trace);
+  figures_on_trace(&run->figures, trace);
+  if (run->options->explain) narrate_trace(&run->narrator, peer, trace);
 }
 static void on_event(void *context, uint32_t peer, const struct event *event) {
   struct run *run = context;
-  narrate_event(&run->narrator, peer, event);
+  figures_on_event(&run->figures, event);
+  if (run->options->explain) narrate_event(&run->narrator, peer, event);
 }
 static void on_gone(void *context, uint32_t peer) {
   struct run *run = context;
@@ -74,39 +78,46 @@ static void look(struct run *run) {
   run->ring_changes_seen = world->ring_changes;
 }
 
-static void show_progress(struct run *run, const char *phase) {
-  if (!run->options->progress || run->options->clock_us == NULL) return;
-  uint64_t now = run->options->clock_us();
-  if (now < run->progress_us + PROGRESS_US) return;
-  run->progress_us = now;
+/* Says how far it is. From here on it is this phase. */
+static void tell(struct run *run, enum figure_phase phase) {
   const struct world *world = &run->world;
-  uint64_t took = now - run->began_us, since = world->now - SIM_START_US;
-  fprintf(stderr, "%-7s %u peers, %llu s of virtual time, %llu events, %llu events a second\n",
-          phase, world->up_count, (unsigned long long)(since / USEC_PER_SEC),
-          (unsigned long long)world->steps,
-          (unsigned long long)(world->steps * 1000000 / (took + 1)));
+  usec since = world->now - SIM_START_US;
+  bool new_second = since / USEC_PER_SEC != (run->figures.counted_at - SIM_START_US) / USEC_PER_SEC;
+  figures_pass(&run->figures, phase);
+  if (run->options->progress == NULL) return;
+  uint64_t done = since * 1000 / run->expected_us;
+  const struct sim_progress progress = {.phase = phase,
+                                        .since = since,
+                                        .up = world->up_count,
+                                        .events = world->steps,
+                                        .done = done < 990 ? (uint32_t)done : 990,
+                                        .new_second = new_second,
+                                        .figures = &run->figures,
+                                        .ledger = &run->ledger.counts};
+  run->options->progress(run->options->context, &progress);
 }
 
 /* For a while, looking. */
-static void pass(struct run *run, usec span, const char *phase) {
+static void pass(struct run *run, usec span, enum figure_phase phase) {
   struct world *world = &run->world;
+  tell(run, phase);
   for (usec end = world->now + span; world->now < end && !world_failed(world);) {
     world_run(world, usec_min(end, world->now + LOOK_US));
     look(run);
-    show_progress(run, phase);
+    tell(run, phase);
   }
 }
 
 /* ---- phases ---- */
 
-static void wait_for_ideal(struct run *run, usec limit, const char *phase) {
+static void wait_for_ideal(struct run *run, usec limit, enum figure_phase phase) {
   struct world *world = &run->world;
   uint32_t who = 0;
   for (usec end = world->now + limit; !world_failed(world);) {
     if (run->script.returning == 0 && check_is_ideal(world, &who)) return;
     if (world->now >= end)
-      world_fail(world, "%s: the ring is not ideal after %llu s; first at peer %u", phase,
-                 (unsigned long long)(limit / USEC_PER_SEC), who);
+      world_fail(world, "%s: the ring is not ideal after %llu s; first at peer %u",
+                 figure_phase_name(phase), (unsigned long long)(limit / USEC_PER_SEC), who);
     pass(run, LOOK_US, phase);
   }
 }
@@ -128,14 +139,14 @@ static void wait_for_copies(struct run *run, usec limit) {
                                                : "unknown",
                  (unsigned long long)(limit / USEC_PER_SEC), held);
     }
-    pass(run, LOOK_US, "heal");
+    pass(run, LOOK_US, PHASE_HEAL);
   }
 }
 
 static void read_everything(struct run *run) {
   ledger_read_all(&run->ledger);
   for (unsigned i = 0; i < 140 && ledger_busy(&run->ledger) > 0 && !world_failed(&run->world); i++)
-    pass(run, LOOK_US, "read");
+    pass(run, LOOK_US, PHASE_READ);
 }
 
 static void be_calm(struct world *world) {
@@ -150,13 +161,13 @@ static void heal(struct run *run) {
   script_end_faults(&run->script);
   be_calm(world);
   for (unsigned i = 0; i < 200 && run->script.returning > 0 && !world_failed(world); i++)
-    pass(run, LOOK_US, "heal");
+    pass(run, LOOK_US, PHASE_HEAL);
   usec began = world->now;
-  wait_for_ideal(run, HEAL_US, "heal");
+  wait_for_ideal(run, HEAL_US, PHASE_HEAL);
+  run->result->ideal_max_us = usec_max(run->result->ideal_max_us, world->now - began);
   run->ledger.strict = true;
   wait_for_copies(run, HEAL_US);
-  if (world->now - began > run->result->healed_max_us)
-    run->result->healed_max_us = world->now - began;
+  run->result->healed_max_us = usec_max(run->result->healed_max_us, world->now - began);
   read_everything(run);
   ledger_rebase(&run->ledger);
   run->ledger.strict = false;
@@ -164,16 +175,18 @@ static void heal(struct run *run) {
   world->weather = rough;
 }
 
+static usec pace_of_joins(uint32_t peers) { return peers <= 100 ? MSEC(200) : SEC(30) / peers; }
+
 static void build(struct run *run, uint32_t peers) {
   struct world *world = &run->world;
-  usec pace = peers <= 100 ? MSEC(200) : SEC(30) / peers;
+  usec pace = pace_of_joins(peers);
   for (uint32_t i = 0; i < peers && !world_failed(world); i++) {
     script_join(&run->script);
     world_run(world, world->now + rng_between(&run->script.rng, pace / 2, pace + pace / 2));
-    show_progress(run, "join");
+    tell(run, PHASE_BUILD);
   }
   usec began = world->now;
-  wait_for_ideal(run, BUILD_US, "build");
+  wait_for_ideal(run, BUILD_US, PHASE_BUILD);
   run->result->built_us = world->now - began;
   world->wrong_suspicions = 0;
 }
@@ -196,7 +209,7 @@ static void rest(struct run *run) {
       idle[i] = idle[i] || !world_is_up(world, i) || is_idle(world, i);
       left += !idle[i];
     }
-    pass(run, MSEC(37), "rest");
+    pass(run, MSEC(37), PHASE_REST);
   } while (left > 0 && world->now < end && !world_failed(world));
   for (uint32_t i = 0; i < count && left > 0; i++) {
     if (idle[i]) continue;
@@ -216,14 +229,14 @@ static void play(struct run *run, uint32_t peers) {
   be_calm(world);
   build(run, peers);
   ledger_put_all(&run->ledger);
-  pass(run, SEC(12), "put");
+  pass(run, PUT_US, PHASE_PUT);
   world->weather = rough;
   for (unsigned round = 0; round < world->weather.of[ROUNDS] && !world_failed(world); round++) {
     script_begin_clients(&run->script);
     script_begin_faults(&run->script, round);
     const struct scenario *scenario = run->options->scenario;
     if (scenario->begin != NULL) scenario->begin(&run->script, round);
-    pass(run, SEC(world->weather.of[FAULTS_S]), "faults");
+    pass(run, SEC(world->weather.of[FAULTS_S]), PHASE_FAULTS);
     heal(run);
   }
   be_calm(world);
@@ -251,6 +264,10 @@ static void report(struct run *run) {
   result->stores = world->stores;
   result->connections = world->opened;
   result->datagrams_lost = world->datagrams_lost;
+  figures_pass(&run->figures, PHASE_REST);
+  result->figures = run->figures;
+  result->figures.world = NULL;
+  result->figures.call = NULL;
   result->crashes = script->crashes;
   result->leaves = script->leaves;
   result->joins = script->joins;
@@ -261,9 +278,6 @@ static void report(struct run *run) {
     const struct sim_peer *peer = &world->peer[i];
     if (peer->bytes_max > result->memory_max) result->memory_max = peer->bytes_max;
     if (peer->node == NULL) continue;
-    struct node_stats stats = node_stats(peer->node);
-    result->forwarded += stats.forwarded;
-    result->delivered += stats.delivered;
     bytes += peer->bytes;
   }
   if (world->up_count > 0) result->memory_mean = bytes / world->up_count;
@@ -288,6 +302,12 @@ static void choose_weather(const struct sim_options *options, struct weather *we
   if (options->peers > 0) *peers = options->peers;
 }
 
+/* In a run where all goes well. */
+static usec expected_us(const struct weather *weather, uint32_t peers) {
+  usec round = SEC(weather->of[FAULTS_S]) + SEC(12);
+  return peers * pace_of_joins(peers) + SEC(4) + PUT_US + weather->of[ROUNDS] * round + SEC(3);
+}
+
 void sim_run(const struct sim_options *options, struct crypto *crypto, struct sim_result *result) {
   struct run *run = sim_take(sizeof *run);
   struct weather weather;
@@ -295,7 +315,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   *result = (struct sim_result){0};
   run->options = options;
   run->result = result;
-  if (options->clock_us != NULL) run->began_us = run->progress_us = options->clock_us();
+  if (options->clock_us != NULL) run->began_us = options->clock_us();
   choose_weather(options, &weather, &peers);
   result->weather = weather;
   world_open(&run->world, crypto, &weather, 2 * peers + 64, options->seed);
@@ -308,11 +328,9 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   run->script.target = peers;
   narrator_open(&run->narrator, &run->world);
   run->narrator.follow = options->follow;
-  run->world.watch = (struct world_watch){run, on_act, on_reply, NULL, NULL, on_gone};
-  if (options->explain) {
-    run->world.watch.trace = on_trace;
-    run->world.watch.event = on_event;
-  }
+  run->world.watch = (struct world_watch){run, on_act, on_reply, on_trace, on_event, on_gone};
+  figures_open(&run->figures, &run->world);
+  run->expected_us = expected_us(&weather, peers);
   play(run, peers);
   report(run);
   if (options->explain) {
@@ -321,6 +339,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   }
   if (options->clock_us != NULL) result->took_us = options->clock_us() - run->began_us;
   narrator_close(&run->narrator);
+  figures_close(&run->figures);
   ledger_close(&run->ledger);
   world_close(&run->world);
   free(run);

@@ -4,8 +4,21 @@
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
 
+#include "sim/figures.h"
 #include "sim/narrate.h"
 #include "sim/script.h"
+
+/* How far a run is, each look; and its figures once a virtual second. */
+struct sim_progress {
+  enum figure_phase phase;
+  usec since; /* virtual time */
+  uint32_t up;
+  uint64_t events;
+  uint32_t done; /* of 1000, as far as can be known */
+  bool new_second;
+  const struct figures *figures;
+  const struct ledger_counts *ledger;
+};
 
 struct sim_options {
   uint64_t seed;
@@ -14,8 +27,9 @@ struct sim_options {
   struct weather set; /* where given */
   bool is_set[WEATHER_COUNT];
   bool explain, follow;
-  bool progress;              /* on standard error */
-  uint64_t (*clock_us)(void); /* of the real world, for rates only */
+  uint64_t (*clock_us)(void); /* of the real world, for rates only; or NULL */
+  void (*progress)(void *context, const struct sim_progress *progress); /* or NULL */
+  void *context;
 };
 
 struct sim_result {
@@ -27,8 +41,9 @@ struct sim_result {
   struct ledger_counts ledger;
   uint64_t events, messages, message_bytes, message_max, stores, connections, datagrams_lost;
   uint64_t crashes, leaves, joins, returns, pauses, partitions;
-  uint64_t forwarded, delivered;
-  usec built_us, healed_max_us;
+  struct figures figures;
+  usec built_us, ideal_max_us, healed_max_us;
+  usec ready_max_us; /* from the beginning of faults until everybody was ready; CLAIM_READY only */
   uint64_t memory_mean, memory_max; /* of a node, at the end and at most */
   uint64_t sim_bytes_per_peer;
   uint64_t took_us;

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The simulator: seeds of the swarm break no rule; a seed gives the same hash in the optimised and
 in the sanitised build, and narrated or not (R-10.2); a failure can be replayed (R-10.3)."""
+import csv
+import io
 import os
 import re
 import subprocess
@@ -47,6 +49,36 @@ def test_same_hash_in_another_build():
 def test_narrating_changes_nothing():
     plain, told = hashes(BUILD, "--seed", "3"), hashes(BUILD, "--seed", "3", "--explain")
     assert plain == told, (plain, told)
+
+
+def rows(output):
+    return list(csv.DictReader(io.StringIO(output)))
+
+
+def test_figures():
+    """--csv and --series: a row a run, a row a second; they add up (R-10.19)."""
+    status, output = sim(BUILD, "--seeds", "2", "--scenario", "calm", "--csv", "-")
+    assert status == 0, output
+    found = rows(output)
+    assert [row["seed"] for row in found] == ["1", "2"], output
+    assert found[0]["trace"] == hashes(BUILD, "--scenario", "calm")[0][1]
+    for row in found:
+        parts = sum(int(row["bytes_" + kind]) for kind in ("ring", "copies", "clients"))
+        assert parts == int(row["bytes"]) > 0 and int(row["hops_mean_1000"]) >= 1000, row
+    series = rows(sim(BUILD, "--scenario", "calm", "--quiet", "--series", "-")[1])
+    seconds = [int(row["second"]) for row in series if row["second"].isdigit()]
+    assert seconds == sorted(set(seconds)) and len(seconds) > 100, seconds
+
+
+def test_failures():
+    """Messages that take 40 s: no ring. The command that replays it is told (R-10.3)."""
+    slow = ("--peers", "3", "--set", "latency-min-us=40000000")
+    status, output = sim(BUILD, "--seeds", "2", *slow)
+    assert status == 1 and output.count("FAILED") == 1, output
+    replay = "replay: locser-sim --seed 1 --scenario swarm --peers 3 --set latency-min-us=40000000"
+    assert replay + " --explain" in output, output
+    status, output = sim(BUILD, "--seeds", "2", "--keep-going", *slow)
+    assert status == 1 and "2 runs, 2 failed" in output, output
 
 
 def test_usage():
