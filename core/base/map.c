@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 
-#define CAPACITY_FIRST 16u
+#define CAPACITY_FIRST 8u
 
 /* Linear probing. The hash is keyed and well mixed, so its low bits serve as the place. */
 static uint32_t place(const struct map *map, uint64_t hash) {

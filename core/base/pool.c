@@ -6,47 +6,66 @@
 
 #include "base/assert.h"
 
-/* What precedes each object. The generation is odd while the object is taken, so that a live
- * handle never has generation 0 and a free slot matches no handle. */
-struct slot {
-  uint32_t index;
-  uint32_t generation;
-  uint32_t free_next;
-};
+/* What precedes each object: its index. */
+#define ALIGN alignof(uint64_t)
+#define HEADER_BYTES ((sizeof(uint32_t) + ALIGN - 1) / ALIGN * ALIGN)
+#define FIRST_CHUNK_BYTES 256u /* about; at least one object */
+#define ROOM_FIRST 4u
 
-#define ALIGN alignof(max_align_t)
-#define HEADER_BYTES ((sizeof(struct slot) + ALIGN - 1) / ALIGN * ALIGN)
-
-static struct slot *slot_at(const struct pool *pool, uint32_t index) {
-  char *chunk = pool->chunk[index >> pool->chunk_shift];
-  return (void *)(chunk + (size_t)(index & (pool->chunk_objects - 1)) * pool->object_bytes);
+/* Chunks: `first` objects, as many again, then twice as many each, up to the largest size. So the
+ * first ones together hold as much as one of the largest. */
+static unsigned doubling(const struct pool *pool) {
+  return (unsigned)(pool->chunk_shift - pool->first_shift);
 }
 
-static void *object_of(struct slot *slot) { return (char *)slot + HEADER_BYTES; }
-
-static const struct slot *slot_of(const void *object) {
-  return (const void *)((const char *)object - HEADER_BYTES);
+static uint32_t chunk_of(const struct pool *pool, uint32_t index) {
+  if (index >> pool->chunk_shift != 0) return doubling(pool) + (index >> pool->chunk_shift);
+  if (index >> pool->first_shift == 0) return 0;
+  return 32u - (unsigned)__builtin_clz(index) - pool->first_shift;
 }
 
-static size_t chunk_bytes(const struct pool *pool) {
-  return (size_t)pool->chunk_objects * pool->object_bytes;
+static uint32_t chunk_start(const struct pool *pool, uint32_t chunk) {
+  if (chunk == 0) return 0;
+  if (chunk <= doubling(pool)) return (uint32_t)1 << (pool->first_shift + chunk - 1);
+  return (chunk - doubling(pool)) << pool->chunk_shift;
 }
 
-static bool is_taken(const struct slot *slot) { return (slot->generation & 1) != 0; }
+static size_t chunk_bytes(const struct pool *pool, uint32_t chunk) {
+  uint32_t start = chunk_start(pool, chunk), end = chunk_start(pool, chunk + 1);
+  return (size_t)((end < pool->limit ? end : pool->limit) - start) * pool->object_bytes;
+}
+
+static char *header_at(const struct pool *pool, uint32_t index) {
+  uint32_t chunk = chunk_of(pool, index);
+  return pool->chunk[chunk].at + (size_t)(index - chunk_start(pool, chunk)) * pool->object_bytes;
+}
+
+static void *object_at(const struct pool *pool, uint32_t index) {
+  return header_at(pool, index) + HEADER_BYTES;
+}
+
+static bool is_taken(const struct pool *pool, uint32_t index) {
+  return (pool->slot[index].generation & 1) != 0;
+}
+
+static uint8_t log2_below(uint32_t number) {
+  uint8_t shift = 0;
+  while (number >> shift > 1) shift++;
+  return shift;
+}
 
 void pool_init(struct pool *pool, const struct memory *memory, size_t object_bytes,
                uint32_t chunk_objects, uint32_t limit) {
   ASSERT(object_bytes > 0 && object_bytes < UINT32_MAX / 2 && chunk_objects > 0);
-  ASSERT(limit < POOL_NO_INDEX);
-  uint32_t shift = 0;
-  while (chunk_objects >> shift > 1 && limit >> shift > 1) shift++;
-  chunk_objects = (uint32_t)1 << shift;
+  ASSERT(limit <= UINT32_MAX / 2);
+  uint32_t bytes = (uint32_t)((object_bytes + ALIGN - 1) / ALIGN * ALIGN + HEADER_BYTES);
+  uint8_t largest = log2_below(chunk_objects < limit ? chunk_objects : limit);
+  uint8_t first = log2_below(FIRST_CHUNK_BYTES / bytes);
   *pool = (struct pool){
       .memory = memory,
-      .object_bytes = (uint32_t)((object_bytes + ALIGN - 1) / ALIGN * ALIGN + HEADER_BYTES),
-      .chunk_objects = chunk_objects,
-      .chunk_shift = shift,
-      .chunk_limit = limit / chunk_objects + (limit % chunk_objects != 0),
+      .object_bytes = bytes,
+      .first_shift = first < largest ? first : largest,
+      .chunk_shift = largest,
       .limit = limit,
       .free_first = POOL_NO_INDEX,
   };
@@ -54,46 +73,75 @@ void pool_init(struct pool *pool, const struct memory *memory, size_t object_byt
 
 void pool_free(struct pool *pool) {
   for (uint32_t i = 0; i < pool->chunks; i++)
-    memory_give(pool->memory, pool->chunk[i], chunk_bytes(pool));
-  memory_give(pool->memory, pool->chunk, pool->chunk_limit * sizeof *pool->chunk);
+    memory_give(pool->memory, pool->chunk[i].at, chunk_bytes(pool, i));
+  memory_give(pool->memory, pool->chunk, pool->chunk_room * sizeof *pool->chunk);
+  memory_give(pool->memory, pool->slot, pool->slot_room * sizeof *pool->slot);
   pool->chunk = NULL;
-  pool->chunks = pool->fresh = pool->used = 0;
+  pool->slot = NULL;
+  pool->chunks = pool->chunk_room = pool->slot_room = pool->fresh = pool->used = 0;
   pool->free_first = POOL_NO_INDEX;
 }
 
-static bool add_chunk(struct pool *pool) {
-  if (pool->chunk == NULL) {
-    pool->chunk = memory_take(pool->memory, pool->chunk_limit * sizeof *pool->chunk);
-    if (pool->chunk == NULL) return false;
-  }
-  char *chunk = pool->memory->take(pool->memory->context, chunk_bytes(pool));
-  if (chunk == NULL) return false;
-  pool->chunk[pool->chunks++] = chunk;
+/* A table of `room` things of `bytes` with room for one more; NULL: no memory. */
+static void *with_room(const struct memory *memory, void *table, uint32_t used, uint32_t *room,
+                       size_t bytes) {
+  if (used < *room) return table;
+  uint32_t more = *room == 0 ? ROOM_FIRST : *room * 2;
+  void *grown = memory_take(memory, more * bytes);
+  if (grown == NULL) return NULL;
+  if (used > 0) memcpy(grown, table, used * bytes);
+  memory_give(memory, table, *room * bytes);
+  *room = more;
+  return grown;
+}
+
+static bool add_slot(struct pool *pool) {
+  void *grown =
+      with_room(pool->memory, pool->slot, pool->fresh, &pool->slot_room, sizeof *pool->slot);
+  if (grown == NULL) return false;
+  pool->slot = grown;
   return true;
 }
 
-/* A slot that was never used, or NULL when there is no more. */
-static struct slot *fresh_slot(struct pool *pool) {
-  if (pool->fresh == pool->limit) return NULL;
-  if (pool->fresh >> pool->chunk_shift == pool->chunks && !add_chunk(pool)) return NULL;
-  struct slot *slot = slot_at(pool, pool->fresh);
-  *slot = (struct slot){pool->fresh++, 0, POOL_NO_INDEX};
-  return slot;
+static bool add_chunk(struct pool *pool) {
+  void *grown =
+      with_room(pool->memory, pool->chunk, pool->chunks, &pool->chunk_room, sizeof *pool->chunk);
+  if (grown == NULL) return false;
+  pool->chunk = grown;
+  pool->chunk[pool->chunks++] = (struct pool_chunk){.at = NULL};
+  return true;
+}
+
+/* False: no memory; nothing changed but room. */
+static bool make_sure_of(struct pool *pool, uint32_t index) {
+  uint32_t chunk = chunk_of(pool, index);
+  if (index == pool->fresh && !add_slot(pool)) return false;
+  if (chunk == pool->chunks && !add_chunk(pool)) return false;
+  struct pool_chunk *of = &pool->chunk[chunk];
+  if (of->at == NULL) of->at = pool->memory->take(pool->memory->context, chunk_bytes(pool, chunk));
+  return of->at != NULL;
 }
 
 void *pool_take_raw(struct pool *pool, struct handle *handle) {
-  struct slot *slot;
-  if (pool->free_first != POOL_NO_INDEX) {
-    slot = slot_at(pool, pool->free_first);
+  bool again = pool->free_first != POOL_NO_INDEX;
+  uint32_t index = again ? pool->free_first : pool->fresh;
+  if (index >= pool->limit || !make_sure_of(pool, index)) return NULL;
+  struct pool_slot *slot = &pool->slot[index];
+  if (again) {
     pool->free_first = slot->free_next;
   } else {
-    slot = fresh_slot(pool);
-    if (slot == NULL) return NULL;
+    slot->generation = 0;
+    pool->fresh++;
   }
   slot->generation++;
+  struct pool_chunk *chunk = &pool->chunk[chunk_of(pool, index)];
+  chunk->used++;
+  chunk->wanted = true;
   if (++pool->used > pool->used_max) pool->used_max = pool->used;
-  *handle = (struct handle){slot->index, slot->generation};
-  return object_of(slot);
+  *handle = (struct handle){index, slot->generation};
+  char *header = header_at(pool, index);
+  memcpy(header, &index, sizeof index);
+  return header + HEADER_BYTES;
 }
 
 void *pool_take(struct pool *pool, struct handle *handle) {
@@ -104,35 +152,47 @@ void *pool_take(struct pool *pool, struct handle *handle) {
 
 void *pool_at(const struct pool *pool, struct handle handle) {
   if ((handle.generation & 1) == 0 || handle.index >= pool->fresh) return NULL;
-  struct slot *slot = slot_at(pool, handle.index);
-  return slot->generation == handle.generation ? object_of(slot) : NULL;
+  if (pool->slot[handle.index].generation != handle.generation) return NULL;
+  return object_at(pool, handle.index);
 }
 
 void *pool_at_index(const struct pool *pool, uint32_t index) {
-  if (index >= pool->fresh) return NULL;
-  struct slot *slot = slot_at(pool, index);
-  return is_taken(slot) ? object_of(slot) : NULL;
+  return index < pool->fresh && is_taken(pool, index) ? object_at(pool, index) : NULL;
 }
 
 void pool_give(struct pool *pool, struct handle handle) {
   ASSERT(pool_at(pool, handle) != NULL);
-  struct slot *slot = slot_at(pool, handle.index);
+  struct pool_slot *slot = &pool->slot[handle.index];
   slot->generation++;
   slot->free_next = pool->free_first;
   pool->free_first = handle.index;
+  pool->chunk[chunk_of(pool, handle.index)].used--;
   pool->used--;
 }
 
+void pool_trim(struct pool *pool) {
+  for (uint32_t i = 0; i < pool->chunks; i++) {
+    struct pool_chunk *chunk = &pool->chunk[i];
+    if (chunk->used == 0 && !chunk->wanted) {
+      memory_give(pool->memory, chunk->at, chunk_bytes(pool, i));
+      chunk->at = NULL;
+    }
+    chunk->wanted = chunk->used > 0;
+  }
+}
+
 struct handle pool_handle_of(const struct pool *pool, const void *object) {
-  const struct slot *slot = slot_of(object);
-  ASSERT(slot->index < pool->fresh && slot_at(pool, slot->index) == slot && is_taken(slot));
-  return (struct handle){slot->index, slot->generation};
+  const char *header = (const char *)object - HEADER_BYTES;
+  uint32_t index;
+  memcpy(&index, header, sizeof index);
+  ASSERT(index < pool->fresh && is_taken(pool, index) && header_at(pool, index) == header);
+  return (struct handle){index, pool->slot[index].generation};
 }
 
 void *pool_next(const struct pool *pool, uint32_t *index) {
   while (*index < pool->fresh) {
-    struct slot *slot = slot_at(pool, (*index)++);
-    if (is_taken(slot)) return object_of(slot);
+    uint32_t at = (*index)++;
+    if (is_taken(pool, at)) return object_at(pool, at);
   }
   return NULL;
 }

@@ -2,7 +2,11 @@
 /* A pool of equal objects that grows in chunks up to its limit and never moves an object.
  * Objects are named by (index, generation) handles: a handle kept too long finds nothing instead
  * of somebody else's object. Full (limit reached, or no memory) is an answer, never an error
- * state: the caller states its policy. */
+ * state: the caller states its policy.
+ *
+ * The first chunk is small and the later ones double, so that a pool hardly used costs little;
+ * pool_trim gives back those that nothing lies in any more. Which handle comes next does not depend
+ * on either. Objects are aligned to eight bytes. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
@@ -29,14 +33,24 @@ static inline bool handle_same(struct handle a, struct handle b) {
   return a.index == b.index && a.generation == b.generation;
 }
 
+struct pool_slot {
+  uint32_t generation; /* odd while the object is taken */
+  uint32_t free_next;
+};
+struct pool_chunk {
+  char *at;      /* NULL: given back */
+  uint32_t used; /* objects taken in it now */
+  bool wanted;   /* one was taken since the last pool_trim */
+};
 struct pool {
   const struct memory *memory;
-  char **chunk;           /* table of chunk_limit pointers */
-  uint32_t object_bytes;  /* as rounded up, slot header included */
-  uint32_t chunk_objects; /* a power of two */
-  uint32_t chunk_shift;   /* its logarithm */
-  uint32_t chunk_limit;
-  uint32_t chunks;     /* chunks allocated so far */
+  struct pool_chunk *chunk;
+  struct pool_slot *slot; /* of the objects below `fresh`; outlives their chunks */
+  uint32_t object_bytes;  /* as rounded up, header included */
+  uint8_t first_shift;    /* the first chunk has 1 << first_shift objects */
+  uint8_t chunk_shift;    /* no chunk has more than 1 << chunk_shift */
+  uint32_t chunks, chunk_room;
+  uint32_t slot_room;
   uint32_t limit;      /* objects at most */
   uint32_t used;       /* objects taken now */
   uint32_t used_max;   /* high-water mark */
@@ -46,8 +60,8 @@ struct pool {
 
 #define POOL_NO_INDEX UINT32_MAX
 
-/* Allocates nothing yet. `memory` must outlive the pool. chunk_objects is rounded down to a power
- * of two, and a chunk is never larger than the limit needs. */
+/* Allocates nothing yet. `memory` must outlive the pool. chunk_objects is of the largest chunks: it
+ * is rounded down to a power of two, and a chunk is never larger than the limit needs. */
 void pool_init(struct pool *pool, const struct memory *memory, size_t object_bytes,
                uint32_t chunk_objects, uint32_t limit);
 /* Gives all memory back; objects still taken are gone. */
@@ -63,6 +77,9 @@ void *pool_at(const struct pool *pool, struct handle handle);
 void *pool_at_index(const struct pool *pool, uint32_t index);
 /* Returns the object; the handle must be live. Frees no memory (chunks are kept). */
 void pool_give(struct pool *pool, struct handle handle);
+/* Gives back the chunks that nothing lay in since the last time. To be called now and then: what a
+ * steady load needs stays. Objects that were given must not be looked at afterwards. */
+void pool_trim(struct pool *pool);
 /* The handle of an object obtained from this pool. */
 struct handle pool_handle_of(const struct pool *pool, const void *object);
 /* Iteration by index, in index order: start with index 0, stop at NULL. On return *index is one

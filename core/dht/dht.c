@@ -44,7 +44,7 @@ struct dht *dht_new(const struct dht_limits *limits, const struct overlay *overl
   dht->overlay = overlay;
   dht->limits = filled_in(limits);
   store_init(&dht->store, memory, dht->limits.records_max, seed);
-  pool_init(&dht->calls, memory, sizeof(struct call), 32,
+  pool_init(&dht->calls, memory, sizeof(struct call), 64,
             CALLS_PER_PUT * dht->limits.puts_max + FINDS_MAX * FIND_SOURCES + STREAMS + 1);
   pool_init(&dht->puts, memory, sizeof(struct put), 16, 2 * dht->limits.puts_max);
   pool_init(&dht->finds, memory, sizeof(struct find), 8, FINDS_MAX);
@@ -61,6 +61,13 @@ void dht_free(struct dht *dht) {
   pool_free(&dht->puts);
   pool_free(&dht->finds);
   memory_give(dht->memory, dht, sizeof *dht);
+}
+
+void dht_trim(struct dht *dht) {
+  pool_trim(&dht->calls);
+  pool_trim(&dht->puts);
+  pool_trim(&dht->finds);
+  pool_trim(&dht->store.pool);
 }
 
 /* ---- what the parts share ---- */

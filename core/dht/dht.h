@@ -79,6 +79,8 @@ struct dht;
 struct dht *dht_new(const struct dht_limits *limits, const struct overlay *overlay,
                     const struct memory *memory, const uint8_t seed[16]); /* NULL: no memory */
 void dht_free(struct dht *dht);
+/* Gives back what was not needed since the last time (pool_trim). */
+void dht_trim(struct dht *dht);
 
 /* Start-up: a record from the journal; it is durable already. Lapsed ones draw a DHT_ERASE. */
 enum err dht_restore(struct dht *dht, msec_wall wall, const struct record *record,

@@ -81,6 +81,13 @@ void edge_free(struct edge *edge) {
   memory_give(edge->memory, edge, sizeof *edge);
 }
 
+void edge_trim(struct edge *edge) {
+  pool_trim(&edge->forks);
+  pool_trim(&edge->registrations);
+  pool_trim(&edge->bindings.pool);
+  transactions_trim(&edge->transactions);
+}
+
 enum err edge_reconfigure(struct edge *edge, const struct edge_config *config) {
   enum err err = copy_domains(edge, config);
   if (err != OK) return err;

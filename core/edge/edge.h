@@ -62,6 +62,8 @@ struct edge_calls {
 struct edge;
 struct edge *edge_new(const struct edge_config *config); /* NULL: no memory */
 void edge_free(struct edge *edge);
+/* Gives back what was not needed since the last time (pool_trim). */
+void edge_trim(struct edge *edge);
 /* Takes over domains, digest_off and record_route. ERR_MEMORY: all stays as it was. */
 enum err edge_reconfigure(struct edge *edge, const struct edge_config *config) MUST_USE;
 

@@ -6,8 +6,8 @@
 
 _Static_assert(sizeof(struct hop) <= HOP_BYTES_MAX, "R-2.x: a forwarding entry is small");
 
-#define HOPS_CHUNK 16u
-#define COPIES_CHUNK 2u
+#define HOPS_CHUNK 64u
+#define COPIES_CHUNK 64u
 
 static const struct slice branch_cookie = {"z9hG4bK", 7};
 #define TAG_DIGITS 8u
@@ -26,6 +26,11 @@ void hops_free(struct hops *hops) {
   pool_free(&hops->pool);
   pool_free(&hops->copies);
   map_free(&hops->by_upstream);
+}
+
+void hops_trim(struct hops *hops) {
+  pool_trim(&hops->pool);
+  pool_trim(&hops->copies);
 }
 
 struct hop *hop_open(struct hops *hops, enum hop_kind kind) {

@@ -57,6 +57,8 @@ struct hops {
 void hops_init(struct hops *hops, const struct memory *memory, struct hash_key hash,
                uint32_t hops_max, uint32_t copies_max);
 void hops_free(struct hops *hops);
+/* Gives back what was not needed since the last time (pool_trim). */
+void hops_trim(struct hops *hops);
 /* A cleared entry with its timer's owner set; NULL when full. */
 struct hop *hop_open(struct hops *hops, enum hop_kind kind);
 /* Releases the entry, its copy and its timer. */

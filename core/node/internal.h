@@ -154,6 +154,7 @@ struct node {
   struct dht *dht;
   struct edge *edge;
   uint64_t ring_generation;
+  usec trim_at;
   usec create_at; /* begin a ring then, if still outside; USEC_NEVER */
   struct links links;
   struct hops hops;

@@ -3,8 +3,9 @@
 #include "base/plant.h"
 #include "node/internal.h"
 
-#define OPERATIONS_CHUNK 4u
-#define ERRANDS_CHUNK 4u
+#define OPERATIONS_CHUNK 64u
+#define ERRANDS_CHUNK 64u
+#define TRIM_US SEC(10)
 
 void node_config_defaults(struct node_config *config) {
   *config = (struct node_config){
@@ -232,9 +233,23 @@ static void create_if_alone(struct step *s) {
   if (!overlay_is_member(node->overlay)) overlay_create(node->overlay, s->now, s->out);
 }
 
+/* What a burst took goes back when there was none for so long. No reason to wake up. */
+static void trim(struct step *s) {
+  struct node *node = s->node;
+  if (s->now < node->trim_at) return;
+  node->trim_at = s->now + TRIM_US;
+  pool_trim(&node->operations);
+  pool_trim(&node->errands);
+  pool_trim(&node->links.pool);
+  hops_trim(&node->hops);
+  dht_trim(node->dht);
+  edge_trim(node->edge);
+}
+
 static void on_tick(struct step *s) {
   struct node *node = s->node;
   msec_wall wall = node_wall(node, s->now);
+  trim(s);
   create_if_alone(s);
   own_timers(s);
   forward_on_timer(s);

@@ -111,6 +111,11 @@ void transactions_free(struct transactions *t) {
   t->timers = (struct timers){0};
 }
 
+void transactions_trim(struct transactions *t) {
+  pool_trim(&t->server);
+  pool_trim(&t->client);
+}
+
 static struct pool *pool_of(struct transactions *t, bool client) {
   return client ? &t->client : &t->server;
 }

@@ -101,6 +101,8 @@ struct transaction_event {
 void transactions_init(struct transactions *t, const struct transactions_config *config,
                        struct rng *rng);
 void transactions_free(struct transactions *t);
+/* Gives back what was not needed since the last time (pool_trim). */
+void transactions_trim(struct transactions *t);
 
 /* --- server transactions --- */
 

@@ -38,7 +38,7 @@ static void test_every_limit(void **state) {
           struct thing *t = pool_take(&pool, &handles[i]);
           assert_non_null(t);
           assert_int_equal(t->number, 0);
-          assert_int_equal((uintptr_t)t % _Alignof(max_align_t), 0);
+          assert_int_equal((uintptr_t)t % _Alignof(uint64_t), 0);
           t->number = i;
         }
         struct handle extra = HANDLE_NONE;
@@ -64,25 +64,96 @@ static void test_every_limit(void **state) {
   }
 }
 
+/* Each allocation fails once: one object is refused, then all can be had. */
 static void test_allocation_failure(void **state) {
   (void)state;
-  for (uint64_t fail_after = 0; fail_after <= 6; fail_after++) {
+  for (uint64_t n = 1;; n++) {
     struct test_memory m;
-    test_memory_init(&m, fail_after);
+    test_memory_init(&m, TEST_MEMORY_UNLIMITED);
+    m.fail_once = n;
     struct pool pool;
-    pool_init(&pool, &m.memory, sizeof(struct thing), 4, 20);
-    /* One block for the table of chunks, then one for each four objects. */
-    uint32_t expected = fail_after == 0 ? 0 : 4 * (uint32_t)(fail_after - 1);
+    pool_init(&pool, &m.memory, 100, 8, 20);
     struct handle handles[20];
-    uint32_t got = 0;
-    while (got < 20 && pool_take(&pool, &handles[got]) != NULL) got++;
-    assert_int_equal(got, expected);
-    m.fail_after = TEST_MEMORY_UNLIMITED;
-    while (got < 20) assert_non_null(pool_take(&pool, &handles[got++]));
+    uint32_t got = 0, refused = 0;
+    while (got < 20) {
+      if (pool_take(&pool, &handles[got]) != NULL) {
+        assert_int_equal(handles[got].index, got);
+        got++;
+      } else {
+        refused++;
+      }
+    }
+    bool reached = m.asked >= n;
+    assert_int_equal(refused, reached);
+    for (uint32_t i = 0; i < 20; i++) assert_non_null(pool_at(&pool, handles[i]));
     pool_free(&pool);
     assert_int_equal(m.blocks, 0);
     assert_int_equal(m.bytes, 0);
+    if (!reached) break;
   }
+}
+
+/* What a pool takes follows what lies in it; handles come as without trimming. */
+static void test_chunks_grow_and_are_given_back(void **state) {
+  (void)state;
+  struct test_memory m;
+  test_memory_init(&m, TEST_MEMORY_UNLIMITED);
+  struct pool pool;
+  pool_init(&pool, &m.memory, 504, 64, 1000);
+  struct handle handle[300], one;
+  assert_non_null(pool_take(&pool, &handle[0]));
+  assert_in_range(m.bytes, 512, 512 + 128);
+  for (uint32_t i = 1; i < 300; i++) {
+    assert_non_null(pool_take(&pool, &handle[i]));
+    uint32_t used = i + 1;
+    assert_in_range(m.bytes, used * 512, (used < 64 ? 2 * used : used + 64) * 512 + 512 * 16);
+  }
+  for (uint32_t i = 0; i < 300; i++) pool_give(&pool, handle[i]);
+  size_t full = m.bytes;
+  pool_trim(&pool);
+  assert_int_equal(m.bytes, full); /* they were in use a moment ago */
+  assert_non_null(pool_take(&pool, &one));
+  assert_int_equal(one.index, 299);
+  pool_trim(&pool);
+  assert_in_range(m.bytes, 44 * 512, 64 * 512 + 512 * 16); /* the chunk that 299 lies in */
+  assert_non_null(pool_at(&pool, one));
+  for (uint32_t i = 0; i < 300; i++) assert_null(pool_at(&pool, handle[i]));
+  for (uint32_t i = 299; i-- > 0;) { /* last given, first taken */
+    struct handle again;
+    char *object = pool_take(&pool, &again);
+    assert_non_null(object);
+    assert_int_equal(again.index, i);
+    assert_true(again.generation > handle[i].generation);
+    assert_ptr_equal(pool_at(&pool, again), object);
+    assert_true(handle_same(pool_handle_of(&pool, object), again));
+    for (unsigned k = 0; k < 504; k++) assert_int_equal(object[k], 0);
+    pool_give(&pool, again);
+    assert_non_null(pool_take(&pool, &again)); /* keep it, so that the next is another */
+  }
+  assert_int_equal(m.bytes, full);
+  pool_free(&pool);
+  assert_int_equal(m.blocks, 0);
+}
+
+static void test_a_chunk_that_was_given_back_can_fail_to_come_again(void **state) {
+  (void)state;
+  struct test_memory m;
+  test_memory_init(&m, TEST_MEMORY_UNLIMITED);
+  struct pool pool;
+  pool_init(&pool, &m.memory, 504, 64, 1000);
+  struct handle handle;
+  assert_non_null(pool_take(&pool, &handle));
+  pool_give(&pool, handle);
+  pool_trim(&pool);
+  pool_trim(&pool);
+  assert_null(pool_at_index(&pool, 0));
+  m.fail_once = m.asked + 1;
+  assert_null(pool_take(&pool, &handle));
+  assert_int_equal(pool.used, 0);
+  assert_non_null(pool_take(&pool, &handle));
+  assert_int_equal(handle.index, 0);
+  pool_free(&pool);
+  assert_int_equal(m.blocks, 0);
 }
 
 static void test_stale_handles(void **state) {
@@ -113,6 +184,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_limit),
       cmocka_unit_test(test_allocation_failure),
+      cmocka_unit_test(test_chunks_grow_and_are_given_back),
+      cmocka_unit_test(test_a_chunk_that_was_given_back_can_fail_to_come_again),
       cmocka_unit_test(test_stale_handles),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
