@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "crypto/record_verify.h"
+
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/record_layout.h"
+#include "crypto/certificate.h"
+#include "crypto/signature.h"
+
+#define WAYS 4u
+#define HASH_BYTES 32u
+
+struct hash {
+  uint8_t byte[HASH_BYTES];
+};
+/* A certificate that was read: by the hash of its base64 text. */
+struct known_key {
+  struct hash hash;
+  struct certificate_key key; /* key NULL: none */
+};
+struct record_verifier {
+  pthread_mutex_t lock;
+  struct hash policy;
+  unsigned sets, key_sets;
+  uint8_t *turn, *key_turn; /* which way of a set gives way next */
+  struct hash *good;        /* sets x WAYS; all zero: none */
+  struct known_key *known;
+  struct record_verifier_stats stats;
+};
+
+static bool hash_of(struct slice first, struct slice second, struct hash *out) {
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  bool done = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+              EVP_DigestUpdate(context, first.at, first.len) == 1 &&
+              EVP_DigestUpdate(context, second.at, second.len) == 1 &&
+              EVP_DigestFinal_ex(context, out->byte, NULL) == 1;
+  EVP_MD_CTX_free(context);
+  return done;
+}
+
+static bool hash_equal(const struct hash *a, const struct hash *b) {
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+struct record_verifier *record_verifier_new(unsigned remembered, struct slice policy) {
+  ASSERT(remembered >= WAYS && (remembered & (remembered - 1)) == 0);
+  struct record_verifier *v = calloc(1, sizeof *v);
+  if (v == NULL) return NULL;
+  v->sets = remembered / WAYS;
+  v->key_sets = v->sets < 16 ? 1 : v->sets / 16;
+  v->turn = calloc(v->sets, 1);
+  v->key_turn = calloc(v->key_sets, 1);
+  v->good = calloc(v->sets, WAYS * sizeof *v->good);
+  v->known = calloc(v->key_sets, WAYS * sizeof *v->known);
+  pthread_mutex_init(&v->lock, NULL);
+  if (v->turn == NULL || v->key_turn == NULL || v->good == NULL || v->known == NULL ||
+      !hash_of(policy, SLICE_EMPTY, &v->policy)) {
+    record_verifier_free(v);
+    return NULL;
+  }
+  return v;
+}
+
+void record_verifier_free(struct record_verifier *v) {
+  if (v == NULL) return;
+  for (unsigned i = 0; v->known != NULL && i < v->key_sets * WAYS; i++)
+    EVP_PKEY_free(v->known[i].key.key);
+  pthread_mutex_destroy(&v->lock);
+  free(v->turn);
+  free(v->key_turn);
+  free(v->good);
+  free(v->known);
+  free(v);
+}
+
+/* SHA-256 bytes are spread evenly already. */
+static unsigned set_of(const struct hash *hash, unsigned sets) {
+  unsigned n = (unsigned)hash->byte[0] << 16 | (unsigned)hash->byte[1] << 8 | hash->byte[2];
+  return n % sets;
+}
+
+/* ---- what was found good ---- */
+
+static bool is_remembered(struct record_verifier *v, const struct hash *hash) {
+  const struct hash *set = &v->good[(size_t)set_of(hash, v->sets) * WAYS];
+  bool found = false;
+  pthread_mutex_lock(&v->lock);
+  for (unsigned i = 0; i < WAYS && !found; i++) found = hash_equal(&set[i], hash);
+  if (found) v->stats.remembered++;
+  pthread_mutex_unlock(&v->lock);
+  return found;
+}
+
+static void remember(struct record_verifier *v, const struct hash *hash) {
+  unsigned at = set_of(hash, v->sets);
+  pthread_mutex_lock(&v->lock);
+  v->stats.verified++;
+  v->good[(size_t)at * WAYS + v->turn[at]++ % WAYS] = *hash;
+  pthread_mutex_unlock(&v->lock);
+}
+
+/* ---- keys of certificates ---- */
+
+static bool find_key(struct record_verifier *v, const struct hash *hash,
+                     struct certificate_key *out) {
+  const struct known_key *set = &v->known[(size_t)set_of(hash, v->key_sets) * WAYS];
+  bool found = false;
+  pthread_mutex_lock(&v->lock);
+  for (unsigned i = 0; i < WAYS && !found; i++) {
+    if (set[i].key.key == NULL || !hash_equal(&set[i].hash, hash)) continue;
+    found = EVP_PKEY_up_ref(set[i].key.key) == 1;
+    *out = set[i].key;
+  }
+  pthread_mutex_unlock(&v->lock);
+  return found;
+}
+
+static void keep_key(struct record_verifier *v, const struct hash *hash,
+                     const struct certificate_key *key) {
+  if (EVP_PKEY_up_ref(key->key) != 1) return;
+  unsigned at = set_of(hash, v->key_sets);
+  pthread_mutex_lock(&v->lock);
+  struct known_key *place = &v->known[(size_t)at * WAYS + v->key_turn[at]++ % WAYS];
+  EVP_PKEY *old = place->key.key;
+  *place = (struct known_key){*hash, *key};
+  pthread_mutex_unlock(&v->lock);
+  EVP_PKEY_free(old);
+}
+
+/* The key of a base64 certificate; the caller frees it. */
+static enum err open_key(struct record_verifier *v, struct slice text,
+                         struct certificate_key *out) {
+  struct hash hash;
+  if (!hash_of(text, SLICE_EMPTY, &hash)) return ERR_MEMORY;
+  if (find_key(v, &hash, out)) return OK;
+  uint8_t der[RECORD_CERTIFICATE_MAX + 2];
+  size_t len = sizeof der;
+  if (!base64_decode(text, der, &len)) return ERR_SYNTAX;
+  enum err err = certificate_read(slice_of(der, len), out);
+  if (err == OK) keep_key(v, &hash, out);
+  return err;
+}
+
+/* ---- a record ---- */
+
+static const char *what_xmlsec_refuses(struct slice record, EVP_PKEY *key) {
+  const char *why = NULL;
+  struct signature_tree tree;
+  if (!signature_tree_open(record, &tree))
+    why = "the record is not well-formed, or an Id stands in it twice";
+  else if (!signature_verify(&tree, key))
+    why = "the signature is not of this record by this key";
+  signature_tree_close(&tree);
+  return why;
+}
+
+static const char *what_is_wrong(struct record_verifier *v, struct slice record) {
+  struct record_layout layout;
+  const char *why = NULL;
+  if (record_layout_read(record, &layout, &why) != OK) return why;
+  if (!signature_digest_is(layout.key, layout.key_digest))
+    return "DigestValue of the key is of other bytes than those of the key";
+  if (!signature_digest_is(layout.value, layout.value_digest))
+    return "DigestValue of the value is of other bytes than those of the value";
+  struct certificate_key certificate;
+  enum err err = open_key(v, layout.certificate, &certificate);
+  if (err == ERR_UNSUPPORTED) return "the certificate's key is neither P-256 nor RSA of 2048 bits";
+  if (err != OK) return "X509Certificate is not one certificate";
+  if (certificate.algorithm != layout.algorithm)
+    why = "SignatureMethod does not go with the certificate's key";
+  else if (!key_equal(&certificate.owner, &layout.owner))
+    why = "o:owner is not the hash of the certificate's key";
+  else
+    why = what_xmlsec_refuses(record, certificate.key);
+  EVP_PKEY_free(certificate.key);
+  return why;
+}
+
+enum err record_verify(struct record_verifier *v, struct slice record, const char **why) {
+  struct hash hash;
+  if (!hash_of(slice_of(v->policy.byte, HASH_BYTES), record, &hash)) {
+    *why = "no memory";
+    return ERR_MEMORY;
+  }
+  if (is_remembered(v, &hash)) return OK;
+  const char *wrong = what_is_wrong(v, record);
+  if (wrong == NULL) {
+    remember(v, &hash);
+    return OK;
+  }
+  pthread_mutex_lock(&v->lock);
+  v->stats.refused++;
+  pthread_mutex_unlock(&v->lock);
+  *why = wrong;
+  return ERR_REFUSED;
+}
+
+struct record_verifier_stats record_verifier_stats(struct record_verifier *v) {
+  pthread_mutex_lock(&v->lock);
+  struct record_verifier_stats stats = v->stats;
+  pthread_mutex_unlock(&v->lock);
+  return stats;
+}
