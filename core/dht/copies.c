@@ -16,14 +16,14 @@ static bool is_in(const struct peer *set, unsigned count, const struct peer *pee
 }
 
 static struct stream *stream_to(struct dht *dht, const struct peer *peer) {
-  for (unsigned i = 0; i < COPIES_MAX; i++)
+  for (unsigned i = SLOT_COPIES; i < dht->streams; i++)
     if (dht->stream[i].kind == STREAM_COPY && same_life(&dht->stream[i].to, peer))
       return &dht->stream[i];
   return NULL;
 }
 
 static struct stream *free_stream(struct dht *dht) {
-  for (unsigned i = 0; i < COPIES_MAX; i++)
+  for (unsigned i = SLOT_COPIES; i < dht->streams; i++)
     if (dht->stream[i].kind == STREAM_NONE) return &dht->stream[i];
   return NULL;
 }
@@ -33,7 +33,7 @@ void copies_on_ring(struct dht *dht, struct dht_effects *fx) {
   unsigned count = 0;
   if (dht->member && dht->own_known && !PLANTED(1)) /* 1: lost copies are not made again */
     count = dht_live_successors(dht, set, dht->limits.replicas - 1);
-  for (unsigned i = 0; i < COPIES_MAX; i++)
+  for (unsigned i = SLOT_COPIES; i < dht->streams; i++)
     if (dht->stream[i].kind == STREAM_COPY && !is_in(set, count, &dht->stream[i].to))
       stream_stop(dht, &dht->stream[i]);
   for (unsigned i = 0; i < count; i++) {
@@ -43,28 +43,28 @@ void copies_on_ring(struct dht *dht, struct dht_effects *fx) {
     if (s == NULL) return; /* cannot be: there is one for each that the set can have */
     s->kind = STREAM_COPY;
     s->to = set[i];
-    s->todo = dht->own;
+    parts_set(&s->todo, dht->memory, &dht->own);
     stream_step(dht, s, fx);
   }
 }
 
 void copies_add(struct dht *dht, const struct interval *interval, struct dht_effects *fx) {
-  for (unsigned i = 0; i < COPIES_MAX; i++) {
+  for (unsigned i = SLOT_COPIES; i < dht->streams; i++) {
     if (dht->stream[i].kind != STREAM_COPY) continue;
-    stream_add(&dht->stream[i], interval);
+    stream_add(dht, &dht->stream[i], interval);
     stream_step(dht, &dht->stream[i], fx);
   }
 }
 
 void copies_add_key(struct dht *dht, const struct key *key, const struct target *has,
                     unsigned has_count, struct dht_effects *fx) {
-  for (unsigned i = 0; i < COPIES_MAX; i++) {
+  for (unsigned i = SLOT_COPIES; i < dht->streams; i++) {
     struct stream *s = &dht->stream[i];
     bool holds = s->kind != STREAM_COPY;
     for (unsigned k = 0; k < has_count; k++)
       holds = holds || (has[k].state == TARGET_HAS && peer_same(&has[k].peer, &s->to));
     if (holds) continue;
-    stream_add_key(s, key);
+    stream_add_key(dht, s, key);
     stream_step(dht, s, fx);
   }
 }

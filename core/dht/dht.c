@@ -36,19 +36,26 @@ static struct dht_limits filled_in(const struct dht_limits *limits) {
   return l;
 }
 
+static size_t bytes_with(unsigned streams) {
+  return sizeof(struct dht) + streams * sizeof(struct stream);
+}
+
 struct dht *dht_new(const struct dht_limits *limits, const struct overlay *overlay,
                     const struct memory *memory, const uint8_t seed[16]) {
-  struct dht *dht = memory_take(memory, sizeof *dht);
+  struct dht_limits filled = filled_in(limits);
+  unsigned streams = SLOT_COPIES + filled.replicas - 1;
+  struct dht *dht = memory_take(memory, bytes_with(streams));
   if (dht == NULL) return NULL;
   dht->memory = memory;
   dht->overlay = overlay;
-  dht->limits = filled_in(limits);
+  dht->limits = filled;
+  dht->streams = streams;
   store_init(&dht->store, memory, dht->limits.records_max, seed);
   pool_init(&dht->calls, memory, sizeof(struct call), 64,
-            CALLS_PER_PUT * dht->limits.puts_max + FINDS_MAX * FIND_SOURCES + STREAMS + 1);
+            CALLS_PER_PUT * dht->limits.puts_max + FINDS_MAX * FIND_SOURCES + STREAMS_MAX + 1);
   pool_init(&dht->puts, memory, sizeof(struct put), 16, 2 * dht->limits.puts_max);
   pool_init(&dht->finds, memory, sizeof(struct find), 8, FINDS_MAX);
-  for (unsigned i = 0; i < STREAMS; i++) dht->stream[i].slot = i;
+  for (unsigned i = 0; i < streams; i++) dht->stream[i].slot = i;
   return dht;
 }
 
@@ -56,11 +63,12 @@ void dht_free(struct dht *dht) {
   if (dht == NULL) return;
   uint32_t index = 0;
   for (struct put *put; (put = pool_next(&dht->puts, &index)) != NULL;) put_free(dht, put);
+  for (unsigned i = 0; i < dht->streams; i++) stream_stop(dht, &dht->stream[i]);
   store_free(&dht->store);
   pool_free(&dht->calls);
   pool_free(&dht->puts);
   pool_free(&dht->finds);
-  memory_give(dht->memory, dht, sizeof *dht);
+  memory_give(dht->memory, dht, bytes_with(dht->streams));
 }
 
 void dht_trim(struct dht *dht) {

@@ -94,7 +94,7 @@ struct dht_stats dht_stats(const struct dht *dht) {
                             .puts = dht->put_count,
                             .finds = dht->finds.used,
                             .pulls = dht->fetch.ticket != 0};
-  for (unsigned i = 0; i < STREAMS; i++) stats.pushes += dht->stream[i].ticket != 0;
+  for (unsigned i = 0; i < dht->streams; i++) stats.pushes += dht->stream[i].ticket != 0;
   struct ranges missing;
   ranges_minus(&missing, &dht->own, &dht->complete);
   stats.complete = dht->own_known && missing.count == 0;

@@ -132,3 +132,73 @@ void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges
   }
   *out = sum;
 }
+
+/* ---- what waits ---- */
+
+static const struct interval *items_of(const struct parts *parts) {
+  return parts->more != NULL ? parts->more : parts->few;
+}
+
+struct interval *parts_first(struct parts *parts) {
+  if (parts->count == 0) return NULL;
+  return parts->more != NULL ? parts->more : parts->few;
+}
+
+static struct ranges ranges_of_parts(const struct parts *parts) {
+  struct ranges set = {.count = parts->count};
+  memcpy(set.item, items_of(parts), set.count * sizeof *set.item);
+  return set;
+}
+
+/* All from the first to the last. */
+static void join_all(struct ranges *set, const struct interval *interval) {
+  struct interval all = {set->item[0].first, set->item[set->count - 1].last};
+  if (key_compare(&interval->first, &all.first) < 0) all.first = interval->first;
+  if (key_compare(&interval->last, &all.last) > 0) all.last = interval->last;
+  *set = (struct ranges){1, {all}};
+}
+
+static void give_more(struct parts *parts, const struct memory *memory) {
+  memory_give(memory, parts->more, parts->room * sizeof *parts->more);
+  parts->more = NULL;
+  parts->room = 0;
+}
+
+void parts_set(struct parts *parts, const struct memory *memory, const struct ranges *set) {
+  const unsigned few = sizeof parts->few / sizeof parts->few[0];
+  struct ranges all = *set;
+  if (all.count > few && all.count > parts->room) {
+    unsigned room = 2 * few;
+    while (room < all.count) room *= 2;
+    struct interval *more = memory_take(memory, room * sizeof *more);
+    if (more == NULL) {
+      join_all(&all, &all.item[0]);
+    } else {
+      give_more(parts, memory);
+      parts->more = more;
+      parts->room = (uint8_t)room;
+    }
+  }
+  if (all.count <= few) give_more(parts, memory);
+  memcpy(parts->more != NULL ? parts->more : parts->few, all.item, all.count * sizeof *all.item);
+  parts->count = (uint8_t)all.count;
+}
+
+void parts_add(struct parts *parts, const struct memory *memory, const struct interval *interval) {
+  struct ranges set = ranges_of_parts(parts);
+  if (!ranges_add(&set, interval)) join_all(&set, interval);
+  parts_set(parts, memory, &set);
+}
+
+void parts_remove_first(struct parts *parts, const struct memory *memory) {
+  struct ranges set = ranges_of_parts(parts);
+  if (set.count == 0) return;
+  set.count--;
+  memmove(&set.item[0], &set.item[1], set.count * sizeof *set.item);
+  parts_set(parts, memory, &set);
+}
+
+void parts_clear(struct parts *parts, const struct memory *memory) {
+  give_more(parts, memory);
+  parts->count = 0;
+}

@@ -5,6 +5,7 @@
 #define DHT_RANGES_H
 
 #include "base/key.h"
+#include "base/memory.h"
 
 #define RANGES_MAX 16u
 
@@ -35,5 +36,21 @@ void ranges_of(struct ranges *set, const struct key *from, const struct key *to)
 void ranges_minus(struct ranges *out, const struct ranges *a, const struct ranges *b);
 /* What is in both, likewise. */
 void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges *b);
+
+/* Keys that wait for something to be done with them. It takes as much memory as it has intervals,
+ * and an addition cannot fail: too many intervals, or no memory, and it holds all keys from the
+ * first to the last. Zeroed it is empty; parts_clear gives its memory back. */
+struct parts {
+  struct interval few[2];
+  struct interval *more; /* instead of few */
+  uint8_t count, room;
+};
+
+/* The first interval, or NULL. */
+struct interval *parts_first(struct parts *parts);
+void parts_set(struct parts *parts, const struct memory *memory, const struct ranges *set);
+void parts_add(struct parts *parts, const struct memory *memory, const struct interval *interval);
+void parts_remove_first(struct parts *parts, const struct memory *memory);
+void parts_clear(struct parts *parts, const struct memory *memory);
 
 #endif

@@ -46,13 +46,14 @@ static void compute_keep(struct dht *dht) {
 
 static void shed_start(struct dht *dht, struct dht_effects *fx) {
   struct stream *s = &dht->stream[SLOT_SHED];
-  struct ranges all;
+  struct ranges all, outside;
   if (!dht->member || !dht->own_known || s->kind != STREAM_NONE || dht->drop_at != 0) return;
   const struct key *self = &overlay_self(dht->overlay)->id;
   compute_keep(dht);
   ranges_of(&all, self, self);
-  ranges_minus(&s->todo, &all, &dht->keep);
-  if (s->todo.count == 0) return;
+  ranges_minus(&outside, &all, &dht->keep);
+  if (outside.count == 0) return;
+  parts_set(&s->todo, dht->memory, &outside);
   s->kind = STREAM_SHED;
   stream_step(dht, s, fx);
 }
@@ -83,7 +84,7 @@ void shed_on_ring(struct dht *dht) {
 void shed_add_stray(struct dht *dht, const struct key *key, struct dht_effects *fx) {
   struct stream *s = &dht->stream[SLOT_STRAYS];
   s->kind = STREAM_SHED;
-  stream_add_key(s, key);
+  stream_add_key(dht, s, key);
   stream_step(dht, s, fx);
 }
 
@@ -91,16 +92,23 @@ void shed_owed(struct dht *dht, struct dht_effects *fx) {
   struct stream *s = &dht->stream[SLOT_STRAYS];
   if (dht->owed.count == 0) return;
   s->kind = STREAM_SHED;
-  for (unsigned i = 0; i < dht->owed.count; i++) stream_add(s, &dht->owed.item[i]);
+  for (unsigned i = 0; i < dht->owed.count; i++) stream_add(dht, s, &dht->owed.item[i]);
   dht->owed.count = 0;
   stream_step(dht, s, fx);
 }
 
 void shed_on_safe(struct dht *dht, struct stream *stream) {
   if (stream->slot != SLOT_SHED) return;
-  for (unsigned i = 0; i < stream->batch_count; i++) {
-    struct entry *e = store_find(&dht->store, &stream->batch_id[i]);
-    if (e != NULL && e->durable && e->record.version == stream->batch_version[i]) e->shed = true;
+  const struct interval *part = parts_first(&stream->todo);
+  struct record_id at = stream->after;
+  bool has_at = stream->has_after;
+  for (struct entry *e;
+       (e = store_next_in(&dht->store, &part->first, &part->last, has_at ? &at : NULL)) != NULL;) {
+    at = record_id_of(&e->record);
+    has_at = true;
+    if (record_id_compare(&at, &stream->batch_last) > 0) break;
+    if (e->shedding) e->shed = true;
+    e->shedding = false;
   }
 }
 
@@ -169,6 +177,6 @@ void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,
     return;
   }
   s->kind = STREAM_HAND_OVER;
-  s->todo = dht->own;
+  parts_set(&s->todo, dht->memory, &dht->own);
   stream_step(dht, s, fx);
 }

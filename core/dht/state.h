@@ -115,23 +115,21 @@ struct stream {
   enum stream_kind kind;
   unsigned slot; /* in dht.stream */
   struct peer to;
-  struct ranges todo;  /* what is left, in order */
-  struct ranges added; /* while a batch was under way */
+  struct parts todo;  /* what is left, in order */
+  struct parts added; /* while a batch was under way */
   bool has_after, batch_more;
   struct record_id after; /* position in the first interval of todo */
   struct record_id batch_last;
-  uint64_t batch_version[BATCH_RECORDS]; /* shed: what exactly was pushed */
-  struct record_id batch_id[BATCH_RECORDS];
-  unsigned batch_count;
   uint32_t ticket; /* 0: none under way */
   unsigned failures;
   struct timer timer;
 };
-/* The copies, then these. */
-#define SLOT_HAND_OVER COPIES_MAX
-#define SLOT_SHED (COPIES_MAX + 1)
-#define SLOT_STRAYS (COPIES_MAX + 2)
-#define STREAMS (COPIES_MAX + 3)
+/* These, then the copies: one for each other peer of the replica set. */
+#define SLOT_HAND_OVER 0
+#define SLOT_SHED 1
+#define SLOT_STRAYS 2
+#define SLOT_COPIES 3
+#define STREAMS_MAX (SLOT_COPIES + COPIES_MAX - 1)
 
 struct dht {
   const struct memory *memory;
@@ -156,11 +154,12 @@ struct dht {
   struct ranges owed; /* was ours, and its new owner has not pulled it yet */
   struct timer owed_timer;
   struct fetch fetch;
-  struct stream stream[STREAMS];
   usec hand_over_deadline;
   struct timer shed_timer;
   struct ranges keep; /* what we may hold as one of k */
   usec drop_at;       /* the hold-down is over: what was shed may go; 0: nothing was */
+  unsigned streams;
+  struct stream stream[]; /* `streams` of them */
 };
 
 /* ---- dht.c ---- */
@@ -201,8 +200,8 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct r
 void fetch_on_timer(struct dht *dht, struct dht_effects *fx);
 
 /* ---- stream.c ---- */
-void stream_add(struct stream *stream, const struct interval *interval);
-void stream_add_key(struct stream *stream, const struct key *key);
+void stream_add(struct dht *dht, struct stream *stream, const struct interval *interval);
+void stream_add_key(struct dht *dht, struct stream *stream, const struct key *key);
 void stream_stop(struct dht *dht, struct stream *stream);
 void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx);
 void stream_on_pushed(struct dht *dht, struct stream *stream, enum err status,

@@ -188,7 +188,7 @@ void store_set(struct store *store, struct entry *entry, const struct record *re
   give_bytes(store, &entry->record);
   entry->record = *record;
   entry->durable = true;
-  entry->shed = false;
+  entry->shed = entry->shedding = false;
   store->bytes += record->bytes.len;
   store->tombstones += (uint32_t)record->tombstone;
   timers_set(&store->lapses, &entry->lapse, record->floor);

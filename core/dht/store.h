@@ -19,6 +19,7 @@ struct entry {
   bool durable;
   bool counts;        /* the newest version, durable or not, is no tombstone */
   bool shed;          /* this version is safe at the responsible peer */
+  bool shedding;      /* it is on the way there */
   struct put *writes; /* under way, newest first */
   struct timer lapse; /* at its floor, in milliseconds since 1970 */
   struct handle handle;

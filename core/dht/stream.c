@@ -3,41 +3,37 @@
  * a failed one again after a growing pause (R-5.22, R-5.30). */
 #include "dht/state.h"
 
-/* Too many parts: all from the first to the last; more than needed is harmless. */
-static void widen(struct ranges *set, const struct interval *interval) {
-  if (ranges_add(set, interval)) return;
-  struct interval all = {set->item[0].first, set->item[set->count - 1].last};
-  if (key_compare(&interval->first, &all.first) < 0) all.first = interval->first;
-  if (key_compare(&interval->last, &all.last) > 0) all.last = interval->last;
-  *set = (struct ranges){1, {all}};
-}
-
 /* todo always begins at the position, so what comes before it is a part of its own. */
-void stream_add(struct stream *stream, const struct interval *interval) {
+void stream_add(struct dht *dht, struct stream *stream, const struct interval *interval) {
   if (stream->ticket != 0) {
-    widen(&stream->added, interval);
+    parts_add(&stream->added, dht->memory, interval);
     return;
   }
   if (stream->has_after && interval_has(interval, &stream->after.key)) stream->has_after = false;
-  struct key first = stream->todo.count > 0 ? stream->todo.item[0].first : interval->first;
-  widen(&stream->todo, interval);
-  if (!key_equal(&first, &stream->todo.item[0].first)) stream->has_after = false;
+  const struct interval *part = parts_first(&stream->todo);
+  struct key first = part != NULL ? part->first : interval->first;
+  parts_add(&stream->todo, dht->memory, interval);
+  if (!key_equal(&first, &parts_first(&stream->todo)->first)) stream->has_after = false;
 }
 
-static void stream_take_added(struct stream *stream) {
-  struct ranges added = stream->added;
-  stream->added.count = 0;
-  for (unsigned i = 0; i < added.count; i++) stream_add(stream, &added.item[i]);
+static void stream_take_added(struct dht *dht, struct stream *stream) {
+  const struct interval *part;
+  while ((part = parts_first(&stream->added)) != NULL) {
+    stream_add(dht, stream, part);
+    parts_remove_first(&stream->added, dht->memory);
+  }
 }
 
-void stream_add_key(struct stream *stream, const struct key *key) {
-  stream_add(stream, &(struct interval){*key, *key});
+void stream_add_key(struct dht *dht, struct stream *stream, const struct key *key) {
+  stream_add(dht, stream, &(struct interval){*key, *key});
 }
 
 void stream_stop(struct dht *dht, struct stream *stream) {
   unsigned slot = stream->slot;
   call_close(dht, stream->ticket);
   timers_clear(&dht->timers, &stream->timer);
+  parts_clear(&stream->todo, dht->memory);
+  parts_clear(&stream->added, dht->memory);
   *stream = (struct stream){.slot = slot};
 }
 
@@ -58,13 +54,13 @@ static bool fits_batch(const struct dht *dht, const struct stream *stream, const
 
 /* Fills a batch from the first interval of todo. 0: there is nothing (left) in it. */
 static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_effect *out) {
-  const struct interval *part = &stream->todo.item[0];
+  const struct interval *part = parts_first(&stream->todo);
   struct record_id at = stream->after;
   bool has_at = stream->has_after;
   unsigned count = 0, looked = 0;
   size_t bytes = 0;
   stream->batch_more = false;
-  for (const struct entry *e;
+  for (struct entry *e;
        (e = store_next_in(&dht->store, &part->first, &part->last, has_at ? &at : NULL)) != NULL;) {
     bool fits = fits_batch(dht, stream, e, &stream->to, count == 0);
     if (count == BATCH_RECORDS || looked++ == 8 * BATCH_RECORDS || (count > 0 && !fits) ||
@@ -74,15 +70,14 @@ static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_
     }
     at = record_id_of(&e->record);
     has_at = true;
+    if (stream->slot == SLOT_SHED) e->shedding = false;
     if (!fits || e->record.floor <= dht_wall(dht)) continue;
     if (stream->kind == STREAM_SHED && stream->slot == SLOT_SHED && e->shed) continue;
-    stream->batch_id[count] = at;
-    stream->batch_version[count] = e->record.version;
+    if (stream->slot == SLOT_SHED) e->shedding = true;
     out->record[count++] = e->record;
     bytes += e->record.bytes.len;
   }
   if (has_at) stream->batch_last = at;
-  stream->batch_count = count;
   out->record_count = count;
   out->range_from = interval_from(part);
   out->range_to = part->last;
@@ -97,16 +92,14 @@ static void stream_ended(struct dht *dht, struct stream *stream, struct dht_effe
 }
 
 /* Moves on behind the batch that is done. */
-static void stream_advance(struct stream *stream) {
+static void stream_advance(struct dht *dht, struct stream *stream) {
   stream->has_after = stream->batch_more;
   stream->after = stream->batch_last;
   if (stream->batch_more) {
-    stream->todo.item[0].first = stream->after.key;
+    parts_first(&stream->todo)->first = stream->after.key;
     return;
   }
-  stream->todo.count--;
-  memmove(&stream->todo.item[0], &stream->todo.item[1],
-          stream->todo.count * sizeof *stream->todo.item);
+  parts_remove_first(&stream->todo, dht->memory);
 }
 
 void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx) {
@@ -119,7 +112,7 @@ void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx)
     struct dht_effect *e = fx_add(fx, DHT_PUSH);
     if (stream_batch(dht, stream, e) == 0) {
       fx->count--;
-      stream_advance(stream);
+      stream_advance(dht, stream);
       continue;
     }
     e->to = stream->to;
@@ -151,12 +144,12 @@ void stream_on_pushed(struct dht *dht, struct stream *stream, enum err status,
   if (status == OK) {
     stream->failures = 0;
     if (stream->kind == STREAM_SHED) shed_on_safe(dht, stream);
-    stream_advance(stream);
-    stream_take_added(stream);
+    stream_advance(dht, stream);
+    stream_take_added(dht, stream);
     stream_step(dht, stream, fx);
     return;
   }
-  stream_take_added(stream);
+  stream_take_added(dht, stream);
   usec delay = RETRY_MIN_US << (stream->failures < 6 ? stream->failures : 6);
   stream->failures++;
   if (stream->kind == STREAM_HAND_OVER) choose_other(dht, stream);

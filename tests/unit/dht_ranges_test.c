@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "dht/ranges.h"
+#include "support/memory.h"
 
 static struct key low(unsigned cell) { return (struct key){{(uint8_t)cell}}; }
 static struct key high(unsigned cell) {
@@ -136,12 +137,54 @@ static void test_cut(void **state) {
   assert_true(key_equal(&from, &last));
 }
 
+/* All that was added and not removed is there, with any allocation failing; more only where there
+ * were too many intervals or no memory. */
+static void test_parts_lose_nothing(void **state) {
+  const uint8_t seed[16] = {6};
+  struct rng rng;
+  (void)state;
+  rng_init(&rng, seed);
+  for (unsigned round = 0; round < 400; round++) {
+    struct test_memory m;
+    test_memory_init(&m, TEST_MEMORY_UNLIMITED);
+    m.fail_once = round % 4;
+    struct parts parts = {0};
+    bool cell[256] = {false}, exact = true;
+    for (unsigned i = 0; i < 40; i++) {
+      if (rng_below(&rng, 3) == 0 && parts.count > 0) {
+        const struct interval first = *parts_first(&parts);
+        parts_remove_first(&parts, &m.memory);
+        for (unsigned c = 0; c < 256; c++) {
+          struct key k = low(c);
+          if (interval_has(&first, &k)) cell[c] = false;
+        }
+      } else {
+        unsigned c = (unsigned)rng_below(&rng, 256);
+        cell[c] = true;
+        parts_add(&parts, &m.memory, &(struct interval){low(c), high(c)});
+      }
+      exact = exact && runs(cell) <= RANGES_MAX && (m.fail_once == 0 || m.asked < m.fail_once);
+      if (exact) assert_int_equal(parts.count, runs(cell));
+      assert_true(m.bytes <= (parts.count > 2 ? RANGES_MAX * sizeof(struct interval) : 0));
+      struct ranges set = {.count = parts.count};
+      if (set.count > 0) memcpy(set.item, parts_first(&parts), set.count * sizeof *set.item);
+      for (unsigned c2 = 0; c2 < 256; c2++) {
+        struct key k = low(c2);
+        if (cell[c2]) assert_true(ranges_has(&set, &k));
+        if (exact) assert_true(ranges_has(&set, &k) == cell[c2]);
+      }
+    }
+    parts_clear(&parts, &m.memory);
+    assert_null(parts_first(&parts));
+    assert_int_equal(m.blocks, 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_against_cells),
-      cmocka_unit_test(test_minus_and_both),
-      cmocka_unit_test(test_minus_too_many),
-      cmocka_unit_test(test_cut),
+      cmocka_unit_test(test_against_cells),      cmocka_unit_test(test_minus_and_both),
+      cmocka_unit_test(test_minus_too_many),     cmocka_unit_test(test_cut),
+      cmocka_unit_test(test_parts_lose_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
