@@ -26,6 +26,12 @@ static uint64_t clock_us(void) {
   return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+static uint64_t cpu_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void usage(FILE *out) {
   fputs(
       "usage: locser-sim [--seed S] [--seeds N] [--peers N] [--scenario NAME] [--set NAME=NUMBER]\n"
@@ -209,8 +215,11 @@ static bool run_all(struct arguments *arguments) {
 
 int main(int argc, char **argv) {
   static struct arguments arguments = {.seeds = 1};
-  arguments.options = (struct sim_options){
-      .seed = 1, .scenario = scenario_at(0), .clock_us = clock_us, .context = &arguments};
+  arguments.options = (struct sim_options){.seed = 1,
+                                           .scenario = scenario_at(0),
+                                           .clock_us = clock_us,
+                                           .cpu_us = cpu_us,
+                                           .context = &arguments};
   read_arguments(argc, argv, &arguments);
   bool terminal = isatty(STDERR_FILENO) != 0;
   if (terminal && !arguments.quiet && !arguments.options.follow) arguments.progress = true;

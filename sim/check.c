@@ -102,14 +102,20 @@ static bool is_ideal(const struct world *world, const uint32_t *truth, uint32_t 
   return true;
 }
 
+bool check_ring_is_ideal(struct world *world, const uint32_t *truth, uint32_t count,
+                         uint32_t *who) {
+  for (uint32_t place = 0; place < count; place++) {
+    if (is_ideal(world, truth, count, place)) continue;
+    *who = truth[place];
+    return false;
+  }
+  return true;
+}
+
 bool check_is_ideal(struct world *world, uint32_t *who) {
   uint32_t *truth = sim_take((world->up_count + 1) * sizeof *truth);
   uint32_t count = truth_ring(world, truth);
-  bool ideal = true;
-  for (uint32_t place = 0; place < count && ideal; place++) {
-    ideal = is_ideal(world, truth, count, place);
-    *who = truth[place];
-  }
+  bool ideal = check_ring_is_ideal(world, truth, count, who);
   free(truth);
   return ideal;
 }

@@ -13,6 +13,7 @@ void check_lists(struct world *world);
 void check_one_ring(struct world *world);
 /* Zave's Ideal state: everybody is a member and ready, every pointer and list is right. True, or
  * *who is the first that is not. */
+bool check_ring_is_ideal(struct world *world, const uint32_t *truth, uint32_t count, uint32_t *who);
 bool check_is_ideal(struct world *world, uint32_t *who);
 
 #endif

@@ -11,6 +11,8 @@
 #define STALLED_US SEC(15)     /* until an open one is */
 #define AGAIN_US MSEC(200)     /* pace of sending again while the network is parted */
 #define UPLINK_QUEUE_US SEC(1) /* longer queues drop datagrams */
+#define AGAIN_USED_US SEC(32)  /* after a connection is closed: no request waits longer */
+#define SWEEPS 8u              /* in the time after which connections are idle */
 
 /* ---- addresses and distances ---- */
 
@@ -79,41 +81,118 @@ static usec line_time(struct world *world, uint32_t from, size_t bytes) {
 
 /* ---- which connection goes from a peer to a peer ---- */
 
-static uint32_t *link_slot(struct link_map *map, uint64_t key) {
-  uint32_t i = (uint32_t)((key * 0x9E3779B97F4A7C15u) >> 32) & (map->room - 1);
-  while (map->key[i] != 0 && map->key[i] != key) i = (i + 1) & (map->room - 1);
-  if (map->key[i] == 0) {
-    map->key[i] = key;
-    map->conn[i] = SIM_NONE;
-    map->count++;
-  }
-  return &map->conn[i];
+static uint32_t *link_bucket(const struct world *world, uint32_t from, uint32_t to) {
+  uint64_t key = ((uint64_t)from << 32 | to) + 1;
+  return &world->link[(uint32_t)((key * 0x9E3779B97F4A7C15u) >> 32) & (world->link_room - 1)];
 }
 
-static uint32_t *link_of(struct world *world, uint32_t from, uint32_t to) {
-  struct link_map *map = &world->links;
-  if ((map->count + 1) * 3 > map->room * 2) {
-    struct link_map bigger = {.room = map->room == 0 ? 1024 : map->room * 2};
-    bigger.key = sim_take(bigger.room * sizeof *bigger.key);
-    bigger.conn = sim_take(bigger.room * sizeof *bigger.conn);
-    for (uint32_t i = 0; i < map->room; i++)
-      if (map->key[i] != 0) *link_slot(&bigger, map->key[i]) = map->conn[i];
-    free(map->key);
-    free(map->conn);
-    *map = bigger;
+static uint32_t link_find(const struct world *world, uint32_t from, uint32_t to) {
+  uint32_t c = world->link_room == 0 ? SIM_NONE : *link_bucket(world, from, to);
+  while (c != SIM_NONE && (world->conn[c].peer[0] != from || world->conn[c].peer[1] != to))
+    c = world->conn[c].next;
+  return c;
+}
+
+static void link_remove(struct world *world, uint32_t c) {
+  uint32_t *at = link_bucket(world, world->conn[c].peer[0], world->conn[c].peer[1]);
+  while (*at != c && *at != SIM_NONE) at = &world->conn[*at].next;
+  if (*at == SIM_NONE) return;
+  *at = world->conn[c].next;
+  world->link_count--;
+}
+
+static void link_put(struct world *world, uint32_t c) {
+  uint32_t *bucket = link_bucket(world, world->conn[c].peer[0], world->conn[c].peer[1]);
+  world->conn[c].next = *bucket;
+  *bucket = c;
+}
+
+static void link_grow(struct world *world) {
+  uint32_t *old = world->link, old_room = world->link_room;
+  world->link_room = old_room == 0 ? 1024 : old_room * 2;
+  world->link = sim_take(world->link_room * sizeof *world->link);
+  for (uint32_t i = 0; i < world->link_room; i++) world->link[i] = SIM_NONE;
+  for (uint32_t i = 0; i < old_room; i++) {
+    for (uint32_t c = old[i], next; c != SIM_NONE; c = next) {
+      next = world->conn[c].next;
+      link_put(world, c);
+    }
   }
-  return link_slot(map, ((uint64_t)from << 32 | to) + 1);
+  free(old);
+}
+
+/* It takes the place of one before it. */
+static void link_add(struct world *world, uint32_t c) {
+  uint32_t before = link_find(world, world->conn[c].peer[0], world->conn[c].peer[1]);
+  if (before != SIM_NONE) link_remove(world, before);
+  if (world->link_count == world->link_room) link_grow(world);
+  link_put(world, c);
+  world->link_count++;
+}
+
+static void sweep_later(struct world *world) {
+  usec idle = SEC(world->weather.of[LINK_IDLE_S]);
+  if (idle == 0) return;
+  queue_push(&world->queue, world->now + idle / SWEEPS, SIM_NONE,
+             event_new(EVENT_SWEEP, SLICE_EMPTY));
+}
+
+void net_open(struct world *world) {
+  world->closed_first = world->closed_last = SIM_NONE;
+  sweep_later(world);
 }
 
 void net_free(struct world *world) {
-  free(world->links.key);
-  free(world->links.conn);
+  free(world->link);
   free(world->conn);
 }
 
 /* ---- connections ---- */
 
 static uint32_t flow_id(uint32_t conn, unsigned end) { return 2 * conn + end + 1; }
+
+/* Those of one peer are a list, so that a crash finds them. */
+static void end_enter(struct world *world, uint32_t c, unsigned end) {
+  struct conn *conn = &world->conn[c];
+  struct sim_peer *peer = &world->peer[conn->peer[end]];
+  conn->next_end[end] = peer->first_end;
+  conn->last_end[end] = 0;
+  if (peer->first_end != 0) {
+    uint32_t next = peer->first_end - 1;
+    world->conn[next / 2].last_end[next % 2] = flow_id(c, end);
+  }
+  peer->first_end = flow_id(c, end);
+}
+
+static void end_close(struct world *world, uint32_t c, unsigned end) {
+  struct conn *conn = &world->conn[c];
+  uint32_t next = conn->next_end[end], last = conn->last_end[end];
+  conn->open[end] = false;
+  if (next != 0) world->conn[(next - 1) / 2].last_end[(next - 1) % 2] = last;
+  if (last != 0)
+    world->conn[(last - 1) / 2].next_end[(last - 1) % 2] = next;
+  else
+    world->peer[conn->peer[end]].first_end = next;
+  if (conn->open[1 - end]) return;
+  link_remove(world, c);
+  conn->next = SIM_NONE;
+  conn->last_at[0] = world->now;
+  if (world->closed_first == SIM_NONE)
+    world->closed_first = c;
+  else
+    world->conn[world->closed_last].next = c;
+  world->closed_last = c;
+}
+
+static uint32_t conn_new(struct world *world) {
+  uint32_t c = world->closed_first;
+  if (c != SIM_NONE && world->conn[c].last_at[0] + AGAIN_USED_US <= world->now) {
+    world->closed_first = world->conn[c].next;
+    return c;
+  }
+  world->conn = sim_grow(world->conn, &world->conn_room, world->conn_count, sizeof *world->conn);
+  return world->conn_count++;
+}
 
 static bool end_lives(const struct world *world, const struct conn *conn, unsigned end) {
   const struct sim_peer *peer = &world->peer[conn->peer[end]];
@@ -138,17 +217,15 @@ static void tell_closed(struct world *world, usec at, uint32_t c, unsigned end) 
 }
 
 static uint32_t conn_open(struct world *world, uint32_t from, uint32_t to) {
-  world->conn = sim_grow(world->conn, &world->conn_room, world->conn_count, sizeof *world->conn);
-  uint32_t c = world->conn_count++;
+  uint32_t c = conn_new(world);
   usec there = latency(world, from, to), back = latency(world, to, from);
   world->conn[c] = (struct conn){.peer = {from, to}, .open = {true, true}};
   struct conn *conn = &world->conn[c];
   for (unsigned end = 0; end < 2; end++) {
-    struct sim_peer *peer = &world->peer[conn->peer[end]];
-    conn->life[end] = peer->life;
-    conn->next_end[end] = peer->first_end;
-    peer->first_end = flow_id(c, end);
+    conn->life[end] = world->peer[conn->peer[end]].life;
+    end_enter(world, c, end);
   }
+  link_add(world, c);
   conn->last_at[1] = world->now + there + back;
   struct endpoint other = world_address(to);
   tell(world, world->now + there + back, from, flow_id(c, 0), OK, 0, &other);
@@ -200,7 +277,7 @@ static void send_on_flow(struct world *world, uint32_t from, const struct output
 
 static void send_over_link(struct world *world, uint32_t from, uint32_t to,
                            const struct output *out) {
-  uint32_t c = *link_of(world, from, to);
+  uint32_t c = link_find(world, from, to);
   if (c == SIM_NONE || !end_lives(world, &world->conn[c], 0)) {
     const struct sim_peer *target = &world->peer[to];
     bool unheard = world_blocked(world, from, to) || world_blocked(world, to, from) ||
@@ -211,7 +288,6 @@ static void send_over_link(struct world *world, uint32_t from, uint32_t to,
       return;
     }
     c = conn_open(world, from, to);
-    *link_of(world, from, to) = c;
   }
   conn_send(world, c, 1, out->data);
 }
@@ -268,19 +344,35 @@ void net_close(struct world *world, uint32_t peer, uint32_t flow) {
 }
 
 void net_on_crash(struct world *world, uint32_t peer, bool dark) {
-  uint32_t end_id = world->peer[peer].first_end;
-  while (end_id != 0) {
+  for (uint32_t end_id; (end_id = world->peer[peer].first_end) != 0;) {
     uint32_t c = (end_id - 1) / 2;
     unsigned end = (end_id - 1) % 2;
-    struct conn *conn = &world->conn[c];
-    end_id = conn->next_end[end];
-    if (!conn->open[end]) continue;
+    const struct conn *conn = &world->conn[c];
     uint32_t other = conn->peer[1 - end];
     if (!dark && !conn->broken && !world_blocked(world, peer, other))
       tell_closed(world, world->now + latency(world, peer, other), c, 1 - end);
-    conn->open[end] = false;
+    end_close(world, c, end);
   }
-  world->peer[peer].first_end = 0;
+}
+
+/* Who opened it closes it; if that peer is gone, the system of the other finds out. */
+static void close_if_idle(struct world *world, uint32_t c, usec since) {
+  const struct conn *conn = &world->conn[c];
+  if (conn->broken || usec_max(conn->last_at[0], conn->last_at[1]) >= since) return;
+  if (end_lives(world, conn, 0))
+    net_close(world, conn->peer[0], flow_id(c, 0));
+  else
+    tell_closed(world, world->now, c, 1);
+}
+
+void net_sweep(struct world *world) {
+  usec idle = SEC(world->weather.of[LINK_IDLE_S]);
+  usec since = world->now > idle ? world->now - idle : 0;
+  uint32_t share = world->conn_count / SWEEPS + 1;
+  if (world->swept >= world->conn_count) world->swept = 0;
+  for (; share > 0 && world->swept < world->conn_count; share--, world->swept++)
+    close_if_idle(world, world->swept, since);
+  sweep_later(world);
 }
 
 /* ---- what arrives ---- */
@@ -298,7 +390,7 @@ static bool is_held_back(struct world *world, const struct event *event) {
   if (event->flow == 0) return blocked;
   struct conn *conn = &world->conn[(event->flow - 1) / 2];
   unsigned end = (event->flow - 1) % 2;
-  if (!conn->open[end]) return true;
+  if (!conn->open[end] || conn->peer[1 - end] != event->from) return true;
   if (blocked) {
     if (conn->stalled_at[end] == 0) conn->stalled_at[end] = world->now;
     if (world->now - conn->stalled_at[end] > STALLED_US) {
@@ -340,10 +432,10 @@ void net_on_message(struct world *world, struct event *event) {
 
 void net_on_flow(struct world *world, struct event *event) {
   if (event->flow != 0 && event->status != OK) {
-    struct conn *conn = &world->conn[(event->flow - 1) / 2];
+    uint32_t c = (event->flow - 1) / 2;
     unsigned end = (event->flow - 1) % 2;
-    if (!conn->open[end]) return;
-    conn->open[end] = false;
+    if (!world->conn[c].open[end]) return;
+    end_close(world, c, end);
   }
   struct endpoint at = event->at;
   if (event->flow != 0) at = seen_from(world_peer_at(world, &event->at), event->flow);

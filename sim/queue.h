@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What will happen, in the order of (time, sequence): an array heap. A tick of a peer needs no
- * memory of its own; anything else is an event that the queue owns until it is popped. */
+/* What will happen, in the order of (time, sequence). What is near is in a small heap; all else
+ * waits in a wheel, unsorted, until its slot of time comes. A tick of a peer needs no memory of its
+ * own; anything else is an event that the queue owns until it is popped. */
 #ifndef SIM_QUEUE_H
 #define SIM_QUEUE_H
 
@@ -15,7 +16,8 @@ enum event_kind {
   EVENT_DISK,    /* the oldest write of a peer's disk is done */
   EVENT_SIGNED,
   EVENT_VERIFIED,
-  EVENT_ACT, /* the script's */
+  EVENT_ACT,   /* the script's */
+  EVENT_SWEEP, /* idle connections are closed */
 };
 
 struct event {
@@ -37,11 +39,19 @@ struct queue_item {
   uint64_t sequence;
   struct event *event; /* NULL: a tick of `peer` */
   uint32_t peer;
+  uint32_t next; /* of the same slot of the wheel, the queue's own */
 };
 
+#define QUEUE_SLOTS 16384u
+
 struct queue {
-  struct queue_item *item;
+  struct queue_item *heap; /* what happens in the wheel's present slot, or before */
   uint32_t count, room;
+  struct queue_item *later; /* what is in the wheel, and what is free: lists through `next` */
+  uint32_t later_used, later_room, later_free;
+  uint32_t *slot; /* QUEUE_SLOTS of them: first in `later`; made when first needed */
+  uint64_t turn;  /* the present slot, counted from the beginning of time */
+  uint64_t size;  /* of heap and wheel */
   uint64_t sequence;
 };
 
@@ -50,6 +60,9 @@ void queue_free(struct queue *queue);
 void queue_push(struct queue *queue, usec at, uint32_t peer, struct event *event);
 /* False: it is empty, or the first is after `end`. The caller frees the event. */
 bool queue_pop(struct queue *queue, usec end, struct queue_item *out);
+
+/* Bytes that the queue takes itself. */
+uint64_t queue_bytes(const struct queue *queue);
 
 /* Memory for the simulator itself: cleared, and the process ends if there is none. */
 void *sim_take(size_t bytes);

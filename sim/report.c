@@ -27,6 +27,21 @@ static void report_traffic(FILE *out, const struct figures *figures) {
   }
 }
 
+static void report_lookups(FILE *out, const struct sim_result *r) {
+  const struct scale_result *s = &r->scale;
+  uint64_t right = s->right > 0 ? s->right : 1;
+  uint64_t span = s->upkeep_us / 1000 * (r->peers > 0 ? r->peers : 1);
+  if (s->lookups == 0) return;
+  fprintf(out, "lookups  %llu of %llu right, %llu excused; %llu ms in the mean, %llu ms at most\n",
+          N(s->right), N(s->lookups), N(s->excused), N(s->took_sum / right / 1000),
+          N(s->took_max / 1000));
+  fprintf(out, "hops     " THOUSANDTHS " in the mean, %u for 99 of 100\n",
+          THOUSANDTHS_OF(s->hops_sum * 1000 / right), scale_hops_p99(s));
+  if (span == 0) return;
+  fprintf(out, "upkeep   " THOUSANDTHS " messages and %llu bytes a peer and second\n",
+          THOUSANDTHS_OF(s->upkeep_messages * 1000000 / span), N(s->upkeep_bytes * 1000 / span));
+}
+
 void report_result(FILE *out, const struct sim_options *options, const struct sim_result *r) {
   usec span = r->ended_at - SIM_START_US;
   fprintf(out, "seed %llu, %s: %u peers, %llu s of virtual time\n", N(options->seed),
@@ -41,20 +56,22 @@ void report_result(FILE *out, const struct sim_options *options, const struct si
           "%llu excused\n",
           N(r->ledger.puts_good), N(r->ledger.puts), N(r->ledger.removes_good),
           N(r->ledger.removes), N(r->ledger.gets_good), N(r->ledger.gets), N(r->ledger.excused));
-  fprintf(out, "hops     " THOUSANDTHS " in the mean, %u for 99 of 100; %llu silent ones\n",
-          THOUSANDTHS_OF(figures_hops_mean(&r->figures)), figures_hops_of(&r->figures, 990),
-          N(r->figures.tries_again));
+  report_lookups(out, r);
+  if (r->scale.lookups == 0)
+    fprintf(out, "hops     " THOUSANDTHS " in the mean, %u for 99 of 100; %llu silent ones\n",
+            THOUSANDTHS_OF(figures_hops_mean(&r->figures)), figures_hops_of(&r->figures, 990),
+            N(r->figures.tries_again));
   fprintf(out,
           "ring     ideal " SECONDS " s after the last join, " SECONDS
           " s after faults; all healed in " SECONDS " s\n",
           SECONDS_OF(r->built_us), SECONDS_OF(r->ideal_max_us), SECONDS_OF(r->healed_max_us));
   fprintf(out, "traffic  %llu messages, largest %llu bytes; %llu connections, %llu writes\n",
           N(r->messages), N(r->message_max), N(r->connections), N(r->stores));
-  report_traffic(out, &r->figures);
+  if (r->scale.lookups == 0) report_traffic(out, &r->figures);
   fprintf(out, "memory   %llu bytes a peer, %llu at most; of the simulator %llu a peer\n",
           N(r->memory_mean), N(r->memory_max), N(r->sim_bytes_per_peer));
-  fprintf(out, "speed    %llu events in " SECONDS " s, %llu a second\n", N(r->events),
-          SECONDS_OF(r->took_us), N(r->events * 1000000 / (r->took_us + 1)));
+  fprintf(out, "speed    %llu events in " SECONDS " s, %llu a second of a core's time\n",
+          N(r->events), SECONDS_OF(r->took_us), N(r->events * 1000000 / (r->cpu_us + 1)));
   fprintf(out, "trace    %016llX\n", N(r->hash));
 }
 

@@ -23,7 +23,7 @@ struct run {
   struct sim_result *result;
   struct figures figures;
   uint64_t ring_changes_seen;
-  uint64_t began_us;
+  uint64_t began_us, began_cpu_us;
   usec expected_us; /* about so much virtual time */
 };
 
@@ -96,6 +96,8 @@ static void tell(struct run *run, enum figure_phase phase) {
                                         .ledger = &run->ledger.counts};
   run->options->progress(run->options->context, &progress);
 }
+
+static void on_progress(void *context, enum figure_phase phase) { tell(context, phase); }
 
 /* For a while, looking. */
 static void pass(struct run *run, usec span, enum figure_phase phase) {
@@ -225,6 +227,11 @@ static void rest(struct run *run) {
 
 static void play(struct run *run, uint32_t peers) {
   struct world *world = &run->world;
+  if (world->weather.of[LOOKUPS] > 0) {
+    if (!run->options->explain) world->watch.event = NULL; /* figures of each message take long */
+    scale_play(&run->script, peers, on_progress, run, &run->result->scale);
+    return;
+  }
   struct weather rough = world->weather;
   be_calm(world);
   build(run, peers);
@@ -253,7 +260,7 @@ static void report(struct run *run) {
   memcpy(result->failure, world->failure, sizeof result->failure);
   result->failed_at = world->failed_at;
   result->ended_at = world->now;
-  result->hash = world->hash.k0;
+  result->hash = world->hash;
   result->peers = world->peer_count;
   result->up = world->up_count;
   result->ledger = run->ledger.counts;
@@ -282,9 +289,8 @@ static void report(struct run *run) {
   }
   if (world->up_count > 0) result->memory_mean = bytes / world->up_count;
   uint64_t own = (uint64_t)world->conn_room * sizeof *world->conn +
-                 (uint64_t)world->links.room * 12 +
-                 (uint64_t)world->queue.room * sizeof *world->queue.item +
-                 (uint64_t)world->peer_count * sizeof *world->peer;
+                 (uint64_t)world->link_room * sizeof *world->link + queue_bytes(&world->queue) +
+                 result->scale.bytes + (uint64_t)world->peer_count * sizeof *world->peer;
   if (world->peer_count > 0) result->sim_bytes_per_peer = own / world->peer_count;
 }
 
@@ -305,6 +311,7 @@ static void choose_weather(const struct sim_options *options, struct weather *we
 /* In a run where all goes well. */
 static usec expected_us(const struct weather *weather, uint32_t peers) {
   usec round = SEC(weather->of[FAULTS_S]) + SEC(12);
+  if (weather->of[LOOKUPS] > 0) return round + SEC(60);
   return peers * pace_of_joins(peers) + SEC(4) + PUT_US + weather->of[ROUNDS] * round + SEC(3);
 }
 
@@ -316,9 +323,11 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   run->options = options;
   run->result = result;
   if (options->clock_us != NULL) run->began_us = options->clock_us();
+  if (options->cpu_us != NULL) run->began_cpu_us = options->cpu_us();
   choose_weather(options, &weather, &peers);
   result->weather = weather;
-  world_open(&run->world, crypto, &weather, 2 * peers + 64, options->seed);
+  uint32_t room = weather.of[LOOKUPS] > 0 ? peers + peers / 8 + 64 : 2 * peers + 64;
+  world_open(&run->world, crypto, &weather, room, options->seed);
   ledger_open(&run->ledger, &run->world,
               peers < 20    ? 40
               : peers > 200 ? 200
@@ -338,6 +347,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
     narrator_print_ring(&run->world, stdout);
   }
   if (options->clock_us != NULL) result->took_us = options->clock_us() - run->began_us;
+  if (options->cpu_us != NULL) result->cpu_us = options->cpu_us() - run->began_cpu_us;
   narrator_close(&run->narrator);
   figures_close(&run->figures);
   ledger_close(&run->ledger);

@@ -6,6 +6,7 @@
 
 #include "sim/figures.h"
 #include "sim/narrate.h"
+#include "sim/scale.h"
 #include "sim/script.h"
 
 /* How far a run is, each look; and its figures once a virtual second. */
@@ -28,6 +29,7 @@ struct sim_options {
   bool is_set[WEATHER_COUNT];
   bool explain, follow;
   uint64_t (*clock_us)(void); /* of the real world, for rates only; or NULL */
+  uint64_t (*cpu_us)(void);   /* that this process has used, likewise */
   void (*progress)(void *context, const struct sim_progress *progress); /* or NULL */
   void *context;
 };
@@ -46,7 +48,8 @@ struct sim_result {
   usec ready_max_us; /* from the beginning of faults until everybody was ready; CLAIM_READY only */
   uint64_t memory_mean, memory_max; /* of a node, at the end and at most */
   uint64_t sim_bytes_per_peer;
-  uint64_t took_us;
+  uint64_t took_us, cpu_us;
+  struct scale_result scale; /* where there were lookups */
 };
 
 void sim_run(const struct sim_options *options, struct crypto *crypto, struct sim_result *result);

@@ -89,6 +89,21 @@ static void join_many(struct script *script, unsigned round) {
   for (uint32_t i = 0; i < script->target; i++) script_join(script);
 }
 
+/* As the papers have it: stabilisation every 30 s; on a map, up to 150 ms from end to end. */
+static void million(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[LATENCY] = 2;
+  weather->of[LATENCY_MIN_US] = 2000;
+  weather->of[LATENCY_MAX_US] = 150000;
+  weather->of[STABILIZE_MS] = 30000;
+  weather->of[LEARNT] = 64;
+  weather->of[LINK_IDLE_S] = 30;
+  weather->of[LOOKUPS] = 10;
+  weather->of[TURNOVER] = 10;
+  weather->of[DARK] = 500;
+  weather->of[FAULTS_S] = 600;
+}
+
 static const struct scenario scenarios[] = {
     {"swarm", "every kind of fault is there or not, by the toss of a coin", 0, weather_draw, NULL},
     {"calm", "nothing goes wrong", 20, calm, NULL},
@@ -99,6 +114,8 @@ static const struct scenario scenarios[] = {
     {"partition", "the network comes apart for some seconds", 20, partition, NULL},
     {"datagrams", "churn over UDP that loses, doubles and reorders", 16, datagrams, NULL},
     {"storm", "all restart at once", 30, stormy, restart_all},
+    {"million", "a computed ring of very many peers, which come, go and look keys up", 10000,
+     million, NULL},
     {"crowd", "the ring doubles at once", 24, stormy, join_many},
 };
 

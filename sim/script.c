@@ -85,7 +85,7 @@ static void crash_some(struct script *script) {
   }
 }
 
-static void leave(struct script *script) {
+void script_leave(struct script *script) {
   struct world *world = script->world;
   uint32_t peer = truth_random_up(world, &script->rng);
   if (peer == SIM_NONE || world->up_count <= 3 || world->up_count * 2 <= script->target) return;
@@ -156,7 +156,7 @@ static void fault(struct script *script, enum act act) {
       act_again(script, CRASH_S, ACT_CRASH);
       break;
     case ACT_LEAVE:
-      leave(script);
+      script_leave(script);
       act_again(script, LEAVE_S, ACT_LEAVE);
       break;
     case ACT_JOIN:

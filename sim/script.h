@@ -37,6 +37,8 @@ void script_end_faults(struct script *script);
 void script_begin_clients(struct script *script);
 /* A new peer joins now, through some that are up (none are: it begins a ring). */
 void script_join(struct script *script);
+/* A random peer hands over and leaves. */
+void script_leave(struct script *script);
 void script_crash(struct script *script, uint32_t peer, bool dark, usec back_us);
 
 #endif

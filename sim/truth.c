@@ -20,10 +20,7 @@ static void sift(const struct world *world, uint32_t *at, uint32_t from, uint32_
   at[from] = value;
 }
 
-uint32_t truth_ring(const struct world *world, uint32_t *out) {
-  uint32_t count = 0;
-  for (uint32_t i = 0; i < world->peer_count; i++)
-    if (world_is_up(world, i) && !world->peer[i].leaving) out[count++] = i;
+void truth_sort(const struct world *world, uint32_t *out, uint32_t count) {
   for (uint32_t i = count / 2; i-- > 0;) sift(world, out, i, count);
   for (uint32_t last = count; last-- > 1;) {
     uint32_t greatest = out[0];
@@ -31,6 +28,13 @@ uint32_t truth_ring(const struct world *world, uint32_t *out) {
     out[last] = greatest;
     sift(world, out, 0, last);
   }
+}
+
+uint32_t truth_ring(const struct world *world, uint32_t *out) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < world->peer_count; i++)
+    if (world_is_up(world, i) && !world->peer[i].leaving) out[count++] = i;
+  truth_sort(world, out, count);
   return count;
 }
 

@@ -8,39 +8,42 @@
 #include "base/slice.h"
 
 /* X(ENUM, "name", calm value, what it is) */
-#define WEATHERS(X)                                                                           \
-  X(LATENCY, "latency", 0, "0: between its ends; 1: table with a long tail; 2: map")          \
-  X(LATENCY_MIN_US, "latency-min-us", 1000, "")                                               \
-  X(LATENCY_MAX_US, "latency-max-us", 20000, "")                                              \
-  X(UDP, "udp", 0, "1: peers talk in datagrams")                                              \
-  X(LOSS, "loss", 0, "of 1000 datagrams")                                                     \
-  X(DUPLICATE, "duplicate", 0, "of 1000 datagrams")                                           \
-  X(REORDER, "reorder", 0, "of 1000 datagrams, held back by up to five latencies")            \
-  X(BREAKS, "breaks", 0, "of 100000 messages on streams, with which the connection breaks")   \
-  X(UPLINK_KB, "uplink-kb", 0, "kilobytes a second that a peer can send; 0: no limit")        \
-  X(DISK_US, "disk-us", 5000, "a write takes up to twice that")                               \
-  X(DISK_SLOW, "disk-slow", 0, "of 1000 writes that take 100 times as long")                  \
-  X(DISK_FAIL, "disk-fail", 0, "of 1000 writes")                                              \
-  X(SKEW_MS, "skew-ms", 0, "wall clocks are wrong by up to that")                             \
-  X(SUCCESSORS, "successors", 8, "r")                                                         \
-  X(REPLICAS, "replicas", 3, "k")                                                             \
-  X(STABILIZE_MS, "stabilize-ms", 5000, "")                                                   \
-  X(LEARNT, "learnt", 1024, "peers learnt beyond fingers")                                    \
-  X(CRASH_S, "crash-s", 0, "mean seconds between crashes; 0: none")                           \
-  X(CRASHES, "crashes", 1, "at most so many at once")                                         \
-  X(DARK, "dark", 0, "of 1000 crashes whose address does not even refuse")                    \
-  X(RETURN, "return", 500, "of 1000 crashed peers that come back within a minute")            \
-  X(WIPE, "wipe", 0, "of 1000 crashed peers whose disk is lost")                              \
-  X(LEAVE_S, "leave-s", 0, "mean seconds between leaves")                                     \
-  X(JOIN_S, "join-s", 0, "mean seconds between joins")                                        \
-  X(PAUSE_S, "pause-s", 0, "mean seconds between peers that stand still for a while")         \
-  X(PARTITION_S, "partition-s", 0, "mean seconds between partitions")                         \
-  X(PARTITION_LONG_MS, "partition-long-ms", 5000, "a partition lasts so long at most")        \
-  X(PARTITION_PART, "partition-part", 200, "of 1000 peers, at most, are on the smaller side") \
-  X(ONE_WAY, "one-way", 0, "of 1000 partitions")                                              \
-  X(DROPPERS, "droppers", 0, "of 1000 peers, which forward nothing")                          \
-  X(OPERATIONS, "operations", 10, "puts, gets and removals in ten seconds")                   \
-  X(FAULTS_S, "faults-s", 60, "length of the phase of faults")                                \
+#define WEATHERS(X)                                                                                \
+  X(LATENCY, "latency", 0, "0: between its ends; 1: table with a long tail; 2: map")               \
+  X(LATENCY_MIN_US, "latency-min-us", 1000, "")                                                    \
+  X(LATENCY_MAX_US, "latency-max-us", 20000, "")                                                   \
+  X(UDP, "udp", 0, "1: peers talk in datagrams")                                                   \
+  X(LOSS, "loss", 0, "of 1000 datagrams")                                                          \
+  X(DUPLICATE, "duplicate", 0, "of 1000 datagrams")                                                \
+  X(REORDER, "reorder", 0, "of 1000 datagrams, held back by up to five latencies")                 \
+  X(BREAKS, "breaks", 0, "of 100000 messages on streams, with which the connection breaks")        \
+  X(UPLINK_KB, "uplink-kb", 0, "kilobytes a second that a peer can send; 0: no limit")             \
+  X(DISK_US, "disk-us", 5000, "a write takes up to twice that")                                    \
+  X(DISK_SLOW, "disk-slow", 0, "of 1000 writes that take 100 times as long")                       \
+  X(DISK_FAIL, "disk-fail", 0, "of 1000 writes")                                                   \
+  X(SKEW_MS, "skew-ms", 0, "wall clocks are wrong by up to that")                                  \
+  X(SUCCESSORS, "successors", 8, "r")                                                              \
+  X(REPLICAS, "replicas", 3, "k")                                                                  \
+  X(STABILIZE_MS, "stabilize-ms", 5000, "")                                                        \
+  X(LEARNT, "learnt", 1024, "peers learnt beyond fingers")                                         \
+  X(CRASH_S, "crash-s", 0, "mean seconds between crashes; 0: none")                                \
+  X(CRASHES, "crashes", 1, "at most so many at once")                                              \
+  X(DARK, "dark", 0, "of 1000 crashes whose address does not even refuse")                         \
+  X(RETURN, "return", 500, "of 1000 crashed peers that come back within a minute")                 \
+  X(WIPE, "wipe", 0, "of 1000 crashed peers whose disk is lost")                                   \
+  X(LEAVE_S, "leave-s", 0, "mean seconds between leaves")                                          \
+  X(JOIN_S, "join-s", 0, "mean seconds between joins")                                             \
+  X(PAUSE_S, "pause-s", 0, "mean seconds between peers that stand still for a while")              \
+  X(PARTITION_S, "partition-s", 0, "mean seconds between partitions")                              \
+  X(PARTITION_LONG_MS, "partition-long-ms", 5000, "a partition lasts so long at most")             \
+  X(PARTITION_PART, "partition-part", 200, "of 1000 peers, at most, are on the smaller side")      \
+  X(ONE_WAY, "one-way", 0, "of 1000 partitions")                                                   \
+  X(DROPPERS, "droppers", 0, "of 1000 peers, which forward nothing")                               \
+  X(LINK_IDLE_S, "link-idle-s", 0, "seconds after which an unused connection is closed; 0: never") \
+  X(LOOKUPS, "lookups", 0, "a peer, in the phase of faults; if any, the ring is computed")         \
+  X(TURNOVER, "turnover", 0, "of 1000 peers: so many come, and go, while there are lookups")       \
+  X(OPERATIONS, "operations", 10, "puts, gets and removals in ten seconds")                        \
+  X(FAULTS_S, "faults-s", 60, "length of the phase of faults")                                     \
   X(ROUNDS, "rounds", 2, "faults, then healing: so many times")
 
 enum weather_kind {

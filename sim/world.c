@@ -49,6 +49,7 @@ void world_open(struct world *world, struct crypto *crypto, const struct weather
   outbox_init(&world->box, world->items, OUTBOX_STEP_ITEMS, world->bytes, OUTBOX_STEP_BYTES);
   world->box.trace_mask = TRACES_WANTED;
   world->now = SIM_START_US;
+  net_open(world);
 }
 
 void world_close(struct world *world) {
@@ -73,12 +74,31 @@ void world_fail(struct world *world, const char *format, ...) {
   world->failed_at = world->now;
 }
 
+/* Nobody attacks the trace hash: one multiplication a word is enough to tell runs apart. */
+static uint64_t mix(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
+  return hash ^ hash >> 32;
+}
+
+static uint64_t word_at(const uint8_t *at) { /* the compiler makes one load of it */
+  uint64_t word = 0;
+  for (int i = 7; i >= 0; i--) word = word << 8 | at[i];
+  return word;
+}
+
+static uint64_t mix_bytes(const void *bytes, size_t len) {
+  const uint8_t *at = bytes;
+  uint64_t hash[2] = {len, ~(uint64_t)len}; /* two at a time */
+  for (; len >= 16; len -= 16, at += 16) {
+    hash[0] = mix(hash[0], word_at(at));
+    hash[1] = mix(hash[1], word_at(at + 8));
+  }
+  for (; len > 0; len--, at++) hash[0] = mix(hash[0], *at);
+  return mix(hash[0], hash[1]);
+}
+
 void world_hash(struct world *world, const uint64_t *words, unsigned count) {
-  uint8_t bytes[8 * 16];
-  for (unsigned i = 0; i < count && i < 16; i++)
-    for (unsigned k = 0; k < 8; k++) bytes[8 * i + k] = (uint8_t)(words[i] >> 8 * k);
-  world->hash.k1 += world->hash.k0;
-  world->hash.k0 = hash_bytes(world->hash, bytes, 8 * count);
+  for (unsigned i = 0; i < count; i++) world->hash = mix(world->hash, words[i]);
 }
 
 bool dice(struct world *world, uint32_t of, uint32_t sides) {
@@ -140,7 +160,7 @@ static void carry_trace(struct world *world, uint32_t peer, const struct trace *
     if (suspect != SIM_NONE && world_is_up(world, suspect)) world->wrong_suspicions++;
   }
   const uint64_t words[] = {(uint64_t)trace->kind, trace->status, trace->n,
-                            hash_bytes((struct hash_key){0, 0}, &trace->key, sizeof trace->key)};
+                            mix_bytes(&trace->key, sizeof trace->key)};
   world_hash(world, words, sizeof words / sizeof words[0]);
   if (world->watch.trace != NULL) world->watch.trace(world->watch.context, peer, trace);
 }
@@ -209,7 +229,6 @@ uint64_t world_ask(struct world *world, uint32_t peer, const struct node_command
 
 static void hash_event(struct world *world, const struct queue_item *item) {
   const struct event *event = item->event;
-  const struct hash_key plain = {0, 0};
   const uint64_t words[] = {item->at,
                             item->sequence,
                             item->peer,
@@ -220,7 +239,7 @@ static void hash_event(struct world *world, const struct queue_item *item) {
                             (uint64_t)event->status,
                             event->ticket,
                             event->len,
-                            hash_bytes(plain, event->bytes, event->len)};
+                            mix_bytes(event->bytes, event->len)};
   world_hash(world, words, sizeof words / sizeof words[0]);
 }
 
@@ -246,6 +265,7 @@ static void happen(struct world *world, struct event *event) {
       world_step(world, event->peer, &(struct input){.kind = IN_VERIFIED, .ticket = event->ticket});
       break;
     case EVENT_ACT:
+    case EVENT_SWEEP:
     case EVENT_TICK:
       break;
   }
@@ -283,6 +303,8 @@ static void take_one(struct world *world, struct queue_item *item) {
   if (event->kind == EVENT_ACT) {
     hash_event(world, item);
     world->watch.act(world->watch.context, event->from);
+  } else if (event->kind == EVENT_SWEEP) {
+    net_sweep(world);
   } else {
     const struct sim_peer *peer = &world->peer[event->peer];
     if (peer->state == PEER_UP && peer->life == event->life) {
@@ -341,7 +363,7 @@ static void configure(struct world *world, uint32_t i, struct node_config *confi
   config->xml = world->xml;
 }
 
-void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigned count) {
+static bool be_born(struct world *world, uint32_t i, const uint32_t *joins, unsigned count) {
   struct sim_peer *peer = &world->peer[i];
   struct node_config config;
   peer->life++;
@@ -351,7 +373,7 @@ void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigne
   peer->node = node_new(&config, world->now);
   if (peer->node == NULL) {
     world_fail(world, "peer %u: no memory", i);
-    return;
+    return false;
   }
   peer->state = PEER_UP;
   peer->dark = peer->leaving = peer->left = false;
@@ -360,6 +382,22 @@ void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigne
   peer->paused_until = 0;
   world->up_count++;
   world_step(world, i, &(struct input){.kind = IN_CLOCK, .wall = world_wall(world, i)});
+  return true;
+}
+
+void world_place(struct world *world, uint32_t i, const struct peer *ring, uint32_t count,
+                 uint32_t at, uint32_t by) {
+  struct endpoint bootstrap = world_address(by);
+  if (!be_born(world, i, NULL, 0)) return;
+  if (node_place(world->peer[i].node, world->now, ring, count, at, &bootstrap))
+    set_tick(world, i);
+  else
+    world_fail(world, "peer %u: no memory", i);
+}
+
+void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigned count) {
+  struct sim_peer *peer = &world->peer[i];
+  if (!be_born(world, i, joins, count)) return;
   for (uint32_t k = 0; k < peer->disk.count; k++)
     world_step(world, i, &(struct input){.kind = IN_RESTORE, .record = peer->disk.record[k]});
   world_step(world, i, &(struct input){.kind = IN_START});
@@ -370,6 +408,7 @@ void world_crash(struct world *world, uint32_t i, bool dark) {
   node_free(peer->node);
   peer->node = NULL;
   peer->state = PEER_DOWN;
+  peer->ended_at = world->now;
   peer->dark = dark;
   world->up_count--;
   if (peer->bytes != 0)

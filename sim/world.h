@@ -49,25 +49,22 @@ struct sim_peer {
   uint8_t side; /* of the partition */
   uint16_t x, y;
   int64_t skew_ms;
-  usec paused_until, uplink_free_at, tick_at, started_at;
+  usec paused_until, uplink_free_at, tick_at, started_at, ended_at;
   usec asked_at;      /* to leave */
   uint32_t first_end; /* connections of this life: 2 * connection + end + 1, 0: none */
   struct disk disk;
 };
 
-/* One connection. Flow 2c + e + 1 is its end e. */
+/* One connection. Flow 2c + e + 1 is its end e. When both ends are closed it is used again, but not
+ * before all that is said of its flows has been heard. */
 struct conn {
-  uint32_t peer[2], life[2], next_end[2];
+  uint32_t peer[2], life[2];
+  uint32_t next_end[2], last_end[2]; /* those of the same peer, like first_end */
+  uint32_t next;      /* of those from and to the same peers by hash; or of the closed ones */
   usec last_at[2];    /* when the last message to this end arrives: streams keep their order */
   usec stalled_at[2]; /* since when nothing gets through to this end; 0: all well */
   usec hold_until[2]; /* nothing arrives at this end before, because the network was parted */
   bool open[2], broken;
-};
-
-struct link_map {
-  uint64_t *key; /* from << 32 | to, plus one; 0: free */
-  uint32_t *conn;
-  uint32_t count, room;
 };
 
 struct world;
@@ -93,14 +90,17 @@ struct world {
   uint32_t peer_count, peers_max, up_count;
   struct conn *conn;
   uint32_t conn_count, conn_room;
-  struct link_map links;
+  uint32_t closed_first, closed_last; /* connections to be used again, in that order */
+  uint32_t *link;                     /* first connection of a bucket, by who opened it to whom */
+  uint32_t link_room, link_count;
+  uint32_t swept;       /* connections below were looked at in this round: are they idle? */
   bool wiped;           /* a disk was, since the weather became calm */
   bool parted, one_way; /* side 1 does not hear side 0; and, unless one_way, the reverse */
   struct outbox box;
   struct output *items;
   char *bytes;
   struct world_watch watch;
-  struct hash_key hash;                    /* of all that happened */
+  uint64_t hash;                           /* of all that happened */
   uint64_t ring_changes, wrong_suspicions; /* traced; of peers that were up */
   uint64_t steps, at_once, messages, message_bytes, message_max, datagrams_lost;
   uint64_t stores, opened, ticket;
@@ -121,6 +121,10 @@ uint32_t world_add(struct world *world);
 /* (i: which peer.) A life begins, with the disk as it is. joins: peers to join through, or none for
  * a new ring. */
 void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigned count);
+/* The first life of a peer begins at its place in a computed ring (node_place), with an empty disk.
+ * by: whom to look for the ring by. */
+void world_place(struct world *world, uint32_t i, const struct peer *ring, uint32_t count,
+                 uint32_t at, uint32_t by);
 /* It ends at once. dark: nobody is told. A random part of the unsynced tail is lost. */
 void world_crash(struct world *world, uint32_t i, bool dark);
 void world_wipe_disk(struct world *world, uint32_t i);
@@ -155,6 +159,9 @@ void net_on_message(struct world *world, struct event *event);
 void net_on_flow(struct world *world, struct event *event);
 void net_on_crash(struct world *world, uint32_t peer, bool dark);
 void net_free(struct world *world);
+void net_open(struct world *world);
+/* Closes connections that nobody uses; from time to time. */
+void net_sweep(struct world *world);
 void disk_write(struct world *world, uint32_t peer, const struct output *out);
 void disk_on_done(struct world *world, uint32_t peer);
 /* A prefix of the tail was written, the rest never was. */

@@ -123,6 +123,9 @@ unsigned dht_read_range(const struct dht *dht, msec_wall wall, const struct key 
                         const struct key *to, const struct record_id *after, struct record *out,
                         unsigned max, bool *more);
 
+/* For simulators: the overlay was placed (overlay_place), and no record was ever written: all of
+ * the own range is COMPLETE, and the replica set has what it needs. */
+void dht_place(struct dht *dht, usec now);
 /* The ring changed (overlay_generation): ranges to fetch, copies to make. */
 void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *fx);
 void dht_on_stored(struct dht *dht, usec now, uint32_t ticket, enum err status,

@@ -29,6 +29,21 @@ static void forget_membership(struct dht *dht) {
   dht->was_complete = false;
 }
 
+void dht_place(struct dht *dht, usec now) {
+  struct key from, to;
+  struct peer set[COPIES_MAX];
+  dht_note_time(dht, now, NULL);
+  if (!overlay_range(dht->overlay, &from, &to)) return;
+  ranges_of(&dht->own, &from, &to);
+  dht->complete = dht->own;
+  dht->member = dht->own_known = dht->was_complete = true;
+  unsigned count = dht_live_successors(dht, set, dht->limits.replicas - 1);
+  for (unsigned i = 0; i < count; i++) {
+    dht->stream[i].kind = STREAM_COPY;
+    dht->stream[i].to = set[i];
+  }
+}
+
 void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *fx) {
   struct key from, to;
   dht_note_time(dht, now, &wall);

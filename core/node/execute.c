@@ -264,6 +264,7 @@ void execute_request(struct step *s, const struct reply_to *to, const struct loc
                                          .at = s->now,
                                          .key = target->key,
                                          .peer = to->from,
+                                         .n = (uint64_t)to->request->max_forwards,
                                          .a = body.method_name,
                                          .b = to->request->call_id});
   }

@@ -13,6 +13,14 @@ void node_inspect_ring(const struct node *node, struct node_ring *out) {
   out->successor_count = overlay_successors(node->overlay, out->successor, NODE_SUCCESSORS_MAX);
 }
 
+bool node_place(struct node *node, usec now, const struct peer *ring, uint32_t count, uint32_t at,
+                const struct endpoint *bootstrap) {
+  if (!overlay_place(node->overlay, now, ring, count, at, bootstrap)) return false;
+  dht_place(node->dht, now);
+  node->ring_generation = overlay_generation(node->overlay);
+  return true;
+}
+
 bool node_inspect_each(const struct node *node, uint32_t *cursor, struct record *out) {
   return dht_each(node->dht, cursor, out);
 }

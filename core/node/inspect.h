@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Looking into a node from beside it, for simulators and tests that compare it with the truth:
- * read only, nothing is sent, no XML is read. Everything is copied but the bytes of records, which
+ * but for node_place read only, nothing is sent, no XML is read. Everything is copied but the bytes of records, which
  * are borrowed until the node's next step. */
 #ifndef NODE_INSPECT_H
 #define NODE_INSPECT_H
@@ -18,6 +18,12 @@ struct node_ring {
   struct peer successor[NODE_SUCCESSORS_MAX];
 };
 void node_inspect_ring(const struct node *node, struct node_ring *out);
+
+/* Instead of IN_START: a member of a ring that is there already, ready, as if it had joined long
+ * ago. ring: all members with Peer-IDs growing, more than twice the length of successor lists, and
+ * none of them with records; ring[at] is this node. False: no memory. */
+bool node_place(struct node *node, usec now, const struct peer *ring, uint32_t count, uint32_t at,
+                const struct endpoint *bootstrap) MUST_USE;
 
 /* Every durable record held, tombstones included, in key order; start with cursor 0. */
 bool node_inspect_each(const struct node *node, uint32_t *cursor, struct record *out);

@@ -161,7 +161,7 @@ void overlay_create(struct overlay *overlay, usec now, struct outbox *trace) {
   members_alone(overlay);
   overlay->state = OVERLAY_MEMBER;
   overlay->join_at = overlay->stabilize_at = USEC_NEVER;
-  overlay->merge_at = now + jitter(overlay, MERGE_US);
+  overlay->merge_at = now + jitter(overlay, merge_period(overlay));
   overlay->generation++;
   chord_hurry(overlay, now);
   trace_ring(&(struct step){now, NULL, trace}, TRACE_RING_JOINED, &overlay->self);

@@ -35,7 +35,8 @@
 #define JOIN_HOPS_MAX 16u /* */
 #define BOOTSTRAPS_MAX 64u
 
-#define MERGE_US SEC(60)     /* between looks for our own place from outside */
+#define MERGE_US SEC(60)     /* between looks for our own place from outside, or ... */
+#define MERGE_ROUNDS 12u     /* ... so many periods of stabilisation if that is longer */
 #define MERGE_SOON_US SEC(5) /* after a loss, which may have been a split */
 
 enum purpose {
@@ -220,6 +221,7 @@ void join_run(struct overlay *overlay, const struct step *step);
 /* A ring that was split finds itself: each peer looks for its own place by way of remembered
  * peers, and whoever else holds it is a neighbour from the other part. */
 void merge_run(struct overlay *overlay, const struct step *step);
+usec merge_period(const struct overlay *overlay);
 void merge_soon(struct overlay *overlay, usec now);
 void merge_answered(struct overlay *overlay, const struct step *step, enum overlay_status status,
                     const struct overlay_message *answer);

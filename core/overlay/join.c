@@ -123,7 +123,7 @@ static void joined(struct overlay *overlay, const struct step *step, bool first_
   overlay->stabilize_at = step->now;
   overlay->announce_hint = true;
   overlay->wrap_rounds = WRAP_ROUNDS;
-  overlay->merge_at = step->now + jitter(overlay, MERGE_US);
+  overlay->merge_at = step->now + jitter(overlay, merge_period(overlay));
   fingers_restart(overlay, step->now);
   fingers_announce(overlay, step->now + ANNOUNCE_AFTER_US, &overlay->self, &overlay->predecessor.id,
                    false);
@@ -202,9 +202,13 @@ void merge_soon(struct overlay *overlay, usec now) {
       usec_min(overlay->merge_at, pause_between(overlay, now, MERGE_SOON_US, 3 * MERGE_SOON_US));
 }
 
+usec merge_period(const struct overlay *overlay) {
+  return usec_max(MERGE_US, MERGE_ROUNDS * overlay->stabilize_us);
+}
+
 void merge_run(struct overlay *overlay, const struct step *step) {
   if (step->now < overlay->merge_at) return;
-  overlay->merge_at = step->now + jitter(overlay, MERGE_US);
+  overlay->merge_at = step->now + jitter(overlay, merge_period(overlay));
   uint32_t outside = (uint32_t)overlay->bootstrap_count + overlay->remembered_count;
   struct peer via;
   if (overlay->list.count == 0 || call_count(overlay, CALL_MERGE) > 0) return;

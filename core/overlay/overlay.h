@@ -87,6 +87,12 @@ void overlay_create(struct overlay *overlay, usec now, struct outbox *trace);
  * addresses and every peer ever learnt in turn, never one host only. */
 void overlay_join(struct overlay *overlay, usec now, const struct endpoint *bootstrap,
                   unsigned count, struct overlay_calls *calls);
+/* For simulators: a member of a ring that is there already, as after a perfect join and a calm
+ * while: predecessor, successors and fingers are right. ring: all members with Peer-IDs growing,
+ * more than 2r; ring[at] is this peer. bootstrap: an address to look for the ring by. False: no
+ * memory. */
+bool overlay_place(struct overlay *overlay, usec now, const struct peer *ring, uint32_t count,
+                   uint32_t at, const struct endpoint *bootstrap) MUST_USE;
 /* Leave: tells predecessor and successors; no member afterwards. Hand-over comes first: the node
  * calls this when the records are safe. */
 void overlay_leave(struct overlay *overlay, usec now, struct overlay_calls *calls,

@@ -195,11 +195,16 @@ void stabilize_notified(struct overlay *overlay, const struct step *step,
   }
   const struct key *self = &overlay->self.id;
   const struct peer *waiting = &overlay->notifier;
-  if (!peer_is(waiting) || peer_same(waiting, sender) ||
-      ring_between(&waiting->id, &sender->id, self)) {
-    overlay->notifier = *sender; /* */
+  const struct peer *head = overlay->list.count > 0 ? &overlay->list.at[0] : NULL;
+  bool comes_next = head != NULL && ring_between(self, &sender->id, &head->id);
+  bool is_after = comes_next || (head != NULL && peer_same(sender, head));
+  /* R-5.16. A joiner right after us says so too: were our predecessor dead just now, it would be
+   * taken for a better one than none, and all of the ring for our range. */
+  if (!is_after && (!peer_is(waiting) || peer_same(waiting, sender) ||
+                    ring_between(&waiting->id, &sender->id, self))) {
+    overlay->notifier = *sender;
   }
-  if (overlay->list.count > 0 && ring_between(self, &sender->id, &overlay->list.at[0].id) &&
+  if (comes_next &&
       (!peer_is(&overlay->hint) || ring_between(self, &sender->id, &overlay->hint.id))) {
     overlay->hint = *sender;
     overlay->stabilize_at = step->now;

@@ -210,6 +210,28 @@ static void test_notifier_is_adopted_after_its_own_answer(void **state) {
   one_free(&one);
 }
 
+/* the predecessor is dead, but nobody has noticed; a newcomer right after us says hello. */
+static void test_newcomer_after_us_is_no_predecessor(void **state) {
+  (void)state;
+  const uint8_t list[] = {120, 130, 140}, newcomers[] = {110, 120, 130};
+  begin();
+  answer_successor(110, 100, list, 3);
+  one_request(&one, OVERLAY_NOTIFY, 105);
+  for (unsigned i = 0; i < 2; i++) {
+    const struct overlay_call *old = one_call(&one, OVERLAY_PING, 90);
+    if (old != NULL) one_answer(&one, old, OVERLAY_FAILED, NULL);
+    struct overlay_message m = one_says(OVERLAY_PING, 105, 0, NULL, 0);
+    const struct overlay_call *new = one_call(&one, OVERLAY_PING, 105);
+    if (new != NULL) one_answer(&one, new, OVERLAY_OK, &m);
+    if (i > 0) break;
+    answer_successor(105, 100, newcomers, 3);
+    assert_string_equal(one_list(&one), "105 110 120");
+    one_request(&one, OVERLAY_NOTIFY, 105); /* by now it is the first successor */
+  }
+  assert_int_equal(overlay_predecessor(one.overlay)->id.byte[0], 90);
+  one_free(&one);
+}
+
 static void test_notifier_that_is_no_member_is_not_adopted(void **state) {
   (void)state;
   const uint8_t list[] = {120, 130, 140};
@@ -459,6 +481,7 @@ int main(void) {
       cmocka_unit_test(test_busy_successor_is_alive_and_asked_again_within_150_ms),
       cmocka_unit_test(test_quiet_rounds_are_slow_and_jittered),
       cmocka_unit_test(test_notifier_is_adopted_after_its_own_answer),
+      cmocka_unit_test(test_newcomer_after_us_is_no_predecessor),
       cmocka_unit_test(test_notifier_that_is_no_member_is_not_adopted),
       cmocka_unit_test(test_leave_is_a_hint),
       cmocka_unit_test(test_leaver_tells_its_neighbours_and_is_no_member),
