@@ -139,9 +139,8 @@ static void insert_into_ring(struct scale *scale, uint32_t peer) {
 static void ask(struct scale *scale) {
   struct world *world = scale->world;
   uint32_t peer = (uint32_t)(scale->result->lookups % scale->first_peers);
-  if (!world_is_up(world, peer) || world->peer[peer].leaving)
-    peer = truth_random_up(world, &scale->script->rng);
-  if (peer == SIM_NONE) return;
+  for (unsigned i = 0; i < 100 && is_unsettled(world, peer, world->now); i++)
+    peer = (uint32_t)rng_below(&scale->script->rng, scale->first_peers);
   char text[48];
   struct buf uri = buf_over(text, sizeof text);
   buf_put_cstr(&uri, "sip:l");

@@ -101,6 +101,7 @@ static void million(struct weather *weather, struct rng *rng) {
   weather->of[LOOKUPS] = 10;
   weather->of[TURNOVER] = 10;
   weather->of[DARK] = 500;
+  weather->of[RETURN] = 0;
   weather->of[FAULTS_S] = 600;
 }
 
