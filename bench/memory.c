@@ -105,7 +105,7 @@ static int print_things(void) {
   const struct key id = {{1}};
   struct bench_peer peer;
   printf("  request being forwarded: %zu bytes, and %zu more until the next hop took it over\n",
-         sizeof(struct hop), sizeof(struct hop_copy));
+         sizeof(struct hop), sizeof(struct hop_copy) + HOP_SHORT_BYTES);
   if (!bench_peer_start(&peer, &id, &at, NULL, count_answer, NULL)) return 1;
   size_t empty = peer.memory.bytes;
   double record = cost(&peer, &client, true);

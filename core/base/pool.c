@@ -10,7 +10,7 @@
 #define ALIGN alignof(uint64_t)
 #define HEADER_BYTES ((sizeof(uint32_t) + ALIGN - 1) / ALIGN * ALIGN)
 #define FIRST_CHUNK_BYTES 256u /* about; at least one object */
-#define ROOM_FIRST 4u
+#define ROOM_FIRST 2u
 
 /* Chunks: `first` objects, as many again, then twice as many each, up to the largest size. So the
  * first ones together hold as much as one of the largest. */

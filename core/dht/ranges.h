@@ -41,7 +41,7 @@ void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges
  * and an addition cannot fail: too many intervals, or no memory, and it holds all keys from the
  * first to the last. Zeroed it is empty; parts_clear gives its memory back. */
 struct parts {
-  struct interval few[2];
+  struct interval few[1];
   struct interval *more; /* instead of few */
   uint8_t count, room;
 };

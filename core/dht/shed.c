@@ -24,13 +24,13 @@ static int compare_distance(const struct key *self, const struct key *a, const s
 
 /* What we may hold as one of k: from the k-th peer before us, and some more since not each of those
  * known need be alive. Peers that we do not know only make it smaller. */
-static void compute_keep(struct dht *dht) {
+static void compute_keep(const struct dht *dht, struct ranges *keep) {
   const struct key *self = &overlay_self(dht->overlay)->id;
   struct peer known[64];
   unsigned count = overlay_known_peers(dht->overlay, known, 64);
   unsigned wanted = dht->limits.replicas + SHED_MARGIN;
   if (count < wanted || !dht->own_known) {
-    ranges_of(&dht->keep, self, self); /* all of the ring */
+    ranges_of(keep, self, self); /* all of the ring */
     return;
   }
   for (unsigned i = 0; i < wanted; i++) { /* the nearest first: few, so a plain selection */
@@ -41,17 +41,17 @@ static void compute_keep(struct dht *dht) {
     known[i] = known[best];
     known[best] = swap;
   }
-  ranges_of(&dht->keep, &known[wanted - 1].id, self);
+  ranges_of(keep, &known[wanted - 1].id, self);
 }
 
 static void shed_start(struct dht *dht, struct dht_effects *fx) {
   struct stream *s = &dht->stream[SLOT_SHED];
-  struct ranges all, outside;
+  struct ranges all, keep, outside;
   if (!dht->member || !dht->own_known || s->kind != STREAM_NONE || dht->drop_at != 0) return;
   const struct key *self = &overlay_self(dht->overlay)->id;
-  compute_keep(dht);
+  compute_keep(dht, &keep);
   ranges_of(&all, self, self);
-  ranges_minus(&outside, &all, &dht->keep);
+  ranges_minus(&outside, &all, &keep);
   if (outside.count == 0) return;
   parts_set(&s->todo, dht->memory, &outside);
   s->kind = STREAM_SHED;
@@ -122,10 +122,10 @@ void shed_pushed_all(struct dht *dht) {
 /* What was shed and is still not ours goes. False: more than there was room for. */
 static bool drop_shed(struct dht *dht, struct dht_effects *fx) {
   const struct key *self = &overlay_self(dht->overlay)->id;
-  struct ranges all, outside;
-  compute_keep(dht);
+  struct ranges all, keep, outside;
+  compute_keep(dht, &keep);
   ranges_of(&all, self, self);
-  ranges_minus(&outside, &all, &dht->keep);
+  ranges_minus(&outside, &all, &keep);
   for (unsigned i = 0; i < outside.count; i++) {
     struct record_id at;
     bool has_at = false;

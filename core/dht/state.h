@@ -156,8 +156,7 @@ struct dht {
   struct fetch fetch;
   usec hand_over_deadline;
   struct timer shed_timer;
-  struct ranges keep; /* what we may hold as one of k */
-  usec drop_at;       /* the hold-down is over: what was shed may go; 0: nothing was */
+  usec drop_at; /* the hold-down is over: what was shed may go; 0: nothing was */
   unsigned streams;
   struct stream stream[]; /* `streams` of them */
 };

@@ -15,21 +15,44 @@
 
 /* ---- life ---- */
 
+static void give_domains(struct edge *edge) {
+  memory_give(edge->memory, edge->config.domain, edge->config.domain_bytes);
+}
+
 static enum err copy_domains(struct edge *edge, const struct edge_config *config) {
-  size_t bytes = 0;
+  struct edge_settings *own = &edge->config;
+  size_t slices = config->domain_count * sizeof *own->domain, bytes = slices;
   for (unsigned i = 0; i < config->domain_count; i++) bytes += config->domain[i].len;
   char *block = bytes == 0 ? NULL : memory_take(edge->memory, bytes);
   if (bytes != 0 && block == NULL) return ERR_MEMORY;
-  struct buf text = buf_over(block, bytes);
+  give_domains(edge);
+  own->domain = (void *)block;
+  own->domain_bytes = bytes;
+  own->domain_count = config->domain_count;
+  char *text = block + slices;
   for (unsigned i = 0; i < config->domain_count; i++) {
-    size_t mark = text.len;
-    buf_put(&text, config->domain[i]);
-    edge->config.domain[i] = slice_of(block + mark, config->domain[i].len);
+    struct slice domain = config->domain[i];
+    if (domain.len > 0) memcpy(text, domain.at, domain.len);
+    own->domain[i] = slice_of(text, domain.len);
+    text += domain.len;
   }
-  edge->config.domain_count = config->domain_count;
-  memory_give(edge->memory, (void *)(uintptr_t)edge->domain_texts.at, edge->domain_texts.len);
-  edge->domain_texts = slice_of(block, bytes);
   return OK;
+}
+
+static enum err copy_listen(struct edge *edge, const struct edge_config *config) {
+  size_t bytes = config->listen_count * sizeof config->listen[0];
+  if (bytes == 0) return OK;
+  edge->config.listen = memory_take(edge->memory, bytes);
+  if (edge->config.listen == NULL) return ERR_MEMORY;
+  memcpy(edge->config.listen, config->listen, bytes);
+  edge->config.listen_count = config->listen_count;
+  return OK;
+}
+
+static void give_config(struct edge *edge) {
+  give_domains(edge);
+  memory_give(edge->memory, edge->config.listen,
+              edge->config.listen_count * sizeof *edge->config.listen);
 }
 
 static void init_tables(struct edge *edge) {
@@ -55,17 +78,22 @@ struct edge *edge_new(const struct edge_config *config) {
   struct edge *edge = memory_take(config->memory, sizeof *edge);
   if (edge == NULL) return NULL;
   edge->memory = config->memory;
-  edge->config = *config;
+  edge->config = (struct edge_settings){.limits = config->limits,
+                                        .advertise = config->advertise,
+                                        .digest_off = config->digest_off,
+                                        .record_route = config->record_route,
+                                        .crypto = config->crypto,
+                                        .ticket_tag = config->ticket_tag};
   if (edge->config.limits.bindings_per_aor_max > ORDER_CONTACTS_MAX)
     edge->config.limits.bindings_per_aor_max = ORDER_CONTACTS_MAX;
-  if (copy_domains(edge, config) != OK) {
+  if (copy_domains(edge, config) != OK || copy_listen(edge, config) != OK) {
+    give_config(edge);
     memory_give(config->memory, edge, sizeof *edge);
     return NULL;
   }
   rng_init(&edge->rng, config->seed);
   config->crypto->hmac_sha256(config->crypto->context, slice_of(config->seed, 16),
                               SLICE("flow tokens"), edge->token_key);
-  edge->config.seed = NULL; /* the caller's */
   init_tables(edge);
   return edge;
 }
@@ -77,7 +105,7 @@ void edge_free(struct edge *edge) {
   bindings_free(&edge->bindings);
   map_free(&edge->flows);
   transactions_free(&edge->transactions);
-  memory_give(edge->memory, (void *)(uintptr_t)edge->domain_texts.at, edge->domain_texts.len);
+  give_config(edge);
   memory_give(edge->memory, edge, sizeof *edge);
 }
 
@@ -180,7 +208,7 @@ void edge_call_add(struct edge_step *step, enum edge_call_kind kind, uint64_t us
 }
 
 bool edge_serves(const struct edge *edge, struct slice host) {
-  const struct edge_config *config = &edge->config;
+  const struct edge_settings *config = &edge->config;
   struct endpoint literal;
   if (endpoint_parse_host(host, &literal)) {
     for (unsigned i = 0; i <= config->listen_count; i++) {

@@ -68,7 +68,7 @@ void route_on_flow_closed(struct edge *edge, uint32_t flow) {
 }
 
 static bool is_listened(const struct edge *edge, const struct endpoint *at) {
-  const struct edge_config *config = &edge->config;
+  const struct edge_settings *config = &edge->config;
   if (endpoint_same_address(at, &config->advertise)) return true;
   for (unsigned i = 0; i < config->listen_count; i++) {
     const struct endpoint *listen = &config->listen[i];

@@ -18,10 +18,23 @@ enum edge_timer_kind { EDGE_TIMER_BINDING, EDGE_TIMER_FORK, EDGE_TIMER_BRANCH };
 
 #define EDGE_FLOWS_MAX 16384u /* stream flows with tokens; more: 503 */
 
+/* What is kept of edge_config. */
+struct edge_settings {
+  struct edge_limits limits;
+  struct slice *domain; /* owned, with their texts in the same block */
+  unsigned domain_count;
+  size_t domain_bytes;     /* of that block */
+  struct endpoint *listen; /* owned */
+  unsigned listen_count;
+  struct endpoint advertise;
+  bool digest_off, record_route;
+  const struct crypto *crypto;
+  uint8_t ticket_tag;
+};
+
 struct edge {
   const struct memory *memory;
-  struct edge_config config;
-  struct slice domain_texts; /* the owned block of config.domain */
+  struct edge_settings config;
   uint8_t token_key[32];
   struct rng rng;
   struct hash_key hash;

@@ -16,7 +16,11 @@ static const struct slice branch_cookie = {"z9hG4bK", 7};
 void hops_init(struct hops *hops, const struct memory *memory, struct hash_key hash,
                uint32_t hops_max, uint32_t copies_max) {
   pool_init(&hops->pool, memory, sizeof(struct hop), HOPS_CHUNK, hops_max);
-  pool_init(&hops->copies, memory, sizeof(struct hop_copy), COPIES_CHUNK, copies_max);
+  pool_init(&hops->copies[HOP_COPY_SHORT], memory, sizeof(struct hop_copy) + HOP_SHORT_BYTES,
+            COPIES_CHUNK, copies_max);
+  pool_init(&hops->copies[HOP_COPY_LONG], memory, sizeof(struct hop_copy) + HOP_COPY_BYTES,
+            COPIES_CHUNK, copies_max);
+  hops->copies_max = copies_max;
   map_init(&hops->by_upstream, memory);
   hops->timers = (struct timers){0};
   hops->hash = hash;
@@ -24,13 +28,13 @@ void hops_init(struct hops *hops, const struct memory *memory, struct hash_key h
 
 void hops_free(struct hops *hops) {
   pool_free(&hops->pool);
-  pool_free(&hops->copies);
+  for (unsigned i = 0; i < HOP_COPY_SIZES; i++) pool_free(&hops->copies[i]);
   map_free(&hops->by_upstream);
 }
 
 void hops_trim(struct hops *hops) {
   pool_trim(&hops->pool);
-  pool_trim(&hops->copies);
+  for (unsigned i = 0; i < HOP_COPY_SIZES; i++) pool_trim(&hops->copies[i]);
 }
 
 struct hop *hop_open(struct hops *hops, enum hop_kind kind) {
@@ -53,24 +57,26 @@ void hop_close(struct hops *hops, struct hop *hop) {
 
 void hop_keep_copy(struct hops *hops, struct hop *hop, struct slice message,
                    const struct endpoint *from) {
-  if (message.len > HOP_COPY_BYTES) return;
-  struct hop_copy *copy = pool_take_raw(&hops->copies, &hop->copy);
-  if (copy == NULL) {
-    hop->copy = HANDLE_NONE;
-    return;
-  }
+  uint32_t used = hops->copies[HOP_COPY_SHORT].used + hops->copies[HOP_COPY_LONG].used;
+  if (message.len > HOP_COPY_BYTES || used >= hops->copies_max) return;
+  enum hop_copy_size size = message.len <= HOP_SHORT_BYTES ? HOP_COPY_SHORT : HOP_COPY_LONG;
+  struct handle handle;
+  struct hop_copy *copy = pool_take_raw(&hops->copies[size], &handle);
+  if (copy == NULL) return;
+  hop->copy = handle;
+  hop->copy_size = (uint8_t)size;
   copy->len = (uint32_t)message.len;
   copy->from = *from;
   memcpy(copy->bytes, message.at, message.len);
 }
 
 const struct hop_copy *hop_copy_of(const struct hops *hops, const struct hop *hop) {
-  return pool_at(&hops->copies, hop->copy);
+  return pool_at(&hops->copies[hop->copy_size], hop->copy);
 }
 
 void hop_drop_copy(struct hops *hops, struct hop *hop) {
   if (!handle_is(hop->copy)) return;
-  pool_give(&hops->copies, hop->copy);
+  pool_give(&hops->copies[hop->copy_size], hop->copy);
   hop->copy = HANDLE_NONE;
 }
 

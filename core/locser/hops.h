@@ -16,6 +16,7 @@
 
 #define HOP_BYTES_MAX 128u
 #define HOP_COPY_BYTES 2032u /* longer requests are forwarded, but not retried */
+#define HOP_SHORT_BYTES 992u /* nearly all are not longer */
 #define HOP_TRIES_MAX 3u     /* the first and two retries (R-2.x) */
 
 enum hop_kind {
@@ -36,19 +37,22 @@ struct hop {
   uint32_t tried; /* link index of the try before */
   uint8_t kind;   /* enum hop_kind */
   uint8_t tries;
-  bool taken_over; /* 100 seen: the next hop retries, not we */
-  bool resent;     /* UDP: sent twice to the same hop */
-  bool final;      /* sent to the peer believed responsible: its 503 is not tried elsewhere */
+  uint8_t copy_size; /* enum hop_copy_size */
+  bool taken_over;   /* 100 seen: the next hop retries, not we */
+  bool resent;       /* UDP: sent twice to the same hop */
+  bool final;        /* sent to the peer believed responsible: its 503 is not tried elsewhere */
 };
 struct hop_copy {
   uint32_t len;
   struct endpoint from; /* whom it came from */
-  char bytes[HOP_COPY_BYTES];
+  char bytes[];
 };
+enum hop_copy_size { HOP_COPY_SHORT, HOP_COPY_LONG, HOP_COPY_SIZES };
 
 struct hops {
   struct pool pool;
-  struct pool copies;
+  struct pool copies[HOP_COPY_SIZES];
+  uint32_t copies_max;    /* of both */
   struct map by_upstream; /* forwarded from UDP: to absorb retransmissions */
   struct timers timers;
   struct hash_key hash;

@@ -19,8 +19,8 @@ struct link {
   struct peer peer; /* Peer-ID all zero: only the address is known (bootstrap) */
   uint32_t srtt_us; /* 0: not measured */
   uint32_t rttvar_us;
-  uint32_t waiting; /* hops that wait for this peer */
-  bool silent;
+  uint32_t waiting : 31; /* hops that wait for this peer */
+  bool silent : 1;
   usec used_at;
 };
 struct links {

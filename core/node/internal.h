@@ -143,8 +143,22 @@ struct errand {
   struct peer asked; /* trace: the hop being asked */
 };
 
+/* What is kept of node_config: the edge has its domains and addresses. */
+struct node_settings {
+  struct key id;
+  struct endpoint advertise;
+  enum transport peer_transport;
+  struct slice overlay;
+  struct endpoint *join; /* owned */
+  unsigned join_count;
+  usec create_after_us, lookup_timeout_us;
+  const struct memory *memory;
+  const struct crypto *crypto;
+  struct xml_reader *xml;
+};
+
 struct node {
-  struct node_config config;
+  struct node_settings config;
   char overlay_name[NODE_NAME_BYTES_MAX];
   struct rng rng;
   struct hash_key hash;

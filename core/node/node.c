@@ -90,12 +90,30 @@ static bool make_dht(struct node *node, const struct node_config *config) {
   return node->dht != NULL;
 }
 
+/* False: no memory. */
+static bool set_config(struct node *node, const struct node_config *config) {
+  size_t bytes = config->join_count * sizeof config->join[0];
+  node->config = (struct node_settings){.id = config->id,
+                                        .advertise = config->advertise,
+                                        .peer_transport = config->peer_transport,
+                                        .create_after_us = config->create_after_us,
+                                        .lookup_timeout_us = config->lookup_timeout_us,
+                                        .memory = config->memory,
+                                        .crypto = config->crypto,
+                                        .xml = config->xml};
+  if (bytes == 0) return true;
+  node->config.join = memory_take(config->memory, bytes);
+  if (node->config.join == NULL) return false;
+  memcpy(node->config.join, config->join, bytes);
+  node->config.join_count = config->join_count;
+  return true;
+}
+
 static void set_names(struct node *node, const struct node_config *config) {
   size_t len = config->overlay.len;
   ASSERT(len <= sizeof node->overlay_name);
   if (len > 0) memcpy(node->overlay_name, config->overlay.at, len);
   node->config.overlay = slice_of(node->overlay_name, len);
-  node->config.domain_count = 0; /* the edge keeps them */
   node->self = (struct peer){config->id, config->advertise, config->incarnation};
   node->self.at.transport = TRANSPORT_TCP;
   struct buf host = buf_over(node->self_host, sizeof node->self_host);
@@ -106,7 +124,7 @@ static void set_names(struct node *node, const struct node_config *config) {
 struct node *node_new(const struct node_config *config, usec now) {
   struct node *node = memory_take(config->memory, sizeof *node);
   if (node == NULL) return NULL;
-  node->config = *config;
+  bool complete = set_config(node, config);
   node->wall_seen_at = now;
   node->create_at = USEC_NEVER;
   rng_init(&node->rng, config->seed);
@@ -119,7 +137,8 @@ struct node *node_new(const struct node_config *config, usec now) {
             limits->operations_max);
   pool_init(&node->errands, config->memory, sizeof(struct errand), ERRANDS_CHUNK,
             limits->operations_max);
-  if (!make_overlay(node, config) || !make_dht(node, config) || !make_edge(node, config)) {
+  if (!complete || !make_overlay(node, config) || !make_dht(node, config) ||
+      !make_edge(node, config)) {
     node_free(node);
     return NULL;
   }
@@ -142,6 +161,7 @@ void node_free(struct node *node) {
   pool_free(&node->operations);
   hops_free(&node->hops);
   links_free(&node->links);
+  memory_give(memory, node->config.join, node->config.join_count * sizeof *node->config.join);
   memory_give(memory, node, sizeof *node);
 }
 
