@@ -27,6 +27,7 @@ static int run_with_keys(struct daemon_setup *setup, const char *data) {
   int status;
   if (keys != NULL) {
     setup->peer_id = identity.peer_id;
+    setup->tls = (struct tls_setup){.key = identity.key, .certificate = identity.certificate};
     setup->keys = (struct loop_keys){user_keys_sign, user_keys_verify, keys};
     status = daemon_run(setup);
   } else {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The peer's own key, DIR/identity: made at the first start, the same ever after (R-6.3). Its
- * hash is the Peer-ID (R-1.8). */
+ * hash is the Peer-ID (R-1.8). Other peers are shown a certificate for it (R-6.1). */
 #ifndef CRYPTO_IDENTITY_H
 #define CRYPTO_IDENTITY_H
 
@@ -8,6 +8,7 @@
 
 struct identity {
   EVP_PKEY *key;
+  X509 *certificate; /* self-signed */
   struct key peer_id;
 };
 

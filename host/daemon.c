@@ -34,6 +34,7 @@ struct peer_process {
   struct loop loop;
   struct node_config config;
   struct memory memory;
+  struct tls *tls;
   struct journal_restored restored;
   uv_signal_t signal[3];
   uv_timer_t timer;    /* of leaving, then of draining */
@@ -234,6 +235,9 @@ static void add_status(void *context, void *result) {
   add_number(object, "tcp_bad", tcp.bad);
   add_number(object, "tcp_stalled", tcp.stalled);
   add_number(object, "tcp_undeliverable", tcp.undeliverable);
+  add_number(object, "tls_handshakes", tcp.shaken);
+  add_number(object, "tls_resumed", tcp.resumed);
+  add_number(object, "tls_failed", tcp.unproven);
 }
 
 /* ---- the beginning ---- */
@@ -269,9 +273,8 @@ static void configure(struct peer_process *p) {
   struct node_config *config = &p->config;
   node_config_defaults(config);
   config->id = p->setup->peer_id;
-  config->peer_transport = strcmp(settings_text(settings, SET_PEER_TRANSPORT), "udp") == 0
-                               ? TRANSPORT_UDP
-                               : TRANSPORT_TCP;
+  (void)transport_parse(slice_cstr(settings_text(settings, SET_PEER_TRANSPORT)),
+                        &config->peer_transport);
   configure_live(config, settings);
   configure_numbers(config, settings);
   config->memory = &p->memory;
@@ -309,8 +312,15 @@ static enum err open_sockets(struct peer_process *p, struct why *why) {
       .link_idle_us = SEC(settings_number(settings, SET_LINK_IDLE)),
       .accepted_idle_us = SEC(settings_number(settings, SET_ACCEPTED_IDLE)),
       .message_us = SEC(settings_number(settings, SET_MESSAGE_TIME))};
+  struct tls_setup tls = p->setup->tls;
+  if (settings->value[SET_TLS_CERTIFICATE].count > 0) {
+    tls.phone_chain_file = settings_text(settings, SET_TLS_CERTIFICATE);
+    tls.phone_key_file = settings_text(settings, SET_TLS_KEY);
+  }
+  p->tls = tls_new(&tls, why);
+  if (p->tls == NULL) return ERR_IO;
+  p->loop.tcp = tcp_new(&p->loop, &limits, p->tls);
   p->loop.udp = udp_new(&p->loop);
-  p->loop.tcp = tcp_new(&p->loop, &limits);
   p->udp_up = p->tcp_up = true;
   return listen_all(settings, p->loop.udp, p->loop.tcp, &p->config, why);
 }
@@ -414,6 +424,7 @@ static void free_all(struct peer_process *p) {
   if (p->config.xml != NULL) node_reader_free(p->config.xml);
   if (p->udp_up) udp_free(p->loop.udp);
   if (p->tcp_up) tcp_free(p->loop.tcp);
+  tls_free(p->tls);
   if (p->control_up) control_free(p->loop.control);
   loop_free(&p->loop);
 }

@@ -5,6 +5,7 @@
 
 #include "host/config.h"
 #include "host/loop.h"
+#include "host/tls.h"
 
 #define DAEMON_LEAVE_MS 10000 /* to hand records over; then it exits all the same */
 #define DAEMON_DRAIN_MS 1000  /* to write what is left */
@@ -16,6 +17,7 @@ struct daemon_setup {
   const char *version;
   struct key peer_id;
   const struct crypto *crypto;
+  struct tls_setup tls; /* key, certificate, trusted: lent by crypto/ */
   struct loop_keys keys;
 };
 

@@ -73,7 +73,8 @@ static enum err set_advertise(const struct settings *settings, struct node_confi
   }
   for (unsigned i = 0; i < config->listen_count; i++) {
     config->advertise = config->listen[i];
-    if (config->listen[i].transport == (uint8_t)config->peer_transport) return OK;
+    bool datagrams = config->listen[i].transport == TRANSPORT_UDP;
+    if (datagrams == (config->peer_transport == TRANSPORT_UDP)) return OK;
   }
   return why_say(why, ERR_SYNTAX, "listen: no address that other peers could reach");
 }

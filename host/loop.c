@@ -18,6 +18,7 @@
 struct loop_later {
   struct loop_later *next;
   struct input input; /* data and record bytes follow */
+  struct key proven;
 };
 
 /* ---- inputs ---- */
@@ -54,6 +55,10 @@ void loop_later(struct loop *loop, const struct input *input) {
   struct loop_later *later = host_take(sizeof *later + data + record);
   char *bytes = (char *)(later + 1);
   later->input = *input;
+  if (input->proven != NULL) {
+    later->proven = *input->proven;
+    later->input.proven = &later->proven;
+  }
   if (data > 0) memcpy(bytes, input->data.at, data);
   if (record > 0) memcpy(bytes + data, input->record.bytes.at, record);
   later->input.data = slice_of(bytes, data);
@@ -88,7 +93,8 @@ static void carry_out_one(struct loop *loop, const struct output *output) {
   switch (output->kind) {
     case OUT_SEND:
       if (output->flow != 0 || endpoint_is_stream(&output->peer))
-        tcp_send(loop->tcp, output->flow, &output->peer, output->ticket, output->data);
+        tcp_send(loop->tcp, output->flow, &output->peer, &output->expect, output->ticket,
+                 output->data);
       else
         udp_send(loop->udp, &output->peer, output->data);
       break;

@@ -75,7 +75,7 @@ void settings_init(struct settings *settings) {
   put_default(settings, SET_OVERLAY, "locser");
   put_default(settings, SET_LISTEN, "127.0.0.1:5060");
   put_default(settings, SET_LOG, "info");
-  put_default(settings, SET_PEER_TRANSPORT, "tcp");
+  put_default(settings, SET_PEER_TRANSPORT, "tls");
   number_defaults(settings);
 }
 
@@ -214,10 +214,18 @@ static enum err check_advertise(const struct settings *settings, struct why *why
 enum err settings_finish(struct settings *settings, struct why *why) {
   if (settings->value[SET_DATA].count == 0)
     return why_say(why, ERR_SYNTAX, "data: there is no home directory; say --data DIR");
-  bool tcp_peers = strcmp(settings_text(settings, SET_PEER_TRANSPORT), "tcp") == 0;
-  if (tcp_peers && !listens_on_tcp(settings))
+  bool udp_peers = strcmp(settings_text(settings, SET_PEER_TRANSPORT), "udp") == 0;
+  if (!udp_peers && !listens_on_tcp(settings))
     return why_say(why, ERR_SYNTAX,
                    "listen: other peers reach this one over TCP; add --listen tcp:HOST:PORT");
+  bool plain = strcmp(settings_text(settings, SET_PEER_TRANSPORT), "tls") != 0;
+  if (plain && settings_number(settings, SET_LAB) == 0)
+    return why_say(why, ERR_SYNTAX,
+                   "peer-transport: plain links prove nobody's Peer-ID; only with --lab, where no "
+                   "stranger can reach this peer");
+  if ((settings->value[SET_TLS_CERTIFICATE].count == 0) !=
+      (settings->value[SET_TLS_KEY].count == 0))
+    return why_say(why, ERR_SYNTAX, "tls-certificate and tls-key go together");
   enum err err = check_wildcard(settings, why);
   if (err == OK) err = check_advertise(settings, why);
   if (err == OK &&

@@ -38,8 +38,13 @@ enum setting_kind {
   X(SET_NO_RECORD_ROUTE, "no-record-route", SETTING_FLAG, "", 0, 0,                               \
     "leave the path of a call once it is set up")                                                 \
   X(SET_LOG, "log", SETTING_CHOICE, "error|warning|info|debug", 0, 0, "log level")                \
-  X(SET_PEER_TRANSPORT, "peer-transport", SETTING_CHOICE, "tcp|udp", 0, 0,                        \
-    "how peers reach each other; udp only in laboratories")                                       \
+  X(SET_PEER_TRANSPORT, "peer-transport", SETTING_CHOICE, "tls|tcp|udp", 0, 0,                    \
+    "how peers reach each other; all but tls only with --lab")                                    \
+  X(SET_LAB, "lab", SETTING_FLAG, "", 0, 0,                                                       \
+    "a laboratory: peers may talk plainly, and nobody's Peer-ID is proven")                       \
+  X(SET_TLS_CERTIFICATE, "tls-certificate", SETTING_TEXT, "FILE", 0, 0,                           \
+    "certificate chain for phones, PEM (none: the peer's own)")                                   \
+  X(SET_TLS_KEY, "tls-key", SETTING_TEXT, "FILE", 0, 0, "its key, PEM")                           \
   X(SET_SUCCESSORS, "successors", SETTING_NUMBER, "N", 2, 16, "length of the successor list")     \
   X(SET_REPLICAS, "replicas", SETTING_NUMBER, "N", 1, 8, "copies of each record")                 \
   X(SET_STABILIZE, "stabilize-ms", SETTING_NUMBER, "MS", 100, 600000,                             \

@@ -30,7 +30,7 @@ static void give(void *context, void *at, size_t bytes) {
 
 static void on_timer(uv_timer_t *timer);
 
-struct tcp *tcp_new(struct loop *loop, const struct tcp_limits *limits) {
+struct tcp *tcp_new(struct loop *loop, const struct tcp_limits *limits, struct tls *tls) {
   struct tcp *tcp = host_take(sizeof *tcp);
   tcp->loop = loop;
   tcp->limits = *limits;
@@ -40,9 +40,12 @@ struct tcp *tcp_new(struct loop *loop, const struct tcp_limits *limits) {
   map_init(&tcp->flows, &tcp->memory);
   map_init(&tcp->links, &tcp->memory);
   map_init(&tcp->sources, &tcp->memory);
+  map_init(&tcp->proven, &tcp->memory);
+  tcp->tls = tls;
   uv_random(NULL, NULL, &tcp->hash, sizeof tcp->hash, 0, NULL);
   uv_random(NULL, NULL, &tcp->last_flow, sizeof tcp->last_flow, 0, NULL);
   tcp->read_buffer = host_take(TCP_READ_BYTES);
+  if (tls != NULL) tcp->plain_buffer = host_take(TCP_READ_BYTES);
   uv_timer_init(&loop->uv, &tcp->timer);
   tcp->timer.data = tcp;
   tcp->timer_at = USEC_NEVER;
@@ -55,11 +58,16 @@ struct tcp_stats tcp_stats(const struct tcp *tcp) {
 
 /* ---- tables ---- */
 
-static uint64_t hash_of(const struct tcp *tcp, const struct endpoint *e, bool with_port) {
+/* Links are told apart by transport as well, sources by their address alone. */
+static uint64_t hash_of(const struct tcp *tcp, const struct endpoint *e, bool link) {
   struct endpoint plain = *e;
-  plain.transport = 0;
-  if (!with_port) plain.port = 0;
+  if (!link) plain.transport = 0;
+  if (!link) plain.port = 0;
   return hash_bytes(tcp->hash, &plain, sizeof plain);
+}
+
+static uint64_t hash_of_id(const struct tcp *tcp, const struct key *id) {
+  return hash_bytes(tcp->hash, id, sizeof *id);
 }
 
 static struct conn *conn_at(struct tcp *tcp, uint32_t index) {
@@ -72,12 +80,30 @@ static struct conn *find_flow(struct tcp *tcp, uint32_t flow) {
   return index == MAP_END ? NULL : conn_at(tcp, index);
 }
 
-static struct conn *find_link(struct tcp *tcp, const struct endpoint *peer) {
+/* What was opened for somebody else, or for anybody, must not get what is for one peer alone. */
+static bool leads_to(const struct conn *conn, const struct key *id) {
+  return conn->tls == NULL || id == NULL || key_is_zero(id) ||
+         key_equal(tls_expected(conn->tls), id);
+}
+
+static struct conn *find_link(struct tcp *tcp, const struct endpoint *peer, const struct key *id) {
   struct map_cursor cursor;
   for (uint32_t i = map_first(&tcp->links, hash_of(tcp, peer, true), &cursor); i != MAP_END;
        i = map_next(&tcp->links, &cursor)) {
     struct conn *conn = conn_at(tcp, i);
-    if (endpoint_same_address(&conn->peer, peer) && conn->state <= CONN_OPEN) return conn;
+    if (endpoint_equal(&conn->peer, peer) && conn->state <= CONN_OPEN && leads_to(conn, id))
+      return conn;
+  }
+  return NULL;
+}
+
+/* Whoever opened it. */
+static struct conn *find_proven(struct tcp *tcp, const struct key *id) {
+  struct map_cursor cursor;
+  for (uint32_t i = map_first(&tcp->proven, hash_of_id(tcp, id), &cursor); i != MAP_END;
+       i = map_next(&tcp->proven, &cursor)) {
+    struct conn *conn = conn_at(tcp, i);
+    if (conn->state == CONN_OPEN && key_equal(tls_expected(conn->tls), id)) return conn;
   }
   return NULL;
 }
@@ -107,7 +133,7 @@ static struct conn *least_used(struct tcp *tcp, bool accepted, usec unused_since
   for (struct conn *conn; (conn = pool_next(&tcp->conns, &index)) != NULL;) {
     if (conn->accepted != accepted || conn->state != CONN_OPEN || conn->used_at > unused_since)
       continue;
-    if (conn->out_len + conn->writing_len > 0 || conn->in_len > 0) continue;
+    if (conn_waiting(conn) > 0 || conn->in_len > 0) continue;
     if (best == NULL || conn->used_at < best->used_at) best = conn;
   }
   return best;
@@ -131,6 +157,8 @@ static void leave(struct conn *conn) {
   map_remove(&tcp->flows, conn->flow, conn->handle.index);
   map_remove(conn->accepted ? &tcp->sources : &tcp->links,
              hash_of(tcp, &conn->peer, !conn->accepted), conn->handle.index);
+  if (conn->entered)
+    map_remove(&tcp->proven, hash_of_id(tcp, tls_expected(conn->tls)), conn->handle.index);
   if (conn->accepted)
     tcp->stats.accepted_now--;
   else
@@ -157,6 +185,7 @@ static struct conn *conn_new(struct tcp *tcp, bool accepted) {
 static void on_closed(uv_handle_t *handle) {
   struct conn *conn = handle->data;
   free(conn->in);
+  tls_close(conn->tls);
   conn_free_out(conn);
   pool_give(&conn->owner->conns, conn->handle);
 }
@@ -177,7 +206,7 @@ static void undirty(struct conn *conn) {
 
 void conn_close(struct conn *conn, enum err why) {
   if (conn->state == CONN_CLOSED) return;
-  bool known = conn->accepted || conn->state != CONN_CONNECTING;
+  bool known = conn->accepted || conn->state > CONN_SHAKING;
   struct tcp *tcp = conn->owner;
   conn->state = CONN_CLOSED;
   undirty(conn);
@@ -186,9 +215,12 @@ void conn_close(struct conn *conn, enum err why) {
   if (!tcp->stopped) {
     conn_fail_tickets(conn, why);
     if (known)
-      loop_later(
-          tcp->loop,
-          &(struct input){.kind = IN_FLOW, .flow = conn->flow, .status = why, .peer = conn->peer});
+      loop_later(tcp->loop,
+                 &(struct input){.kind = IN_FLOW,
+                                 .flow = conn->flow,
+                                 .status = why,
+                                 .peer = conn->peer,
+                                 .proven = conn->tls != NULL ? tls_proven(conn->tls) : NULL});
   }
   uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }
@@ -209,6 +241,7 @@ static usec conn_deadline(const struct conn *conn) {
   usec deadline = USEC_NEVER;
   switch (conn->state) {
     case CONN_CONNECTING:
+    case CONN_SHAKING:
       return conn->used_at + TCP_CONNECT_US;
     case CONN_OPEN:
     case CONN_LAST_WORDS:
@@ -260,7 +293,7 @@ static void on_timer(uv_timer_t *timer) {
       log_often(tcp->loop->log, LOG_CONNECTION, TRACE_INFO, "tcp: %s stalled and was closed",
                 address_text(&conn->peer, text));
     }
-    conn_close(conn, stalled || conn->state == CONN_CONNECTING ? ERR_TIMEOUT : ERR_CLOSED);
+    conn_close(conn, stalled || conn->state <= CONN_SHAKING ? ERR_TIMEOUT : ERR_CLOSED);
   }
   arm(tcp, first);
   loop_settle(tcp->loop);
@@ -360,22 +393,39 @@ static void on_connected(uv_connect_t *request, int status) {
     conn_close(conn, status == UV_ETIMEDOUT ? ERR_TIMEOUT : ERR_CLOSED);
     return;
   }
-  conn->state = CONN_OPEN;
   conn_used(conn);
   set_options(conn);
   conn_read_start(conn);
-  loop_later(conn->owner->loop,
-             &(struct input){.kind = IN_FLOW, .flow = conn->flow, .peer = conn->peer});
+  conn->state = conn->tls != NULL ? CONN_SHAKING : CONN_OPEN;
+  if (conn->tls == NULL) conn_ready(conn);
   conn_flush(conn);
   conn_watch(conn);
 }
 
-static struct conn *open_link(struct tcp *tcp, const struct endpoint *peer) {
+void conn_ready(struct conn *conn) {
+  struct tcp *tcp = conn->owner;
+  const struct key *proven = conn->tls != NULL ? tls_proven(conn->tls) : NULL;
+  conn->state = CONN_OPEN;
+  conn_used(conn);
+  if (proven != NULL) {
+    if (map_put(&tcp->proven, hash_of_id(tcp, proven), conn->handle.index) != OK)
+      host_take(SIZE_MAX / 2); /* ends the process with its message */
+    conn->entered = true;
+  }
+  if (!conn->accepted)
+    loop_later(
+        tcp->loop,
+        &(struct input){.kind = IN_FLOW, .flow = conn->flow, .peer = conn->peer, .proven = proven});
+}
+
+static struct conn *open_link(struct tcp *tcp, const struct endpoint *peer,
+                              const struct key *expect) {
   if (tcp->stats.links_now >= tcp->limits.links_max) {
     struct conn *idle = least_used(tcp, false, USEC_NEVER);
     if (idle == NULL) return NULL;
     conn_close(idle, ERR_LIMIT);
   }
+  if (peer->transport == TRANSPORT_TLS && tcp->tls == NULL) return NULL;
   struct conn *conn = conn_new(tcp, false);
   if (conn == NULL) return NULL;
   union address address;
@@ -383,7 +433,10 @@ static struct conn *open_link(struct tcp *tcp, const struct endpoint *peer) {
   conn->peer = *peer;
   conn->state = CONN_CONNECTING;
   conn->connect.data = conn;
-  if (uv_tcp_connect(&conn->connect, &conn->tcp, &address.any, on_connected) != 0) {
+  bool wants_tls = peer->transport == TRANSPORT_TLS;
+  if (wants_tls) conn->tls = tls_open(tcp->tls, false, expect);
+  if ((wants_tls && conn->tls == NULL) ||
+      uv_tcp_connect(&conn->connect, &conn->tcp, &address.any, on_connected) != 0) {
     discard(conn);
     return NULL;
   }
@@ -403,10 +456,18 @@ static void undeliverable(struct tcp *tcp, uint64_t ticket, const struct endpoin
              &(struct input){.kind = IN_FLOW, .ticket = ticket, .status = why, .peer = *peer});
 }
 
-void tcp_send(struct tcp *tcp, uint32_t flow, const struct endpoint *peer, uint64_t ticket,
-              struct slice data) {
-  struct conn *conn = flow != 0 ? find_flow(tcp, flow) : find_link(tcp, peer);
-  if (conn == NULL && flow == 0 && !tcp->stopped) conn = open_link(tcp, peer);
+static struct conn *link_to(struct tcp *tcp, const struct endpoint *peer, const struct key *id) {
+  bool tls = peer->transport == TRANSPORT_TLS;
+  struct conn *conn = tls && !key_is_zero(id) ? find_proven(tcp, id) : NULL;
+  if (conn == NULL) conn = find_link(tcp, peer, tls ? id : NULL);
+  return conn == NULL && !tcp->stopped ? open_link(tcp, peer, id) : conn;
+}
+
+void tcp_send(struct tcp *tcp, uint32_t flow, const struct endpoint *peer, const struct key *expect,
+              uint64_t ticket, struct slice data) {
+  static const struct key anybody;
+  struct conn *conn =
+      flow != 0 ? find_flow(tcp, flow) : link_to(tcp, peer, expect != NULL ? expect : &anybody);
   if (conn == NULL || conn->state > CONN_LAST_WORDS) {
     undeliverable(tcp, ticket, peer, flow != 0 ? ERR_CLOSED : ERR_FULL);
     return;
@@ -434,8 +495,7 @@ void tcp_flush(struct tcp *tcp) {
 bool tcp_writing(const struct tcp *tcp) {
   uint32_t index = 0;
   for (struct conn *conn; (conn = pool_next(&tcp->conns, &index)) != NULL;)
-    if ((conn->state == CONN_OPEN || conn->state == CONN_LAST_WORDS) &&
-        conn->out_len + conn->writing_len > 0)
+    if ((conn->state == CONN_OPEN || conn->state == CONN_LAST_WORDS) && conn_waiting(conn) > 0)
       return true;
   return false;
 }
@@ -455,7 +515,9 @@ void tcp_free(struct tcp *tcp) {
   map_free(&tcp->flows);
   map_free(&tcp->links);
   map_free(&tcp->sources);
+  map_free(&tcp->proven);
   spare_free(&tcp->spare);
   free(tcp->read_buffer);
+  free(tcp->plain_buffer);
   free(tcp);
 }

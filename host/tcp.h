@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TCP: accepted connections, and links opened to other peers, which are kept and shared (R-1.27).
- * The node knows each as a flow: a number that is not used again for four billion connections.
- * Messages of one turn to one flow leave in one write. */
+/* TCP and TLS over it: accepted connections, and links opened to other peers, which are kept and
+ * shared (R-1.27). The node knows each as a flow: a number that is not used again for four billion
+ * connections. Messages of one turn to one flow leave in one write. Every port takes both: the
+ * first byte of a connection says which it is. A connection whose other end has proven a Peer-ID
+ * carries messages to that peer whoever opened it (R-1.28, RFC 5923). */
 #ifndef HOST_TCP_H
 #define HOST_TCP_H
 
@@ -21,13 +23,16 @@ struct tcp_limits {
   usec link_idle_us, accepted_idle_us, message_us;
 };
 
-struct tcp *tcp_new(struct loop *loop, const struct tcp_limits *limits);
+struct tls;
+/* tls: borrowed; NULL: plain connections only. */
+struct tcp *tcp_new(struct loop *loop, const struct tcp_limits *limits, struct tls *tls);
 /* Binds one more listener; port 0: the system's choice, written back. */
 enum err tcp_listen(struct tcp *tcp, struct endpoint *at, struct why *why) MUST_USE;
-/* flow != 0: on that flow, else on the link to peer, which is opened if there is none. Bytes are
- * copied. What cannot be delivered comes back as IN_FLOW if it has a ticket. */
-void tcp_send(struct tcp *tcp, uint32_t flow, const struct endpoint *peer, uint64_t ticket,
-              struct slice data);
+/* flow != 0: on that flow, else on a link to peer, which is opened if there is none. expect: over
+ * TLS, the Peer-ID that its other end must prove; NULL or all zero: anybody's. Bytes are copied.
+ * What cannot be delivered comes back as IN_FLOW if it has a ticket. */
+void tcp_send(struct tcp *tcp, uint32_t flow, const struct endpoint *peer, const struct key *expect,
+              uint64_t ticket, struct slice data);
 /* Closes the flow once what was sent on it is written. */
 void tcp_close_flow(struct tcp *tcp, uint32_t flow);
 /* Writes what tcp_send gathered. */
@@ -43,6 +48,7 @@ struct tcp_stats {
   uint64_t reads, writes;             /* system calls that moved those */
   uint64_t accepted, opened, refused; /* connections; refused: a limit */
   uint64_t bad, stalled;              /* connections closed for bad bytes, for a stall */
+  uint64_t shaken, resumed, unproven; /* TLS: agreed on; of these resumed; failed */
   uint64_t undeliverable; /* messages to flows that are gone, or with no room for a link */
   uint32_t accepted_now, links_now;
   size_t in_bytes;

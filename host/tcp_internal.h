@@ -7,9 +7,11 @@
 #include "base/map.h"
 #include "base/pool.h"
 #include "host/tcp.h"
+#include "host/tls.h"
 
 enum conn_state {
   CONN_CONNECTING,
+  CONN_SHAKING, /* TLS is being agreed on: what is put waits */
   CONN_OPEN,
   CONN_LAST_WORDS, /* nothing more is read; closed when all is written */
   CONN_LINGER,     /* shut down for writing; what arrives is thrown away until it ends */
@@ -55,8 +57,9 @@ struct conn {
   uint32_t flow;
   enum conn_state state;
   bool accepted;
-  bool spoke; /* sent a whole message or a ping: accepted ones must */
-  bool dirty; /* in tcp->dirty */
+  bool spoke;   /* sent a whole message or a ping: accepted ones must */
+  bool entered; /* in the table of proven Peer-IDs */
+  bool dirty;   /* in tcp->dirty */
   struct conn *dirty_next;
   usec used_at;  /* last message or ping in either direction; before that: begin of the state */
   usec begun_at; /* first byte of the message that is not complete yet */
@@ -64,7 +67,12 @@ struct conn {
   /* the front of a message that is not complete */
   char *in;
   size_t in_len, in_cap, scanned;
-  /* gathered, and being written by uv_write */
+  struct tls_session *tls; /* NULL: plain */
+  /* gathered; over TLS: before it is encrypted */
+  char *words;
+  size_t words_len, words_cap;
+  struct ticket *words_tickets;
+  /* for the wire, and being written by uv_write */
   char *out, *writing;
   size_t out_len, out_cap, writing_len, writing_cap;
   struct ticket *out_tickets, *writing_tickets;
@@ -82,6 +90,8 @@ struct tcp {
   struct map flows;   /* flow -> index in conns */
   struct map links;   /* endpoint -> index: opened ones */
   struct map sources; /* address -> index: accepted ones */
+  struct map proven;  /* Peer-ID -> index: those that have shown its key */
+  struct tls *tls;    /* borrowed; NULL: plain connections only */
   struct hash_key hash;
   struct listener listener[TCP_LISTENERS_MAX];
   struct endpoint listen_at[TCP_LISTENERS_MAX];
@@ -91,6 +101,7 @@ struct tcp {
   uv_timer_t timer;
   usec timer_at; /* what it is armed for; USEC_NEVER: it is not */
   char *read_buffer;
+  char *plain_buffer; /* what TLS decrypted of it */
   struct tcp_spare spare;
   bool stopped;
   struct tcp_stats stats;
@@ -104,6 +115,12 @@ void conn_close(struct conn *conn, enum err why);
 /* Makes sure that the deadlines of this connection are looked at in time. */
 void conn_watch(struct conn *conn);
 void conn_used(struct conn *conn);
+/* TLS is agreed on: the node may be told, and what waits is written. */
+void conn_ready(struct conn *conn);
+/* Bytes that are not written yet. */
+static inline size_t conn_waiting(const struct conn *conn) {
+  return conn->words_len + conn->out_len + conn->writing_len;
+}
 
 /* tcp_read.c */
 void conn_read_start(struct conn *conn);

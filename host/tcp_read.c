@@ -21,9 +21,12 @@ static void give_message(struct conn *conn, struct slice data) {
   conn->owner->stats.received++;
   conn->spoke = true;
   conn_used(conn);
-  loop_step(
-      conn->owner->loop,
-      &(struct input){.kind = IN_MESSAGE, .flow = conn->flow, .peer = conn->peer, .data = data});
+  loop_step(conn->owner->loop,
+            &(struct input){.kind = IN_MESSAGE,
+                            .flow = conn->flow,
+                            .peer = conn->peer,
+                            .data = data,
+                            .proven = conn->tls != NULL ? tls_proven(conn->tls) : NULL});
 }
 
 static void refuse_rest(struct conn *conn, struct slice head) {
@@ -114,6 +117,62 @@ static void take_more(struct conn *conn, struct slice bytes) {
   }
 }
 
+static void take_words(struct conn *conn, struct slice bytes) {
+  if (conn->in_len > 0)
+    take_more(conn, bytes);
+  else
+    take_fresh(conn, bytes);
+}
+
+/* ---- TLS ---- */
+
+static void tls_failed(struct conn *conn) {
+  char text[ADDRESS_TEXT_BYTES];
+  conn->owner->stats.unproven++;
+  log_often(conn->owner->loop->log, LOG_CONNECTION, TRACE_INFO, "tls: %s: %s",
+            address_text(&conn->peer, text), tls_reason(conn->tls));
+  conn_flush(conn); /* the alert that says why */
+  conn_close(conn, ERR_REFUSED);
+}
+
+/* The first bytes of an accepted connection say what it speaks. */
+static bool begin_tls(struct conn *conn, struct slice bytes) {
+  bool first = conn->accepted && !conn->spoke && conn->in_len == 0 && conn->tls == NULL;
+  if (!first || (unsigned char)bytes.at[0] != TLS_FIRST_BYTE || conn->owner->tls == NULL)
+    return true;
+  conn->tls = tls_open(conn->owner->tls, true, NULL);
+  if (conn->tls == NULL) return false;
+  conn->peer.transport = TRANSPORT_TLS;
+  conn->state = CONN_SHAKING;
+  return true;
+}
+
+static void shaken(struct conn *conn) {
+  struct tcp_stats *stats = &conn->owner->stats;
+  stats->shaken++;
+  stats->resumed += tls_resumed(conn->tls);
+  conn_ready(conn);
+}
+
+static void take_wire(struct conn *conn, struct slice bytes) {
+  char *plain = conn->owner->plain_buffer;
+  enum tls_state state = tls_take(conn->tls, bytes);
+  if (state == TLS_READY && conn->state == CONN_SHAKING) shaken(conn);
+  while (conn->state == CONN_OPEN && state == TLS_READY) {
+    size_t n = tls_read(conn->tls, plain, TCP_READ_BYTES, &state);
+    if (n == 0) break;
+    take_words(conn, slice_of(plain, n));
+  }
+  if (state == TLS_FAILED && conn->state != CONN_CLOSED) {
+    tls_failed(conn);
+  } else if (state == TLS_ENDED && conn->state == CONN_OPEN) {
+    loop_settle(conn->owner->loop);
+    conn_close(conn, ERR_CLOSED);
+  } else {
+    conn_flush(conn);
+  }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
   struct conn *conn = stream->data;
   if (n < 0) {
@@ -122,13 +181,17 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     conn_close(conn, ERR_CLOSED);
     return;
   }
-  if (n == 0 || conn->state != CONN_OPEN) return;
+  if (n == 0 || (conn->state != CONN_OPEN && conn->state != CONN_SHAKING)) return;
   struct slice bytes = slice_of(buf->base, (size_t)n);
   conn->owner->stats.reads++;
-  if (conn->in_len > 0)
-    take_more(conn, bytes);
+  if (!begin_tls(conn, bytes)) {
+    conn_close(conn, ERR_MEMORY);
+    return;
+  }
+  if (conn->tls != NULL)
+    take_wire(conn, bytes);
   else
-    take_fresh(conn, bytes);
+    take_words(conn, bytes);
   conn_watch(conn);
 }
 

@@ -25,43 +25,57 @@ static void fail(struct conn *conn, struct ticket **first, enum err why) {
 void conn_fail_tickets(struct conn *conn, enum err why) {
   fail(conn, &conn->writing_tickets, why);
   fail(conn, &conn->out_tickets, why);
+  fail(conn, &conn->words_tickets, why);
 }
 
 void conn_free_out(struct conn *conn) {
   struct tcp_spare *spare = &conn->owner->spare;
   spare_give(spare, conn->out, conn->out_cap);
   spare_give(spare, conn->writing, conn->writing_cap);
-  conn->out = conn->writing = NULL;
-  conn->out_cap = conn->writing_cap = 0;
+  spare_give(spare, conn->words, conn->words_cap);
+  conn->out = conn->writing = conn->words = NULL;
+  conn->out_cap = conn->writing_cap = conn->words_cap = 0;
+  free_tickets(&conn->owner->spare, &conn->words_tickets);
   free_tickets(&conn->owner->spare, &conn->out_tickets);
   free_tickets(&conn->owner->spare, &conn->writing_tickets);
 }
 
-static bool reserve(struct conn *conn, size_t more) {
-  size_t need = conn->out_len + more;
-  return need <= conn->out_cap ||
-         spare_grow(&conn->owner->spare, &conn->out, conn->out_len, &conn->out_cap, need, true);
+/* False: no memory. */
+static bool append(struct tcp_spare *spare, char **at, size_t *len, size_t *cap,
+                   struct slice data) {
+  size_t need = *len + data.len;
+  if (need > *cap && !spare_grow(spare, at, *len, cap, need, true)) return false;
+  memcpy(*at + *len, data.at, data.len);
+  *len = need;
+  return true;
+}
+
+static bool append_out(struct conn *conn, struct slice data) {
+  return append(&conn->owner->spare, &conn->out, &conn->out_len, &conn->out_cap, data);
+}
+
+static bool gather(struct conn *conn, struct slice data) {
+  if (conn->tls == NULL) return append_out(conn, data);
+  return append(&conn->owner->spare, &conn->words, &conn->words_len, &conn->words_cap, data);
 }
 
 static void put_ticket(struct conn *conn, uint64_t number) {
+  struct ticket **list = conn->tls == NULL ? &conn->out_tickets : &conn->words_tickets;
   struct ticket *ticket = spare_ticket(&conn->owner->spare);
-  *ticket = (struct ticket){number, conn->out_tickets};
-  conn->out_tickets = ticket;
+  *ticket = (struct ticket){number, *list};
+  *list = ticket;
 }
 
 bool conn_put(struct conn *conn, struct slice data, uint64_t ticket) {
   struct tcp *tcp = conn->owner;
   if (ticket != 0) put_ticket(conn, ticket);
-  if (conn->out_len + conn->writing_len + data.len > TCP_OUT_BYTES_MAX ||
-      !reserve(conn, data.len)) {
+  if (conn_waiting(conn) + data.len > TCP_OUT_BYTES_MAX || !gather(conn, data)) {
     char text[ADDRESS_TEXT_BYTES];
     log_often(tcp->loop->log, LOG_CONNECTION, TRACE_WARNING,
               "tcp: %s does not read what it is sent; closing", address_text(&conn->peer, text));
     conn_close(conn, ERR_FULL);
     return false;
   }
-  memcpy(conn->out + conn->out_len, data.at, data.len);
-  conn->out_len += data.len;
   if (!conn->dirty) {
     conn->dirty = true;
     conn->dirty_next = tcp->dirty;
@@ -90,7 +104,7 @@ static void linger(struct conn *conn) {
 }
 
 void conn_last_words(struct conn *conn) {
-  if (conn->state == CONN_CONNECTING) conn_close(conn, ERR_CLOSED);
+  if (conn->state <= CONN_SHAKING) conn_close(conn, ERR_CLOSED);
   if (conn->state != CONN_OPEN) return;
   conn->state = CONN_LAST_WORDS;
   if (!conn->dirty) { /* tcp_flush comes by and ends it */
@@ -142,9 +156,35 @@ static void write_rest(struct conn *conn, size_t written) {
     conn_watch(conn);
 }
 
+static void move_tickets(struct ticket **from, struct ticket **to) {
+  while (*to != NULL) to = &(*to)->next;
+  *to = *from;
+  *from = NULL;
+}
+
+/* What was gathered is encrypted, and with what TLS itself has to say it goes to the wire. */
+static bool seal(struct conn *conn) {
+  if (conn->tls == NULL) return true;
+  if (conn->state != CONN_SHAKING) {
+    if (!tls_write(conn->tls, slice_of(conn->words, conn->words_len))) return false;
+    spare_give(&conn->owner->spare, conn->words, conn->words_cap);
+    conn->words = NULL;
+    conn->words_len = conn->words_cap = 0;
+    move_tickets(&conn->words_tickets, &conn->out_tickets);
+    if (conn->state == CONN_LAST_WORDS) tls_say_end(conn->tls);
+  }
+  bool good = append_out(conn, tls_wire(conn->tls));
+  tls_taken(conn->tls);
+  return good;
+}
+
 void conn_flush(struct conn *conn) {
-  if (conn->state != CONN_OPEN && conn->state != CONN_LAST_WORDS) return;
+  if (conn->state < CONN_SHAKING || conn->state > CONN_LAST_WORDS) return;
   if (conn->writing != NULL) return; /* on_written goes on */
+  if (!seal(conn)) {
+    conn_close(conn, ERR_CLOSED);
+    return;
+  }
   if (conn->out_len > 0) {
     uv_buf_t all = uv_buf_init(conn->out, (unsigned)conn->out_len);
     conn->owner->stats.writes++;

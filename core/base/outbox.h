@@ -13,8 +13,9 @@
 
 enum output_kind {
   OUT_SEND,   /* data = one whole message. flow != 0: on that flow; else by peer's transport and
-                 address, over a kept link that is opened if needed. ticket: comes back in an
-                 IN_FLOW if a stream cannot deliver it */
+                 address, over a kept link that is opened if needed. expect: over TLS, the Peer-ID
+                 that the other end must have proven, or nothing is sent; all zero: anybody. ticket:
+                 comes back in an IN_FLOW if a stream cannot deliver it */
   OUT_CLOSE,  /* flow: close it */
   OUT_STORE,  /* record: write it to the journal; answered by IN_STORED with ticket */
   OUT_ERASE,  /* record (key, owner, nonce): forget it in the journal; not answered */
@@ -37,6 +38,7 @@ struct output {
     struct record record;           /* OUT_STORE, OUT_ERASE; bytes live until the next step */
     struct trace trace;             /* OUT_TRACE */
     const struct node_reply *reply; /* OUT_REPLY, in the outbox's bytes */
+    struct key expect;              /* OUT_SEND */
   };
 };
 

@@ -63,6 +63,7 @@ static void run_status(struct step *s, uint64_t ticket) {
       number("originated", stats.originated),
       number("retries", stats.retries),
       number("refused", stats.refused),
+      number("unproven", stats.unproven),
       number("bad-messages", stats.bad),
   };
   command_reply_rows(s, ticket, COMMAND_STATUS, rows, sizeof rows / sizeof rows[0]);

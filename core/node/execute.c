@@ -54,6 +54,13 @@ static void execute_overlay(struct step *s, const struct reply_to *to, enum over
     reply_fault(s, to, 400, "the request does not say who sends it (o:self)", SLICE_EMPTY);
     return;
   }
+  /* overlay.route comes from afar, and its sender is checked before it is believed. */
+  if (to->errand == 0 && method != OVERLAY_ROUTE && !sender_is(s, &request.sender.id)) {
+    s->node->stats.unproven++;
+    reply_fault(s, to, 403, "o:self is not the Peer-ID that this connection has proven",
+                SLICE_EMPTY);
+    return;
+  }
   enum overlay_status status =
       overlay_on_request(s->node->overlay, s->now, &request, &answer, &calls, s->out);
   switch (status) {
@@ -110,6 +117,12 @@ static void answer_pull(struct step *s, const struct reply_to *to,
 
 static void execute_replicate(struct step *s, const struct reply_to *to,
                               const struct xml_body *body, struct slice text) {
+  if (links_are_proven(s->node) && s->proven == NULL) { /* */
+    s->node->stats.unproven++;
+    reply_fault(s, to, 403, "only a peer may copy records: connect with TLS and a key",
+                SLICE_EMPTY);
+    return;
+  }
   if (body->record_count == 0) {
     if (!body->overlay.has_range) {
       reply_fault(s, to, 400, "overlay.replicate carries neither records nor a range", SLICE_EMPTY);

@@ -64,6 +64,7 @@ static void send_to_link(struct step *s, const struct hop *hop, enum transport t
   struct output *out = outbox_add(s->out, OUT_SEND);
   out->peer = link_of(s, hop)->peer.at;
   out->peer.transport = (uint8_t)transport;
+  out->expect = link_of(s, hop)->peer.id;
   out->data = message;
   out->ticket = tag_handle(TAG_HOP, handle_unpack(hop->timer.owner), 0);
 }
@@ -309,13 +310,14 @@ void forward_on_undelivered(struct step *s, uint64_t ticket) {
   on_silence(s, hop);
 }
 
-void forward_on_link_closed(struct step *s, const struct endpoint *at) {
-  const struct link *link = links_find(&s->node->links, at);
-  if (link == NULL || link->waiting == 0) return;
-  struct handle handle = links_handle(&s->node->links, link);
+void forward_on_link_closed(struct step *s, const struct endpoint *at, const struct key *proven) {
   uint32_t index = 0;
   for (struct hop *hop; (hop = pool_next(&s->node->hops.pool, &index)) != NULL;) {
-    if (!handle_same(hop->link, handle)) continue;
+    const struct link *link = link_of(s, hop);
+    if (link == NULL) continue;
+    bool ended = proven != NULL ? key_equal(&link->peer.id, proven)
+                                : endpoint_same_address(&link->peer.at, at);
+    if (!ended) continue;
     hop->taken_over = false; /* whoever took it over may be gone with the link */
     timers_set(&s->node->hops.timers, &hop->timer, s->now);
   }
@@ -366,12 +368,19 @@ static void own_answer(struct step *s, struct hop *hop, const struct sip_message
   }
 }
 
-void forward_response(struct step *s, const struct sip_message *response,
-                      const struct endpoint *from) {
-  (void)from;
+/* Only the peer that was asked may answer; of one that was known by its address alone, whoever
+ * proved some Peer-ID there (R-6.27). */
+static bool may_answer(struct step *s, const struct hop *hop) {
+  const struct link *link = link_of(s, hop);
+  if (link == NULL || !links_are_proven(s->node)) return true;
+  if (key_is_zero(&link->peer.id)) return s->proven != NULL;
+  return sender_is(s, &link->peer.id);
+}
+
+void forward_response(struct step *s, const struct sip_message *response) {
   bool current = false;
   struct hop *hop = hop_of_branch(&s->node->hops, response->via.branch, &current);
-  if (hop == NULL) { /* late, or not for us */
+  if (hop == NULL || (current && !may_answer(s, hop))) { /* late, or not for us */
     s->node->stats.bad++;
     return;
   }

@@ -188,6 +188,7 @@ struct step {
   struct node *node;
   usec now;
   struct outbox *out;
+  const struct key *proven; /* of the message being received; NULL: nobody's key was shown */
 };
 
 static inline msec_wall node_wall(const struct node *node, usec now) {
@@ -208,13 +209,22 @@ void receive_message(struct step *s, const struct input *input);
 void forward_request(struct step *s, const struct sip_message *request,
                      const struct locser_target *target, const struct peer *hint, uint32_t flow,
                      const struct endpoint *from);
-void forward_response(struct step *s, const struct sip_message *response,
-                      const struct endpoint *from);
+void forward_response(struct step *s, const struct sip_message *response);
+/* Do connections between peers prove their Peer-IDs? */
+static inline bool links_are_proven(const struct node *node) {
+  return node->config.peer_transport == TRANSPORT_TLS;
+}
+/* Is this the Peer-ID that the sender of the message being received has proven? True as well where
+ * nothing is ever proven. */
+static inline bool sender_is(const struct step *s, const struct key *id) {
+  return !links_are_proven(s->node) || (s->proven != NULL && key_equal(s->proven, id));
+}
 void forward_on_timer(struct step *s);
 /* A send on this ticket could not be delivered. */
 void forward_on_undelivered(struct step *s, uint64_t ticket);
-/* A link of ours was closed: what waits on it goes elsewhere, as outbox room allows. */
-void forward_on_link_closed(struct step *s, const struct endpoint *at);
+/* A link was closed: what waits for the peer at that address, or with that Peer-ID, goes elsewhere,
+ * as outbox room allows. */
+void forward_on_link_closed(struct step *s, const struct endpoint *at, const struct key *proven);
 /* Sends a request of our own. Returns false when there is no room (the caller reports failure). */
 struct own_request {
   enum hop_kind kind;

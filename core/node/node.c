@@ -206,7 +206,7 @@ static void on_restore(struct step *s, const struct record *record) {
 static void on_flow(struct step *s, const struct input *input) {
   if (input->status == OK) return;
   if (input->ticket != 0) forward_on_undelivered(s, input->ticket);
-  if (input->peer.family != 0) forward_on_link_closed(s, &input->peer);
+  if (input->peer.family != 0) forward_on_link_closed(s, &input->peer, input->proven);
   struct edge_calls calls;
   calls.count = 0;
   edge_on_flow_closed(s->node->edge, s->now, node_wall(s->node, s->now), input->flow, input->ticket,
@@ -317,7 +317,7 @@ static void note_sent(struct step *s, uint32_t first) {
 }
 
 void node_step(struct node *node, usec now, const struct input *input, struct outbox *out) {
-  struct step step = {node, now, out};
+  struct step step = {node, now, out, input->proven};
   ASSERT(outbox_ready(out));
   uint32_t first = out->count;
   switch (input->kind) {

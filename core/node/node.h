@@ -35,7 +35,8 @@ struct node_config {
   struct key id;                 /* Peer-ID */
   uint32_t incarnation;          /* grows with each start: seconds since 1970, usually */
   struct endpoint advertise;     /* TCP address other peers reach; also written into Via */
-  enum transport peer_transport; /* TCP; UDP for the bench and laboratories */
+  enum transport peer_transport; /* between peers: TLS with both certificates (R-6.1); TCP and UDP
+                                    prove nobody's Peer-ID, for laboratories and the bench */
   struct slice overlay;          /* name, default "locser" */
   struct slice domain[NODE_DOMAINS_MAX];
   unsigned domain_count; /* none: every domain */
@@ -71,9 +72,11 @@ enum input_kind {
   IN_CLOCK,   /* wall: wall-clock time now; before the first message, then at each jump or minute */
   IN_RESTORE, /* record: from the journal at start, already durable */
   IN_START,   /* restoring is over: create or join the ring */
-  IN_MESSAGE, /* data: one framed message from peer, on flow */
+  IN_MESSAGE, /* data: one framed message from peer, on flow. proven: the Peer-ID whose key the
+                 other end of the flow has shown it holds, or NULL */
   IN_FLOW,    /* status OK: a flow was opened by an OUT_SEND to peer (information only);
-                 else flow is closed, or (flow 0) a send with ticket to peer failed */
+                 else flow is closed, or (flow 0) a send with ticket to peer failed. proven as in
+                 IN_MESSAGE */
   IN_STORED,  /* answer to OUT_STORE: ticket, status */
   IN_SIGNED,  /* answer to OUT_SIGN: ticket, status, data = whole record */
   IN_VERIFIED, /* answer to OUT_VERIFY: ticket, status (OK or ERR_REFUSED) */
@@ -89,6 +92,7 @@ struct input {
   msec_wall wall;
   struct record record;
   const struct node_command *command;
+  const struct key *proven;
 };
 
 /* ---- commands: typed; JSON is the host's ---- */
@@ -142,6 +146,7 @@ unsigned node_peers(const struct node *node, struct peer *out, unsigned max);
 
 struct node_stats {
   uint64_t messages_in, messages_out, forwarded, delivered, originated, retries, refused, bad;
+  uint64_t unproven; /* requests refused since their sender did not prove who it says it is */
   uint64_t bytes_in, bytes_out;
   uint32_t hops, operations, records, tombstones, bindings, transactions, known_peers;
   uint64_t record_bytes;

@@ -123,8 +123,10 @@ static void deliver(struct step *s, const struct reply_to *to, const struct sip_
   if (accept_media(s, to, request)) execute_request(s, to, target, request->body);
 }
 
-static bool came_from(const struct sip_message *request, const struct peer *peer) {
+static bool came_from(const struct step *s, const struct sip_message *request,
+                      const struct peer *peer) {
   struct endpoint at;
+  if (links_are_proven(s->node)) return s->proven != NULL && sender_is(s, &peer->id);
   if (!endpoint_parse_host(request->via.host, &at)) return false;
   at.port = request->via.port != 0 ? request->via.port : 5060;
   return endpoint_same_address(&at, &peer->at);
@@ -137,7 +139,7 @@ static void on_final(struct step *s, const struct reply_to *to, const struct sip
   const struct peer *nearer = overlay_predecessor(s->node->overlay);
   bool is_nearer =
       nearer != NULL && !key_in_range_open_closed(&target->key, &nearer->id, &s->node->config.id);
-  if (!is_nearer || came_from(request, nearer) ||
+  if (!is_nearer || came_from(s, request, nearer) ||
       execute_can_read(s, &target->key, request->body)) {
     deliver(s, to, request, target);
   } else {
@@ -238,7 +240,7 @@ void receive_message(struct step *s, const struct input *input) {
     if (message.request) {
       on_locser(s, &message, input);
     } else {
-      forward_response(s, &message, &input->peer);
+      forward_response(s, &message);
     }
     return;
   }

@@ -15,6 +15,7 @@ from peer import LIMIT_S, Peer, Skip, ROOT, main, until
 
 FOLDER = os.path.join(ROOT, "docs", "spec", "examples")
 SCHEMA = os.path.join(ROOT, "docs", "spec", "locser.rng")
+LAB = ["--lab", "--peer-transport", "tcp"]  # the joiner of the examples has no key to show
 JOINER = "8000000000000000000000000000000000000001"
 rings = {}
 bodies = []
@@ -24,9 +25,9 @@ def ring(count):
     """The peers of a ring of that many; files that want a ring of one get a fresh one."""
     if count > 1 and count in rings:
         return rings[count]
-    peers = [Peer()]
+    peers = [Peer(*LAB)]
     for _ in range(count - 1):
-        peers.append(Peer("--join", peers[0].address))
+        peers.append(Peer(*LAB, "--join", peers[0].address))
     for peer in peers:
         until(lambda peer=peer: {"state": "ready"}.items() <= status(peer).items(), "ready")
     for peer in peers:

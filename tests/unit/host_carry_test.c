@@ -121,7 +121,7 @@ static struct world *start(struct tcp_limits limits) {
                                                          .stored = no_store},
                                  &why);
   w->loop.udp = udp_new(&w->loop);
-  w->loop.tcp = tcp_new(&w->loop, &limits);
+  w->loop.tcp = tcp_new(&w->loop, &limits, NULL);
   assert_true(endpoint_parse(SLICE("127.0.0.1:0"), TRANSPORT_UDP, 1, &w->udp_at));
   w->tcp_at = w->udp_at;
   if (udp_listen(w->loop.udp, &w->udp_at, &why) != OK) fail_msg("%s", why.text);
