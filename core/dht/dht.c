@@ -180,8 +180,8 @@ void dht_on_pushed(struct dht *dht, usec now, uint32_t ticket, enum err status,
   if (put != NULL) put_on_pushed(dht, put, call.slot, status, fx);
 }
 
-void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, bool more,
-                   const struct record_id *next_after, struct dht_effects *fx) {
+void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, bool owner,
+                   bool more, const struct record_id *next_after, struct dht_effects *fx) {
   dht_note_time(dht, now, NULL);
   struct call *found = call_find(dht, ticket);
   if (found == NULL) return;
@@ -189,7 +189,7 @@ void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, 
   if (call.kind != CALL_FIND && call.kind != CALL_FETCH) return;
   call_close(dht, ticket);
   if (call.kind == CALL_FETCH) {
-    fetch_on_pulled(dht, status, more, next_after, fx);
+    fetch_on_pulled(dht, status, owner, more, next_after, fx);
     return;
   }
   struct find *find = pool_at(&dht->finds, call.owner);

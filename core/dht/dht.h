@@ -109,10 +109,12 @@ bool dht_is_complete(const struct dht *dht, const struct key *key);
 /* Joined a short time ago, and has not got the records of its own range: whoever pulls from it
  * must not take the little it holds for all that there is (R-5.33). */
 bool dht_is_newcomer(const struct dht *dht);
-/* For the answer to a pull of (from, to]: false means that others may hold more of it, and the
- * answer says incomplete="true" (R-3.31). True only for what was COMPLETE here until its new owner
- * came, since as long as we own it we take writes for it. */
+/* For the answer to a pull of (from, to] (R-3.31). Vouches: all there is, is here; or was, until a
+ * new owner came. False: others may hold more of it, and the answer says incomplete="true". */
 bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to);
+/* Some of it is ours, or is being written: whoever pulls it now misses what comes next, and the
+ * answer says owner="true". */
+bool dht_takes_writes(const struct dht *dht, const struct key *from, const struct key *to);
 /* Pulls this one key from whoever may hold it; DHT_FIND_DONE with `user` follows. ERR_FULL: 503. */
 enum err dht_find_wait(struct dht *dht, usec now, const struct key *key, usec deadline,
                        uint64_t user, struct dht_effects *fx) MUST_USE;
@@ -135,9 +137,9 @@ void dht_on_pushed(struct dht *dht, usec now, uint32_t ticket, enum err status,
 /* The answer to a pull, after each of its records went through verification and dht_accept. status
  * OK: the answerer vouches that there is no more; ERR_BUSY: its answer said incomplete="true", its
  * records are in all the same; anything else: it failed, or not all of its records could be taken.
- * next_after is the cursor for the next batch when more. */
-void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, bool more,
-                   const struct record_id *next_after, struct dht_effects *fx);
+ * owner: it said owner="true". next_after is the cursor for the next batch when more. */
+void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, bool owner,
+                   bool more, const struct record_id *next_after, struct dht_effects *fx);
 /* Graceful leave: push every record held to the peers that will be responsible; a
  * DHT_HANDED_OVER follows at the end or at `deadline`. */
 void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,

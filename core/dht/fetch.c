@@ -23,9 +23,9 @@ static bool first_gap(const struct dht *dht, struct interval *gap) {
   return missing.count > 0;
 }
 
-/* Is the old owner still being looked for? */
+/* Is there time to look for the old owner, and for those after it to learn of us? */
 static bool is_asking_round(const struct fetch *f) {
-  return f->joining && !f->sure && f->vouch_tries < FETCH_VOUCH_TRIES;
+  return f->joining && f->vouch_tries < FETCH_VOUCH_TRIES;
 }
 
 static void fetch_later(struct dht *dht, usec delay) {
@@ -105,22 +105,22 @@ static void fetch_next_source(struct dht *dht, struct dht_effects *fx) {
       fetch_pull(dht, fx);
       return;
     }
+  bool all = f->needed > 0;
+  for (unsigned i = 0; i < f->needed; i++) all = all && f->read[i];
+  if (all && (f->sure || !is_asking_round(f))) {
+    fetch_filled(dht, fx);
+    return;
+  }
   if (is_asking_round(f)) {
     f->vouch_tries++;
     f->active = false;
     fetch_later(dht, FETCH_VOUCH_US);
     return;
   }
-  bool all = f->needed > 0;
-  for (unsigned i = 0; i < f->needed; i++) all = all && f->read[i];
-  if (all) {
-    fetch_filled(dht, fx);
-    return;
-  }
   usec delay = FETCH_RETRY_US << (f->failures < 6 ? f->failures : 6);
   f->failures++;
   f->active = false;
-  fetch_later(dht, usec_min(delay, RETRY_MAX_US));
+  fetch_later(dht, usec_min(delay, f->joining ? FETCH_JOIN_MAX_US : RETRY_MAX_US));
 }
 
 void fetch_restart(struct dht *dht, struct dht_effects *fx) {
@@ -149,8 +149,8 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
   fetch_next_gap(dht, fx);
 }
 
-void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct record_id *after,
-                     struct dht_effects *fx) {
+void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,
+                     const struct record_id *after, struct dht_effects *fx) {
   struct fetch *f = &dht->fetch;
   bool first_page = !f->has_after;
   f->ticket = 0;
@@ -160,9 +160,9 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct r
     fetch_next_source(dht, fx);
     return;
   }
-  if (first_page) f->vouched = true;
-  if (status == ERR_BUSY) f->vouched = false;
-  if (!f->vouched && is_asking_round(f)) {
+  f->vouched = (first_page || f->vouched) && status == OK && !owner;
+  f->owner = (!first_page && f->owner) || owner;
+  if (!f->vouched && !f->sure && is_asking_round(f)) {
     fetch_next_source(dht, fx);
     return;
   }
@@ -172,7 +172,9 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct r
     fetch_pull(dht, fx);
     return;
   }
-  f->read[f->source] = !more; /* else its cursor does not move */
+  /* Who takes writes is read again when it has learnt of us; and where the cursor does not move,
+   * that was no answer. */
+  f->read[f->source] = !more && !f->owner;
   if (!f->read[f->source] || !f->vouched || f->sure) {
     fetch_next_source(dht, fx);
   } else if (!f->joining || f->source == 0) {

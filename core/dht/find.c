@@ -39,12 +39,28 @@ bool dht_is_newcomer(const struct dht *dht) {
   return !dht->was_complete && dht->now < dht->newcomer_until;
 }
 
+/* A write that is under way is in no answer to a pull before the journal has it. */
+static bool is_being_written(const struct dht *dht, const struct ranges *range) {
+  uint32_t index = 0;
+  for (const struct put *p; (p = pool_next(&dht->puts, &index)) != NULL;)
+    if (p->entry != NULL && ranges_has(range, &p->id.key)) return true;
+  return false;
+}
+
+bool dht_takes_writes(const struct dht *dht, const struct key *from, const struct key *to) {
+  struct ranges range, both;
+  ranges_of(&range, from, to);
+  ranges_both(&both, &dht->own, &range);
+  return both.count > 0 || is_being_written(dht, &range);
+}
+
 /* What is ours (again) is never among the ceded: ring.c. */
 bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to) {
   struct interval part[2];
   unsigned count = interval_cut(from, to, part);
   for (unsigned i = 0; i < count; i++)
-    if (!ranges_cover(&dht->ceded, &part[i])) return false;
+    if (!ranges_cover(&dht->ceded, &part[i]) && !ranges_cover(&dht->complete, &part[i]))
+      return false;
   for (unsigned i = 0; i < count; i++) (void)ranges_subtract(&dht->owed, &part[i]);
   return true;
 }
@@ -113,6 +129,13 @@ static void find_finish(struct dht *dht, struct find *find, enum err status,
   pool_give(&dht->finds, find->handle);
 }
 
+/* Is one sure, and has everybody been read who may have taken writes since: those before it? */
+static bool find_is_sure(const struct find *find) {
+  for (unsigned i = 0; i < find->source_count && find->source[i].read; i++)
+    if (find->source[i].vouched) return true;
+  return false;
+}
+
 /* Asks whom there is to ask, and ends when it is known what there is. */
 static void find_advance(struct dht *dht, struct find *find, struct dht_effects *fx) {
   struct interval one = {find->key, find->key};
@@ -136,7 +159,7 @@ static void find_advance(struct dht *dht, struct find *find, struct dht_effects 
     waiting += find->source[i].ticket != 0;
     failed += find->source[i].failed;
   }
-  if (find->vouched || dht_is_complete(dht, &find->key))
+  if (find_is_sure(find) || dht_is_complete(dht, &find->key))
     find_finish(dht, find, OK, fx);
   else if (waiting == 0)
     find_finish(dht, find,
@@ -157,8 +180,9 @@ void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err 
     }
     find->source[slot].has_after = true;
     find->source[slot].after = *after;
-  } else if (status == OK) {
-    find->vouched = true;
+  } else {
+    find->source[slot].read = true;
+    find->source[slot].vouched = status == OK;
   }
   find_advance(dht, find, fx);
 }

@@ -18,6 +18,7 @@
 #define FETCH_VOUCH_TRIES 10u /* a join waits so often for the old owner to know of it */
 #define FETCH_VOUCH_US MSEC(300)
 #define FETCH_RETRY_US MSEC(500)
+#define FETCH_JOIN_MAX_US SEC(1) /* others who joined after us may wait for us in their turn */
 #define RETRY_MIN_US MSEC(500)
 #define RETRY_MAX_US SEC(30)
 #define ANSWER_LOST_US SEC(40) /* longer than any transaction: the answer was lost here */
@@ -88,9 +89,9 @@ struct find {
     struct peer peer;
     uint32_t ticket; /* 0: not asked (any more) */
     struct record_id after;
-    bool has_after, ask, done, failed;
+    bool has_after, ask, failed;
+    bool read, vouched; /* to the end; and it was sure that it had all there is */
   } source[FIND_SOURCES];
-  bool vouched; /* one source was sure that it had all there is */
 };
 
 /* Filling the gaps of our own range, one after the other. */
@@ -101,8 +102,8 @@ struct fetch {
   unsigned source_count, source;
   unsigned needed; /* of the sources, nearest first, that are to be read */
   struct peer peer[FETCH_SOURCES];
-  bool read[FETCH_SOURCES]; /* read through to the end */
-  bool has_after, vouched;
+  bool read[FETCH_SOURCES];       /* read through to the end */
+  bool has_after, vouched, owner; /* of the source that is being read */
   struct record_id after;
   uint32_t ticket; /* 0: none under way */
   unsigned vouch_tries, failures;
@@ -194,8 +195,8 @@ void find_on_timer(struct dht *dht, struct find *find, struct dht_effects *fx);
 /* ---- fetch.c ---- */
 /* Our own range or the peers to ask may have changed: look again what is missing. */
 void fetch_restart(struct dht *dht, struct dht_effects *fx);
-void fetch_on_pulled(struct dht *dht, enum err status, bool more, const struct record_id *after,
-                     struct dht_effects *fx);
+void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,
+                     const struct record_id *after, struct dht_effects *fx);
 void fetch_on_timer(struct dht *dht, struct dht_effects *fx);
 
 /* ---- stream.c ---- */

@@ -105,6 +105,7 @@ static void answer_pull(struct step *s, const struct reply_to *to,
       dht_read_range(node->dht, node_wall(node, s->now), &asked->range_from, &asked->range_to,
                      asked->has_after ? &asked->after : NULL, records, 16, &page.more);
   page.incomplete = !dht_vouches_for(node->dht, &asked->range_from, &asked->range_to);
+  page.owner = dht_takes_writes(node->dht, &asked->range_from, &asked->range_to);
   for (unsigned i = 0; i < count; i++) texts[i] = records[i].bytes;
   if (count > 0) {
     page.has_after = page.more;

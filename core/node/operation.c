@@ -216,11 +216,7 @@ static const char *refusal(enum dht_verdict verdict, uint16_t *status) {
   return NULL;
 }
 
-static void put_verified(struct step *s, struct operation *op, enum err verified) {
-  if (verified != OK) {
-    finish_fault(s, op, 403, "the record's signature was refused");
-    return;
-  }
+static void put_now(struct step *s, struct operation *op) {
   struct node *node = s->node;
   struct dht_effects fx;
   fx.count = 0;
@@ -236,6 +232,21 @@ static void put_verified(struct step *s, struct operation *op, enum err verified
   pump_dht(s, &fx);
 }
 
+/* A removal names the version it saw. In a range that is still FETCHING a newer one may be unknown
+ * here, and the removal, acknowledged, would be void. */
+static bool must_ask_first(const struct node *node, const struct operation *op) {
+  return op->method == XML_REMOVE_AUTH && overlay_is_responsible(node->overlay, &op->key) &&
+         !dht_is_complete(node->dht, &op->key);
+}
+
+static void put_verified(struct step *s, struct operation *op, enum err verified) {
+  if (verified != OK)
+    finish_fault(s, op, 403, "the record's signature was refused");
+  else if (must_ask_first(s->node, op))
+    operation_find(s, op);
+  else
+    put_now(s, op);
+}
 static void put_done(struct step *s, struct operation *op, enum err status, unsigned copies) {
   if (status == ERR_IO) {
     finish_fault(s, op, 503, "the store of this peer does not take the record");
@@ -320,13 +331,21 @@ static bool postpone_found(struct step *s, struct operation *op, enum err status
 }
 
 void operation_on_found(struct step *s, struct operation *op, enum err status) {
+  if (op->kind == OPERATION_PUT) {
+    if (status == OK)
+      put_now(s, op);
+    else
+      finish_fault(s, op, 503, "this peer cannot be sure yet that it knows what is to be removed");
+    return;
+  }
   if (postpone_found(s, op, status)) return;
   struct reply_to to = op->to;
   to.head = outbox_copy(s->out, to.head);
   struct key key = op->key, owner = op->owner;
   bool has_owner = op->has_owner;
   operation_close(s->node, op);
-  if (operation_answer_records(s, &to, &key, has_owner ? &owner : NULL, NULL)) return;
+  bool guess = status != OK && overlay_is_responsible(s->node->overlay, &key);
+  if (!guess && operation_answer_records(s, &to, &key, has_owner ? &owner : NULL, NULL)) return;
   if (status == OK) {
     reply_fault(s, &to, 404, "no live record under this key", SLICE_EMPTY);
   } else {
@@ -343,13 +362,13 @@ void operation_accept(struct step *s, struct operation *op) {
 static void records_are_in(struct step *s, struct operation *op) {
   if (op->kind == OPERATION_PULLED) {
     uint32_t ticket = op->pull_ticket;
-    bool more = op->more, all = op->failed == 0;
+    bool more = op->more, owner = op->takes_writes, all = op->failed == 0;
     enum err status = !all ? ERR_REFUSED : op->incomplete ? ERR_BUSY : OK;
     struct record_id after = op->after;
     operation_close(s->node, op);
     struct dht_effects fx;
     fx.count = 0;
-    dht_on_pulled(s->node->dht, s->now, ticket, status, more, &after, &fx);
+    dht_on_pulled(s->node->dht, s->now, ticket, status, owner, more, &after, &fx);
     pump_dht(s, &fx);
   } else if (op->failed > 0) {
     finish_fault(s, op, 503, "not every record could be stored");
@@ -408,7 +427,7 @@ void operation_on_done(struct step *s, struct operation *op, enum err status, un
 static void pull_failed(struct step *s, uint32_t ticket, enum err err) {
   struct dht_effects fx;
   fx.count = 0;
-  dht_on_pulled(s->node->dht, s->now, ticket, err, false, &(struct record_id){0}, &fx);
+  dht_on_pulled(s->node->dht, s->now, ticket, err, false, false, &(struct record_id){0}, &fx);
   pump_dht(s, &fx);
 }
 
@@ -419,7 +438,7 @@ void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, str
     pull_failed(s, pull_ticket, status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
     return;
   }
-  bool more = body.overlay.more, incomplete = body.overlay.incomplete;
+  bool more = body.overlay.more, incomplete = body.overlay.incomplete, owner = body.overlay.owner;
   struct record_id after = body.overlay.after;
   const struct reply_to nobody = {.errand = 0};
   struct operation *op = operation_open(s, OPERATION_PULLED, &nobody, text,
@@ -431,6 +450,7 @@ void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, str
   op->pull_ticket = pull_ticket;
   op->more = more;
   op->incomplete = incomplete;
+  op->takes_writes = owner;
   op->after = after;
   if (!read_own_records(s, op)) {
     operation_close(s->node, op);

@@ -198,6 +198,7 @@ static void start_overlay(struct xml_reader *r, const struct rule *rule,
   overlay->lost = read_flag(r, attributes, "lost");
   overlay->more = read_flag(r, attributes, "more");
   overlay->incomplete = read_flag(r, attributes, "incomplete");
+  overlay->owner = read_flag(r, attributes, "owner");
   const char *after = reader_attribute(attributes, "after", false);
   overlay->has_after = after != NULL;
   if (after != NULL && !parse_place(slice_cstr(after), &overlay->after))

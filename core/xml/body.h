@@ -96,6 +96,7 @@ struct xml_overlay {
   struct record_id after;
   bool more;          /* there is more after the last record */
   bool incomplete;    /* answer to a pull: others may hold more of the range */
+  bool owner;         /* the same: it is responsible for some of the range, and takes writes */
   uint32_t copies;    /* put answer, and wish in a put; 0: none given */
   usec time_us, load; /* trace: microseconds taken here; load in permille */
 };

@@ -198,6 +198,7 @@ static void test_overlay_parts(void **state) {
     o.lost = rng_below(&rng, 2) == 0;
     o.more = rng_below(&rng, 2) == 0;
     o.incomplete = rng_below(&rng, 2) == 0;
+    o.owner = rng_below(&rng, 2) == 0;
     o.copies = (uint32_t)rng_below(&rng, 4);
     o.time_us = rng_u64(&rng);
     o.load = rng_below(&rng, 1001);

@@ -28,7 +28,7 @@ struct event {
   uint32_t ticket;
   enum err status;
   struct key range_from, range_to;
-  bool has_after, more, vouched;
+  bool has_after, more, vouched, owner;
   struct record_id after;
   unsigned count;
   struct record record[BATCH];
@@ -194,8 +194,8 @@ static void finish_takings(unsigned n) {
     } else {
       enum err status = failed ? ERR_REFUSED : answer.vouched ? OK : ERR_BUSY;
       world_fx.count = 0;
-      dht_on_pulled(node->dht, world.now, answer.ticket, status, answer.more, &answer.after,
-                    &world_fx);
+      dht_on_pulled(node->dht, world.now, answer.ticket, status, answer.owner, answer.more,
+                    &answer.after, &world_fx);
       carry_out(n, &world_fx);
     }
   }
@@ -231,6 +231,7 @@ static void answer_pull(unsigned n, const struct event *ask) {
   e->ticket = ask->ticket;
   e->status = OK;
   e->more = more;
+  e->owner = dht_takes_writes(node->dht, &ask->range_from, &ask->range_to);
   e->vouched = dht_vouches_for(node->dht, &ask->range_from, &ask->range_to);
   e->count = count;
   for (unsigned i = 0; i < count; i++) e->record[i] = copy_record(&out[i]);
@@ -259,7 +260,7 @@ static void handle(struct event *e) {
         take_records(e->to, e, EVENT_PULLED);
         return;
       }
-      dht_on_pulled(node->dht, world.now, e->ticket, e->status, false, &e->after, &world_fx);
+      dht_on_pulled(node->dht, world.now, e->ticket, e->status, false, false, &e->after, &world_fx);
       break;
     case EVENT_RING:
       dht_on_ring(node->dht, world.now, wall_now(), &world_fx);

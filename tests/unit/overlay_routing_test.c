@@ -29,6 +29,25 @@ static bool is_responsible(uint8_t place, uint8_t tail) {
   return overlay_is_responsible(one.overlay, &key);
 }
 
+/* The second successor is in doubt for a moment: it leaves the replica set and comes back. Who
+ * makes copies must hear of both, though no pointer changed (R-5.22). */
+static void test_return_to_the_replica_set_is_told(void **state) {
+  (void)state;
+  struct peer peer = one_peer(120), set[3];
+  begin();
+  one.calls.count = 0;
+  overlay_on_peer_silent(one.overlay, one.now, &peer, &one.calls, NULL);
+  assert_int_equal(overlay_replica_set(one.overlay, 3, set), 3);
+  assert_int_equal(set[2].id.byte[0], 130);
+  uint64_t generation = overlay_generation(one.overlay);
+  struct overlay_message pong = one_says(OVERLAY_PING, 120, 0, NULL, 0);
+  one_answer(&one, one_call(&one, OVERLAY_PING, 120), OVERLAY_OK, &pong);
+  assert_int_equal(overlay_replica_set(one.overlay, 3, set), 3);
+  assert_int_equal(set[2].id.byte[0], 120);
+  assert_true(overlay_generation(one.overlay) > generation);
+  one_free(&one);
+}
+
 /* Responsible for (predecessor, self]. */
 static void test_range_ends(void **state) {
   (void)state;
@@ -310,6 +329,7 @@ int main(void) {
       cmocka_unit_test(test_next_hops_best_first),
       cmocka_unit_test(test_suspects_are_routed_around_probed_and_welcome_again),
       cmocka_unit_test(test_silent_successor_is_stabilised_at_once),
+      cmocka_unit_test(test_return_to_the_replica_set_is_told),
       cmocka_unit_test(test_known_peers_are_distinct_and_by_peer_id),
       cmocka_unit_test(test_learnt_peers_keep_to_their_budget),
       cmocka_unit_test(test_dsip_example_ring),

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How a range gets to its new owner, by one peer whose neighbours are the test: R-5.9, R-5.20,
+ * R-5.32, R-5.33. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dht/dht.h"
+#include "support/fake_ring.h"
+#include "support/memory.h"
+
+#define WALL ((msec_wall)1777636800000)
+
+struct fixture {
+  struct test_memory memory;
+  struct overlay overlay;
+  struct dht *dht;
+  struct dht_effects fx;
+  usec now;
+};
+static struct fixture f;
+
+static int setup(void **state) {
+  (void)state;
+  const struct dht_limits limits = {0};
+  const uint8_t seed[16] = {9};
+  memset(&f, 0, sizeof f);
+  test_memory_init(&f.memory, TEST_MEMORY_UNLIMITED);
+  f.now = SEC(1);
+  f.overlay.self = fake_peer(100);
+  f.dht = dht_new(&limits, &f.overlay, &f.memory.memory, seed);
+  return f.dht == NULL;
+}
+static int teardown(void **state) {
+  (void)state;
+  dht_free(f.dht);
+  return f.memory.blocks != 0;
+}
+
+/* The ring of these places, as the peer at 100 sees it now. */
+static void see(const uint8_t *places, unsigned count) {
+  fake_view(&f.overlay, 100, places, count);
+  f.fx.count = 0;
+  dht_on_ring(f.dht, f.now, WALL, &f.fx);
+}
+#define SEE(...) see((const uint8_t[]){__VA_ARGS__}, sizeof(uint8_t[]){__VA_ARGS__})
+
+static struct key place(uint8_t at) { return fake_peer(at).id; }
+static struct key key_at(uint8_t at) { return (struct key){{at, 1}}; }
+
+static const struct dht_effect *effect_to(enum dht_effect_kind kind, uint8_t to) {
+  for (unsigned i = 0; i < f.fx.count; i++)
+    if (f.fx.effect[i].kind == kind && f.fx.effect[i].to.id.byte[0] == to) return &f.fx.effect[i];
+  return NULL;
+}
+
+/* The pull of this peer that was just made is answered, with no records. */
+static void answer_pull(uint8_t from, enum err status, bool owner) {
+  const struct dht_effect *pull = effect_to(DHT_PULL, from);
+  assert_non_null(pull);
+  uint32_t ticket = pull->ticket;
+  f.fx.count = 0;
+  dht_on_pulled(f.dht, f.now, ticket, status, owner, false, &(struct record_id){0}, &f.fx);
+}
+
+static void pass(usec span) {
+  f.now += span;
+  f.fx.count = 0;
+  dht_on_tick(f.dht, f.now, WALL, &f.fx);
+}
+
+static struct record make(uint8_t key, uint64_t version) {
+  static const char bytes[100] = {1};
+  struct record r = {.version = version, .expires = WALL + 600000, .floor = WALL + 600000};
+  r.key = key_at(key);
+  r.bytes = slice_of(bytes, sizeof bytes);
+  return r;
+}
+
+/* A write is begun; its ticket at the journal. */
+static uint32_t put(uint8_t key, uint64_t version) {
+  struct record r = make(key, version);
+  f.fx.count = 0;
+  assert_int_equal(dht_put(f.dht, f.now, WALL, &r, 1, f.now + SEC(4), 77, &f.fx), DHT_NEW);
+  assert_int_equal(f.fx.effect[0].kind, DHT_STORE);
+  return f.fx.effect[0].ticket;
+}
+static void stored(uint32_t ticket) {
+  f.fx.count = 0;
+  dht_on_stored(f.dht, f.now, ticket, OK, &f.fx);
+}
+
+static bool is_complete(uint8_t key) {
+  struct key at = key_at(key);
+  return dht_is_complete(f.dht, &at);
+}
+static bool takes_writes(uint8_t from, uint8_t to) {
+  struct key first = place(from), last = place(to);
+  return dht_takes_writes(f.dht, &first, &last);
+}
+static bool vouches(uint8_t from, uint8_t to) {
+  struct key first = place(from), last = place(to);
+  return dht_vouches_for(f.dht, &first, &last);
+}
+
+/* R-5.20: 150 took the range over from 200 and does not know of us yet. 200 vouches for what it
+ * gave up, but 150 still takes writes: only when it has stopped is all of it here. */
+static void test_who_takes_writes_is_read_again(void **state) {
+  (void)state;
+  SEE(50, 100, 150, 200);
+  answer_pull(150, ERR_BUSY, true);
+  answer_pull(200, OK, false);
+  answer_pull(150, OK, true); /* whoever owns a range vouches for it, too, but not for long */
+  assert_false(is_complete(60));
+  pass(SEC(1));
+  answer_pull(150, ERR_BUSY, false);
+  answer_pull(200, OK, false);
+  answer_pull(150, ERR_BUSY, false);
+  assert_true(is_complete(60));
+}
+
+/* The same after a predecessor's death: who believes that it is the owner is asked until it has
+ * learnt better. */
+static void test_another_owner_after_a_death(void **state) {
+  (void)state;
+  SEE(100);
+  SEE(50, 100, 150, 200);
+  assert_true(is_complete(60));
+  SEE(20, 100, 150, 200);
+  answer_pull(150, ERR_BUSY, true);
+  answer_pull(200, ERR_BUSY, false);
+  assert_false(is_complete(40));
+  pass(SEC(1));
+  answer_pull(150, ERR_BUSY, false);
+  if (effect_to(DHT_PULL, 200) != NULL) answer_pull(200, ERR_BUSY, false);
+  assert_true(is_complete(40));
+}
+
+/* What a peer says of a range. */
+static void test_owner_and_voucher(void **state) {
+  (void)state;
+  SEE(100);
+  assert_true(takes_writes(10, 60) && vouches(10, 60)); /* alone, all is ours */
+  uint32_t ticket = put(40, 5);
+  SEE(50, 100, 150);
+  assert_true(takes_writes(60, 100) && vouches(60, 100));
+  assert_true(takes_writes(49, 51));
+  assert_true(vouches(10, 50));      /* it was all here ... */
+  assert_true(takes_writes(10, 50)); /* ... but for what the journal has not yet */
+  stored(ticket);
+  assert_false(takes_writes(10, 50));
+  pass(SEC(31));
+  assert_false(vouches(10, 50));
+}
+
+/* one who vouches for what it gave up does not know what those nearer to us took since. */
+static void test_a_search_reads_the_nearer_ones(void **state) {
+  (void)state;
+  SEE(50, 100, 150, 200);
+  struct key key = key_at(60);
+  f.fx.count = 0;
+  assert_int_equal(dht_find_wait(f.dht, f.now, &key, f.now + SEC(3), 5, &f.fx), OK);
+  struct dht_effects asked = f.fx;
+  answer_pull(200, OK, false);
+  assert_int_equal(f.fx.count, 0);
+  f.fx = asked;
+  answer_pull(150, ERR_BUSY, true);
+  assert_int_equal(f.fx.count, 1);
+  assert_int_equal(f.fx.effect[0].kind, DHT_FIND_DONE);
+  assert_int_equal(f.fx.effect[0].status, OK);
+}
+
+/* 50 was only believed dead. What was written here meanwhile is pushed to it. */
+static void test_who_is_back_is_told_what_it_missed(void **state) {
+  (void)state;
+  SEE(100);
+  SEE(20, 50, 100, 150);
+  SEE(20, 100, 150);
+  stored(put(40, 5));
+  SEE(20, 50, 100, 150);
+  for (unsigned i = 0; i < 49; i++) {
+    pass(MSEC(100));
+    assert_null(effect_to(DHT_PUSH, 50)); /* it may pull */
+  }
+  pass(MSEC(100));
+  const struct dht_effect *push = effect_to(DHT_PUSH, 50);
+  assert_non_null(push);
+  assert_int_equal(push->record_count, 1);
+  assert_int_equal(push->record[0].version, 5);
+}
+
+static void test_who_pulls_is_told_nothing(void **state) {
+  (void)state;
+  SEE(100);
+  stored(put(40, 5));
+  SEE(50, 100, 150);
+  assert_true(vouches(100, 50)); /* the answer to the pull of the newcomer at 50 */
+  for (unsigned i = 0; i < 100; i++) {
+    pass(MSEC(100));
+    assert_null(effect_to(DHT_PUSH, 50));
+  }
+}
+
+/* */
+static void test_newcomer(void **state) {
+  (void)state;
+  SEE(50, 100, 150);
+  assert_true(dht_is_newcomer(f.dht));
+  pass(SEC(20) - 1);
+  assert_true(dht_is_newcomer(f.dht));
+  pass(1);
+  assert_false(dht_is_newcomer(f.dht)); /* or a ring of newcomers would wait for ever */
+}
+static void test_newcomer_until_complete(void **state) {
+  (void)state;
+  SEE(50, 100, 150);
+  answer_pull(150, OK, false);
+  assert_true(is_complete(60));
+  assert_false(dht_is_newcomer(f.dht));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_who_takes_writes_is_read_again, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_another_owner_after_a_death, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_owner_and_voucher, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_search_reads_the_nearer_ones, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_newcomer, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_newcomer_until_complete, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
