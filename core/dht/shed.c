@@ -176,6 +176,7 @@ void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,
     hand_over_done(dht, OK, fx); /* nobody is there to take anything */
     return;
   }
+  shed_owed(dht, fx); /* later there is nobody to tell it */
   s->kind = STREAM_HAND_OVER;
   parts_set(&s->todo, dht->memory, &dht->own);
   stream_step(dht, s, fx);

@@ -25,6 +25,7 @@
 #define CEDED_US SEC(30)       /* so long an old owner vouches for what it gave up */
 #define NEWCOMER_US SEC(20)    /* then a ring in which nobody has its records settles without */
 #define OWED_US SEC(5)         /* a new owner pulls what we gave up by then, or we push it */
+#define HAND_OVER_LOOK_US MSEC(100)
 #define SHED_US SEC(60)        /* between looks for copies that are not ours */
 #define HOLD_DOWN_US SEC(60)   /* between the copy's safe arrival and dropping it here */
 #define SHED_MARGIN 2u         /* nearer predecessors than k that may be gone */

@@ -192,6 +192,30 @@ static void test_who_is_back_is_told_what_it_missed(void **state) {
   assert_int_equal(push->record[0].version, 5);
 }
 
+/* The same, and we leave before the time is over: nobody else would tell it. */
+static void test_a_leaver_tells_it_before(void **state) {
+  (void)state;
+  SEE(100);
+  SEE(20, 50, 100, 150);
+  SEE(20, 100, 150);
+  stored(put(40, 5));
+  SEE(20, 50, 100, 150);
+  f.fx.count = 0;
+  dht_hand_over(f.dht, f.now, WALL, f.now + SEC(10), &f.fx);
+  const struct dht_effect *push = effect_to(DHT_PUSH, 50);
+  assert_non_null(push);
+  uint32_t ticket = push->ticket;
+  for (unsigned i = 0; i < f.fx.count; i++)
+    assert_int_not_equal(f.fx.effect[i].kind, DHT_HANDED_OVER);
+  pass(SEC(1));
+  assert_int_equal(f.fx.count, 0);
+  dht_on_pushed(f.dht, f.now, ticket, OK, &f.fx);
+  if (f.fx.count == 0) pass(SEC(1));
+  assert_int_equal(f.fx.count, 1);
+  assert_int_equal(f.fx.effect[0].kind, DHT_HANDED_OVER);
+  assert_int_equal(f.fx.effect[0].status, OK);
+}
+
 static void test_who_pulls_is_told_nothing(void **state) {
   (void)state;
   SEE(100);
@@ -229,6 +253,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_owner_and_voucher, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_search_reads_the_nearer_ones, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newcomer, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newcomer_until_complete, setup, teardown),
