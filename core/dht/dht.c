@@ -52,7 +52,7 @@ struct dht *dht_new(const struct dht_limits *limits, const struct overlay *overl
   dht->streams = streams;
   store_init(&dht->store, memory, dht->limits.records_max, seed);
   pool_init(&dht->calls, memory, sizeof(struct call), 64,
-            CALLS_PER_PUT * dht->limits.puts_max + FINDS_MAX * FIND_SOURCES + STREAMS_MAX + 1);
+            CALLS_PER_PUT * dht->limits.puts_max + FINDS_MAX * FIND_SOURCES + STREAMS_MAX + 2);
   pool_init(&dht->puts, memory, sizeof(struct put), 16, 2 * dht->limits.puts_max);
   pool_init(&dht->finds, memory, sizeof(struct find), 8, FINDS_MAX);
   for (unsigned i = 0; i < streams; i++) dht->stream[i].slot = i;
@@ -64,6 +64,7 @@ void dht_free(struct dht *dht) {
   uint32_t index = 0;
   for (struct put *put; (put = pool_next(&dht->puts, &index)) != NULL;) put_free(dht, put);
   for (unsigned i = 0; i < dht->streams; i++) stream_stop(dht, &dht->stream[i]);
+  sync_stop(dht);
   store_free(&dht->store);
   pool_free(&dht->calls);
   pool_free(&dht->puts);
@@ -170,8 +171,12 @@ void dht_on_pushed(struct dht *dht, usec now, uint32_t ticket, enum err status,
   struct call *found = call_find(dht, ticket);
   if (found == NULL) return;
   struct call call = *found;
-  if (call.kind != CALL_COPY && call.kind != CALL_STREAM) return;
+  if (call.kind != CALL_COPY && call.kind != CALL_STREAM && call.kind != CALL_SYNC) return;
   call_close(dht, ticket);
+  if (call.kind == CALL_SYNC) {
+    sync_on_pushed(dht, status, fx);
+    return;
+  }
   if (call.kind == CALL_STREAM) {
     stream_on_pushed(dht, &dht->stream[call.slot], status, fx);
     return;
@@ -186,14 +191,27 @@ void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, 
   struct call *found = call_find(dht, ticket);
   if (found == NULL) return;
   struct call call = *found;
-  if (call.kind != CALL_FIND && call.kind != CALL_FETCH) return;
+  if (call.kind != CALL_FIND && call.kind != CALL_FETCH && call.kind != CALL_SYNC) return;
   call_close(dht, ticket);
+  if (call.kind == CALL_SYNC) {
+    sync_on_pulled(dht, status, more, next_after, fx);
+    return;
+  }
   if (call.kind == CALL_FETCH) {
     fetch_on_pulled(dht, status, owner, more, next_after, fx);
     return;
   }
   struct find *find = pool_at(&dht->finds, call.owner);
   if (find != NULL) find_on_pulled(dht, find, call.slot, status, more, next_after, fx);
+}
+
+void dht_on_synced(struct dht *dht, usec now, uint32_t ticket, enum err status,
+                   struct sync_view *view, struct dht_effects *fx) {
+  dht_note_time(dht, now, NULL);
+  struct call *call = call_find(dht, ticket);
+  if (call == NULL || call->kind != CALL_SYNC) return;
+  call_close(dht, ticket);
+  sync_on_answer(dht, status, view, fx);
 }
 
 /* ---- time ---- */
@@ -238,6 +256,9 @@ static void fire(struct dht *dht, const struct timer *timer, struct dht_effects 
       break;
     case TIMER_OWED:
       shed_owed(dht, fx);
+      break;
+    case TIMER_SYNC:
+      sync_on_timer(dht, fx);
       break;
   }
 }

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/outbox.h"
 #include "base/record.h"
+#include "base/sync.h"
 #include "overlay/overlay.h"
 
 /* 0 stands for the default. */
@@ -40,15 +41,17 @@ enum dht_verdict {
 };
 
 enum dht_effect_kind {
-  DHT_STORE,       /* record -> OUT_STORE; answer by dht_on_stored(ticket; 0: nobody waits) */
-  DHT_ERASE,       /* record (identity) -> OUT_ERASE */
-  DHT_PUSH,        /* overlay.replicate with records to `to`; answer by dht_on_pushed(ticket) */
-  DHT_PULL,        /* overlay.replicate without records for range (from, to_key], after `after` if
-                      has_after, to `to`; answer by dht_on_pulled(ticket) */
-  DHT_PUT_DONE,    /* a dht_put or dht_accept ended: user, status (OK or ERR_BUSY/ERR_TIMEOUT:
-                      fewer copies than wanted; ERR_IO: the journal failed), copies */
-  DHT_FIND_DONE,   /* a dht_find_wait ended: user; status OK: look again with dht_find (an empty
-                      answer is then a true 404); ERR_BUSY: cannot be sure: 503 */
+  DHT_STORE,     /* record -> OUT_STORE; answer by dht_on_stored(ticket; 0: nobody waits) */
+  DHT_ERASE,     /* record (identity) -> OUT_ERASE */
+  DHT_PUSH,      /* overlay.replicate with records to `to`; answer by dht_on_pushed(ticket) */
+  DHT_PULL,      /* overlay.replicate without records for range (from, to_key], after `after` if
+                    has_after, at most `limit` if not 0, to `to`; answer by
+                    dht_on_pulled(ticket) */
+  DHT_SYNC,      /* overlay.sync with `part` and `until` to `to`; answer by dht_on_synced(ticket) */
+  DHT_PUT_DONE,  /* a dht_put or dht_accept ended: user, status (OK or ERR_BUSY/ERR_TIMEOUT:
+                    fewer copies than wanted; ERR_IO: the journal failed), copies */
+  DHT_FIND_DONE, /* a dht_find_wait ended: user; status OK: look again with dht_find (an empty
+                    answer is then a true 404); ERR_BUSY: cannot be sure: 503 */
   DHT_HANDED_OVER, /* dht_hand_over: everything is at the successors (status OK) or time is up */
 };
 struct dht_effect {
@@ -61,6 +64,9 @@ struct dht_effect {
   struct key range_from, range_to;
   bool has_after;
   struct record_id after; /* cursor of a pull: the last record that is here already */
+  unsigned limit;         /* pull: so many records are enough; 0: as many as there are */
+  struct sync_part part;  /* sync: how it looks here */
+  msec_wall until;        /* sync: records with a floor up to then are left out */
   bool last;              /* push: the range (range_from, range_to] is complete with this batch */
   unsigned record_count;
   struct record record[16]; /* borrowed from the store until the next dht_ call */
@@ -140,6 +146,14 @@ void dht_on_pushed(struct dht *dht, usec now, uint32_t ticket, enum err status,
  * owner: it said owner="true". next_after is the cursor for the next batch when more. */
 void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, bool owner,
                    bool more, const struct record_id *next_after, struct dht_effects *fx);
+/* Answers a comparison (R-3.33): nothing where the part is the same here, else finer parts, or the
+ * records in it, or one part where one side has nothing. asked->after must lie before its upto. */
+void dht_answer_sync(const struct dht *dht, const struct sync_part *asked, msec_wall until,
+                     struct sync_view *out);
+/* What the other peer answered. It is checked here; with a status other than OK, `view` is not
+ * looked at. */
+void dht_on_synced(struct dht *dht, usec now, uint32_t ticket, enum err status,
+                   struct sync_view *view, struct dht_effects *fx);
 /* Graceful leave: push every record held to the peers that will be responsible; a
  * DHT_HANDED_OVER follows at the end or at `deadline`. */
 void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,
@@ -153,6 +167,7 @@ struct dht_stats {
   uint32_t records, tombstones;
   uint64_t bytes;
   uint32_t puts, finds, pulls, pushes; /* under way */
+  uint64_t syncs;                      /* exchanges of comparisons so far, pushes and pulls too */
   bool complete;                       /* the whole own range is COMPLETE */
 };
 struct dht_stats dht_stats(const struct dht *dht);

@@ -286,8 +286,7 @@ static void raise_floor(struct dht *dht, struct entry *entry, const struct recor
                         struct dht_effects *fx) {
   if (!entry->durable || loser->floor <= entry->record.floor) return;
   if (loser->floor > dht_wall(dht) + dht->limits.lifetime_max + CLOCK_SLACK_MS) return;
-  entry->record.floor = loser->floor;
-  timers_set(&dht->store.lapses, &entry->lapse, loser->floor);
+  store_set_floor(&dht->store, entry, loser->floor);
   struct dht_effect *e = fx_add(fx, DHT_STORE); /* nobody waits: ticket 0 */
   e->record_count = 1;
   e->record[0] = entry->record;

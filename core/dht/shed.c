@@ -5,15 +5,15 @@
 #include "dht/state.h"
 
 bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out) {
-  bool final;
+  bool final = false;
   const struct peer *predecessor = overlay_predecessor(dht->overlay);
-  if (dht->own_known && ranges_has(&dht->own, key)) return false;
-  /* Often it is the one before us, who came between us and the one before. */
-  if (predecessor != NULL && overlay_next_hops(dht->overlay, key, NULL, 0, out, 1, &final) == 0) {
+  if (predecessor == NULL || (dht->own_known && ranges_has(&dht->own, key))) return false;
+  /* Often it is the one before us, who came between us and the one before: a copy for it is of no
+   * use at the peer before the key, where a route would lead. */
+  bool known = overlay_next_hops(dht->overlay, key, NULL, 0, out, 1, &final) > 0;
+  if (!known || (!final && key_in_range_open_closed(key, &out->id, &predecessor->id)))
     *out = *predecessor;
-    return true;
-  }
-  return predecessor != NULL;
+  return true;
 }
 
 /* The farther of two before us: nearer is a smaller distance to us. */

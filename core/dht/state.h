@@ -26,9 +26,9 @@
 #define NEWCOMER_US SEC(20)    /* then a ring in which nobody has its records settles without */
 #define OWED_US SEC(5)         /* a new owner pulls what we gave up by then, or we push it */
 #define HAND_OVER_LOOK_US MSEC(100)
-#define SHED_US SEC(60)        /* between looks for copies that are not ours */
-#define HOLD_DOWN_US SEC(60)   /* between the copy's safe arrival and dropping it here */
-#define SHED_MARGIN 2u         /* nearer predecessors than k that may be gone */
+#define SHED_US SEC(60)      /* between looks for copies that are not ours */
+#define HOLD_DOWN_US SEC(60) /* between the copy's safe arrival and dropping it here */
+#define SHED_MARGIN 2u       /* nearer predecessors than k that may be gone */
 #define CLOCK_SLACK_MS ((msec_wall)300000) /* peers' clocks differ by so much at most */
 #define TOTAL_FACTOR 4u /* tombstones included, an owner or key has so many times more */
 
@@ -39,11 +39,12 @@ enum timer_kind {
   TIMER_STREAM,
   TIMER_SHED,
   TIMER_CEDED,
-  TIMER_OWED
+  TIMER_OWED,
+  TIMER_SYNC
 };
 
 /* A request under way: what its answer belongs to. Its handle is in the ticket. */
-enum call_kind { CALL_STORE, CALL_COPY, CALL_FIND, CALL_FETCH, CALL_STREAM };
+enum call_kind { CALL_STORE, CALL_COPY, CALL_FIND, CALL_FETCH, CALL_STREAM, CALL_SYNC };
 struct call {
   struct handle handle;
   uint32_t ticket;
@@ -133,6 +134,18 @@ struct stream {
 #define SLOT_COPIES 3
 #define STREAMS_MAX (SLOT_COPIES + COPIES_MAX - 1)
 
+/* Comparing with replicas, round after round. */
+struct sync_run;
+struct sync {
+  struct timer timer;   /* the next round or, in one, the next step */
+  struct sync_run *run; /* the comparison under way; owned; NULL: none */
+  unsigned next;        /* of the round: replica and interval */
+  bool differed;        /* in this round, anything */
+  bool soon;            /* the ring changed meanwhile */
+  unsigned repeats;     /* rounds since all agreed */
+  uint64_t exchanges;
+};
+
 struct dht {
   const struct memory *memory;
   const struct overlay *overlay;
@@ -158,6 +171,7 @@ struct dht {
   struct fetch fetch;
   usec hand_over_deadline;
   struct timer shed_timer;
+  struct sync sync;
   usec drop_at; /* the hold-down is over: what was shed may go; 0: nothing was */
   unsigned streams;
   struct stream stream[]; /* `streams` of them */
@@ -231,5 +245,16 @@ void shed_pushed_all(struct dht *dht);
 /* Whom to push a record of this key to; false: nobody better than us is known. */
 bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out);
 void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx);
+
+/* ---- sync.c ---- */
+void sync_on_ring(struct dht *dht);
+void sync_on_timer(struct dht *dht, struct dht_effects *fx);
+/* Each is the answer to the one call of dht->sync.run. */
+void sync_on_answer(struct dht *dht, enum err status, struct sync_view *view,
+                    struct dht_effects *fx);
+void sync_on_pushed(struct dht *dht, enum err status, struct dht_effects *fx);
+void sync_on_pulled(struct dht *dht, enum err status, bool more, const struct record_id *after,
+                    struct dht_effects *fx);
+void sync_stop(struct dht *dht);
 
 #endif

@@ -2,6 +2,7 @@
 #include "dht/store.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 
 #define CHUNK_ENTRIES 64u
 
@@ -35,10 +36,35 @@ static int compare(const struct entry *entry, const struct record_id *id) {
 
 /* ---- the treap ---- */
 
+static void add_up(struct entry *e, const struct entry *below) {
+  if (below == NULL) return;
+  e->size += below->size;
+  e->live += below->live;
+  e->held += below->held;
+  e->sum += below->sum;
+  if (below->least < e->least) e->least = below->least;
+}
+
 static void sum_up(struct entry *e) {
-  e->size = 1 + (e->left != NULL ? e->left->size : 0) + (e->right != NULL ? e->right->size : 0);
-  e->live = (uint32_t)e->counts + (e->left != NULL ? e->left->live : 0) +
-            (e->right != NULL ? e->right->live : 0);
+  e->size = 1;
+  e->live = e->counts;
+  e->held = e->durable;
+  e->sum = e->durable ? e->mark : 0;
+  e->least = e->durable ? e->record.floor : UINT64_MAX;
+  add_up(e, e->left);
+  add_up(e, e->right);
+}
+
+/* Sums up on the way from `entry` to the root. */
+static void refresh(struct entry *tree, const struct entry *entry, const struct record_id *id) {
+  ASSERT(tree != NULL);
+  if (tree != entry) refresh(compare(tree, id) < 0 ? tree->right : tree->left, entry, id);
+  sum_up(tree);
+}
+
+static void changed(struct store *store, const struct entry *entry) {
+  struct record_id id = record_id_of(&entry->record);
+  refresh(store->root, entry, &id);
 }
 
 /* Those before id go left, the others right. */
@@ -97,18 +123,20 @@ struct entry *store_insert(struct store *store, const struct record_id *id) {
   return e;
 }
 
+static struct entry *without(struct entry *tree, const struct entry *entry,
+                             const struct record_id *id) {
+  ASSERT(tree != NULL);
+  if (tree == entry) return join(entry->left, entry->right);
+  struct entry **link = compare(tree, id) < 0 ? &tree->right : &tree->left;
+  *link = without(*link, entry, id);
+  sum_up(tree);
+  return tree;
+}
+
 void store_remove(struct store *store, struct entry *entry) {
   ASSERT(entry->writes == NULL);
   struct record_id id = record_id_of(&entry->record);
-  struct entry **link = &store->root;
-  while (*link != entry) {
-    struct entry *e = *link;
-    ASSERT(e != NULL);
-    e->size--;
-    e->live -= (uint32_t)entry->counts;
-    link = compare(e, &id) < 0 ? &e->right : &e->left;
-  }
-  *link = join(entry->left, entry->right);
+  store->root = without(store->root, entry, &id);
   timers_clear(&store->lapses, &entry->lapse);
   if (entry->durable) {
     store->records--;
@@ -164,19 +192,22 @@ uint32_t store_rank(const struct store *store, const struct record_id *id, bool 
 
 void store_set_counts(struct store *store, struct entry *entry, bool counts) {
   if (entry->counts == counts) return;
-  struct record_id id = record_id_of(&entry->record);
   entry->counts = counts;
-  for (struct entry *e = store->root; e != NULL;) {
-    if (counts)
-      e->live++;
-    else
-      e->live--;
-    if (e == entry) return;
-    e = compare(e, &id) < 0 ? e->right : e->left;
-  }
+  changed(store, entry);
 }
 
 /* ---- records ---- */
+
+/* The same at every peer that holds this very record, whatever else it knows of it. */
+static uint64_t mark_of(const struct record *r) {
+  struct {
+    struct record_id id;
+    struct key digest;
+    uint8_t version[8], tombstone;
+  } text = {.id = record_id_of(r), .digest = r->digest, .tombstone = r->tombstone};
+  for (unsigned i = 0; i < 8; i++) text.version[i] = (uint8_t)(r->version >> (56 - 8 * i));
+  return hash_bytes((struct hash_key){0, 0}, &text, sizeof text);
+}
 
 void store_set(struct store *store, struct entry *entry, const struct record *record) {
   if (entry->durable) {
@@ -193,6 +224,14 @@ void store_set(struct store *store, struct entry *entry, const struct record *re
   store->tombstones += (uint32_t)record->tombstone;
   timers_set(&store->lapses, &entry->lapse, record->floor);
   entry->lapse.owner = handle_pack(entry->handle);
+  entry->mark = mark_of(record);
+  changed(store, entry);
+}
+
+void store_set_floor(struct store *store, struct entry *entry, msec_wall floor) {
+  entry->record.floor = floor;
+  timers_set(&store->lapses, &entry->lapse, floor);
+  changed(store, entry);
 }
 
 struct entry *store_next_in(const struct store *store, const struct key *first,
@@ -210,4 +249,41 @@ struct entry *store_next_in(const struct store *store, const struct key *first,
     e = store_after(store, &id);
   }
   return e != NULL && key_compare(&e->record.key, last) <= 0 ? e : NULL;
+}
+
+/* ---- digests ---- */
+
+struct digest {
+  msec_wall until;
+  unsigned *budget;
+  uint32_t count;
+  uint64_t sum;
+};
+
+/* after, upto: NULL where no entry of the tree is that far. */
+static bool digest_tree(struct digest *d, const struct entry *e, const struct record_id *after,
+                        const struct record_id *upto) {
+  if (e == NULL) return true;
+  if (*d->budget == 0) return false;
+  --*d->budget;
+  if (after == NULL && upto == NULL && e->least > d->until) {
+    d->count += e->held;
+    d->sum += e->sum;
+    return true;
+  }
+  if (after != NULL && compare(e, after) <= 0) return digest_tree(d, e->right, after, upto);
+  if (upto != NULL && compare(e, upto) > 0) return digest_tree(d, e->left, after, upto);
+  if (e->durable && e->record.floor > d->until) {
+    d->count++;
+    d->sum += e->mark;
+  }
+  return digest_tree(d, e->left, after, NULL) && digest_tree(d, e->right, NULL, upto);
+}
+
+void store_digest(const struct store *store, struct sync_part *part, msec_wall until,
+                  unsigned *budget) {
+  struct digest d = {.until = until, .budget = budget};
+  part->known = digest_tree(&d, store->root, part->has_after ? &part->after : NULL, &part->upto);
+  part->count = part->known ? d.count : 0;
+  part->digest = part->known ? d.sum : 0;
 }

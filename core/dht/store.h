@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "base/record.h"
 #include "base/rng.h"
+#include "base/sync.h"
 #include "base/timers.h"
 
 struct put;
@@ -25,7 +26,10 @@ struct entry {
   struct handle handle;
   struct entry *left, *right;
   uint64_t priority;
-  uint32_t size, live; /* entries below and here; those that count */
+  uint64_t mark;             /* of the durable record, for digests */
+  uint32_t size, live, held; /* entries below and here; those that count; durable ones */
+  uint64_t sum;              /* of the marks of the durable ones */
+  msec_wall least;           /* of their floors */
 };
 
 struct store {
@@ -59,10 +63,18 @@ uint32_t store_rank(const struct store *store, const struct record_id *id, bool 
 /* Takes over `record` and its bytes (from memory_take of this store's memory) as the durable
  * version; the old bytes go. */
 void store_set(struct store *store, struct entry *entry, const struct record *record);
+/* A later one than it has. */
+void store_set_floor(struct store *store, struct entry *entry, msec_wall floor);
 void store_set_counts(struct store *store, struct entry *entry, bool counts);
 
 /* The first durable record after `after` (NULL: from the start) with a key in [first, last]. */
 struct entry *store_next_in(const struct store *store, const struct key *first,
                             const struct key *last, const struct record_id *after);
+
+/* Fills in count and digest of `part`, over durable records with a floor after `until`: in
+ * logarithmic time, and more for each record that is left out. *budget is the number of entries
+ * that may still be looked at; where it runs out, the part stays unknown. */
+void store_digest(const struct store *store, struct sync_part *part, msec_wall until,
+                  unsigned *budget);
 
 #endif

@@ -101,9 +101,10 @@ static void answer_pull(struct step *s, const struct reply_to *to,
   struct record records[16];
   struct slice texts[16];
   struct xml_overlay page = {.present = true};
+  unsigned max = asked->limit > 0 && asked->limit < 16 ? asked->limit : 16;
   unsigned count =
       dht_read_range(node->dht, node_wall(node, s->now), &asked->range_from, &asked->range_to,
-                     asked->has_after ? &asked->after : NULL, records, 16, &page.more);
+                     asked->has_after ? &asked->after : NULL, records, max, &page.more);
   page.incomplete = !dht_vouches_for(node->dht, &asked->range_from, &asked->range_to);
   page.owner = dht_takes_writes(node->dht, &asked->range_from, &asked->range_to);
   for (unsigned i = 0; i < count; i++) texts[i] = records[i].bytes;
@@ -143,6 +144,27 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
     return;
   }
   operation_accept(s, op);
+}
+
+/* */
+static void execute_sync(struct step *s, const struct reply_to *to, const struct xml_body *body) {
+  const struct sync_view *asked = &body->sync;
+  if (asked->part_count != 1 || asked->item_count > 0 || asked->until == 0) {
+    reply_fault(s, to, 400, "overlay.sync takes until and one part", SLICE_EMPTY);
+    return;
+  }
+  if (!overlay_is_member(s->node->overlay)) {
+    reply_later(s, to, "this peer is not a member of the ring");
+    return;
+  }
+  struct sync_view view;
+  dht_answer_sync(s->node->dht, &asked->part[0], asked->until, &view);
+  struct xml_overlay answer = {.present = true, .sync = &view};
+  answer.peer[answer.peer_count++] =
+      (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+  size_t mark = outbox_mark(s->out);
+  xml_put_answer(&s->out->bytes, -1, NULL, 0, &answer);
+  reply_body(s, to, 200, SLICE_EMPTY, outbox_text(s->out, mark));
 }
 
 /* ---- data ---- */
@@ -245,6 +267,10 @@ static bool is_data(enum xml_method method) {
          method == XML_REMOVE_AUTH;
 }
 
+static bool is_about_copies(enum xml_method method) {
+  return method == XML_OVERLAY_REPLICATE || method == XML_OVERLAY_SYNC;
+}
+
 static void refuse_unknown(struct step *s, const struct reply_to *to) {
   reply_fault(s, to, 501, "this peer does not know the methodName", SLICE_EMPTY);
 }
@@ -289,13 +315,15 @@ void execute_request(struct step *s, const struct reply_to *to, const struct loc
   } else if (body.method == XML_OVERLAY_TRACE) {
     execute_trace(s, to);
   } else if (!routed_only && !target->direct &&
-             (locser_overlay_method(body.method, &method) ||
-              body.method == XML_OVERLAY_REPLICATE)) { /* */
+             (locser_overlay_method(body.method, &method) || is_about_copies(body.method))) {
+    /* */
     reply_fault(s, to, 400, "the method needs the parameter direct in Overlay-Key", SLICE_EMPTY);
   } else if (locser_overlay_method(body.method, &method)) {
     execute_overlay(s, to, method, &body);
   } else if (body.method == XML_OVERLAY_REPLICATE) {
     execute_replicate(s, to, &body, text);
+  } else if (body.method == XML_OVERLAY_SYNC) {
+    execute_sync(s, to, &body);
   } else {
     refuse_unknown(s, to);
   }

@@ -36,6 +36,7 @@ enum tag {
   TAG_OVERLAY, /* direct call of the overlay */
   TAG_PUSH,
   TAG_PULL,
+  TAG_SYNC,
   TAG_STORE,
   TAG_NONE, /* a call whose answer nobody wants */
 };

@@ -107,11 +107,27 @@ static void overlay_answered(struct step *s, uint64_t user, uint16_t status, str
 
 /* ---- dht ---- */
 
-static void push_failed(struct step *s, uint32_t ticket, enum err err) {
+static void push_ended(struct step *s, uint32_t ticket, enum err err) {
   struct dht_effects fx;
   fx.count = 0;
   dht_on_pushed(s->node->dht, s->now, ticket, err, &fx);
   pump_dht(s, &fx);
+}
+
+static void sync_ended(struct step *s, uint32_t ticket, enum err err, struct sync_view *view) {
+  struct dht_effects fx;
+  fx.count = 0;
+  dht_on_synced(s->node->dht, s->now, ticket, err, view, &fx);
+  pump_dht(s, &fx);
+}
+
+static void sync_answered(struct step *s, uint32_t ticket, uint16_t status, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  enum err err = status == 200 ? OK : status == 0 ? ERR_TIMEOUT : ERR_REFUSED;
+  if (err == OK) err = xml_body_read(s->node->config.xml, text, &body, &why);
+  if (err == OK && !body.overlay.present) err = ERR_SYNTAX;
+  sync_ended(s, ticket, err, err == OK ? &body.sync : NULL);
 }
 
 static void pull_failed(struct step *s, uint32_t ticket) {
@@ -135,6 +151,7 @@ static bool replicate(struct step *s, const struct dht_effect *effect, enum tag 
 static struct slice replicate_body(struct step *s, const struct dht_effect *effect) {
   struct slice texts[16];
   struct xml_overlay xml = {.present = true,
+                            .limit = effect->limit,
                             .has_range = true,
                             .range_from = effect->range_from,
                             .range_to = effect->range_to,
@@ -145,6 +162,20 @@ static struct slice replicate_body(struct step *s, const struct dht_effect *effe
   if (effect->kind == DHT_PUSH) xml.more = !effect->last;
   size_t mark = outbox_mark(s->out);
   xml_put_call(&s->out->bytes, XML_OVERLAY_REPLICATE, texts, effect->record_count, &xml);
+  return outbox_text(s->out, mark);
+}
+
+/* */
+static struct slice sync_body(struct step *s, const struct dht_effect *effect) {
+  struct sync_view view;
+  view.until = effect->until;
+  view.part_count = 1;
+  view.part[0] = effect->part;
+  view.item_count = 0;
+  struct xml_overlay xml = {.present = true, .sync = &view};
+  xml.peer[xml.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+  size_t mark = outbox_mark(s->out);
+  xml_put_call(&s->out->bytes, XML_OVERLAY_SYNC, NULL, 0, &xml);
   return outbox_text(s->out, mark);
 }
 
@@ -171,6 +202,8 @@ static bool carry_records(struct step *s, const struct dht_effect *effect) {
       return has_room_for(s, effect) && replicate(s, effect, TAG_PUSH, replicate_body(s, effect));
     case DHT_PULL:
       return replicate(s, effect, TAG_PULL, replicate_body(s, effect));
+    case DHT_SYNC:
+      return replicate(s, effect, TAG_SYNC, sync_body(s, effect));
     case DHT_PUT_DONE:
     case DHT_FIND_DONE:
     case DHT_HANDED_OVER:
@@ -201,25 +234,29 @@ static void tell_outcome(struct step *s, const struct dht_effect *effect) {
     case DHT_ERASE:
     case DHT_PUSH:
     case DHT_PULL:
+    case DHT_SYNC:
       break;
   }
 }
 
+static void could_not_send(struct step *s, enum dht_effect_kind kind, uint32_t ticket) {
+  if (kind == DHT_PUSH) push_ended(s, ticket, ERR_FULL);
+  if (kind == DHT_PULL) pull_failed(s, ticket);
+  if (kind == DHT_SYNC) sync_ended(s, ticket, ERR_FULL, NULL);
+}
+
 void pump_dht(struct step *s, const struct dht_effects *fx) {
-  uint32_t push_refused[DHT_EFFECTS_MAX], pull_refused[DHT_EFFECTS_MAX];
-  unsigned pushes = 0, pulls = 0;
+  enum dht_effect_kind kind[DHT_EFFECTS_MAX];
+  uint32_t ticket[DHT_EFFECTS_MAX];
+  unsigned refused = 0;
   for (unsigned i = 0; i < fx->count; i++) {
     const struct dht_effect *effect = &fx->effect[i];
     if (carry_records(s, effect)) continue;
-    if (effect->kind == DHT_PUSH) {
-      push_refused[pushes++] = effect->ticket;
-    } else {
-      pull_refused[pulls++] = effect->ticket;
-    }
+    kind[refused] = effect->kind;
+    ticket[refused++] = effect->ticket;
   }
   for (unsigned i = 0; i < fx->count; i++) tell_outcome(s, &fx->effect[i]);
-  for (unsigned i = 0; i < pushes; i++) push_failed(s, push_refused[i], ERR_FULL);
-  for (unsigned i = 0; i < pulls; i++) pull_failed(s, pull_refused[i]);
+  for (unsigned i = 0; i < refused; i++) could_not_send(s, kind[i], ticket[i]);
 }
 
 void pump_ring_changed(struct step *s) {
@@ -243,10 +280,13 @@ void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice
       overlay_answered(s, user, status, body, contact);
       break;
     case TAG_PUSH:
-      push_failed(s, (uint32_t)user, status == 200 ? OK : status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
+      push_ended(s, (uint32_t)user, status == 200 ? OK : status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
       break;
     case TAG_PULL:
       operation_pulled(s, (uint32_t)user, status, body);
+      break;
+    case TAG_SYNC:
+      sync_answered(s, (uint32_t)user, status, body);
       break;
     case TAG_HOP:
     case TAG_OPERATION:

@@ -193,6 +193,9 @@ static void start_overlay(struct xml_reader *r, const struct rule *rule,
   uint64_t copies = 0;
   read_number(r, attributes, "copies", UINT32_MAX, &copies, "copies is not a number");
   overlay->copies = (uint32_t)copies;
+  uint64_t limit = 0;
+  read_number(r, attributes, "limit", UINT32_MAX, &limit, "limit is not a number");
+  overlay->limit = (uint32_t)limit;
   read_number(r, attributes, "time", UINT64_MAX, &overlay->time_us, "time is not a number");
   read_number(r, attributes, "load", UINT64_MAX, &overlay->load, "load is not a number");
   overlay->lost = read_flag(r, attributes, "lost");
@@ -203,6 +206,9 @@ static void start_overlay(struct xml_reader *r, const struct rule *rule,
   overlay->has_after = after != NULL;
   if (after != NULL && !parse_place(slice_cstr(after), &overlay->after))
     reader_refuse(r, ERR_SYNTAX, "after is not KEY.OWNER.NONCE of 40 digits each");
+  const char *until = reader_attribute(attributes, "until", false);
+  if (until != NULL && !xml_time_parse(slice_cstr(until), &r->body->sync.until))
+    reader_refuse(r, ERR_SYNTAX, "until is not a dateTime");
 }
 
 /* "192.0.2.1:5060" and the transport beside it. */
@@ -248,6 +254,51 @@ static void start_range(struct xml_reader *r, const struct rule *rule,
   overlay->has_range = true;
 }
 
+/* ---- overlay.sync (R-3.33) ---- */
+
+static bool read_place(const XML_Char **attributes, const char *name, struct record_id *out) {
+  const char *text = reader_attribute(attributes, name, false);
+  return text != NULL && parse_place(slice_cstr(text), out);
+}
+
+static void start_part(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
+  struct sync_view *sync = &r->body->sync;
+  (void)rule;
+  if (sync->part_count == SYNC_PARTS_MAX) {
+    reader_refuse(r, ERR_LIMIT, "more than 16 parts");
+    return;
+  }
+  struct sync_part *part = &sync->part[sync->part_count++];
+  *part = (struct sync_part){.known = reader_attribute(attributes, "digest", false) != NULL};
+  part->has_after = reader_attribute(attributes, "after", false) != NULL;
+  uint64_t count = 0;
+  read_number(r, attributes, "count", UINT32_MAX, &count, "count is not a number");
+  part->count = (uint32_t)count;
+  read_number(r, attributes, "digest", UINT64_MAX, &part->digest, "digest is not a number");
+  if (!read_place(attributes, "upto", &part->upto) ||
+      (part->has_after && !read_place(attributes, "after", &part->after)))
+    reader_refuse(r, ERR_SYNTAX, "places of a part are not KEY.OWNER.NONCE of 40 digits each");
+  else if (part->has_after && record_id_compare(&part->after, &part->upto) >= 0)
+    reader_refuse(r, ERR_SYNTAX, "a part ends before it begins");
+}
+
+static void start_item(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
+  struct sync_view *sync = &r->body->sync;
+  (void)rule;
+  if (sync->item_count == SYNC_ITEMS_MAX) {
+    reader_refuse(r, ERR_LIMIT, "more than 16 items");
+    return;
+  }
+  struct sync_item *item = &sync->item[sync->item_count++];
+  *item = (struct sync_item){.tombstone = read_flag(r, attributes, "removed")};
+  const char *digest = reader_attribute(attributes, "digest", false);
+  read_number(r, attributes, "version", XML_VERSION_MAX, &item->version,
+              "version is not a number up to 2^62");
+  if (!read_place(attributes, "at", &item->id) || digest == NULL ||
+      !key_parse(slice_cstr(digest), &item->digest) || item->version == 0)
+    reader_refuse(r, ERR_SYNTAX, "an item lacks at, version or digest");
+}
+
 /* clang-format off */
 #define ARGUMENT (IN(EL_PARAM) | IN(EL_EMBEDDED))
 #define PEER(name, role) \
@@ -281,6 +332,8 @@ static const struct rule rules[] = {
     PEER("successor", XML_PEER_SUCCESSOR),
     PEER("member", XML_PEER_MEMBER),
     {IN(EL_OVERLAY), NS_OVERLAY, "range", EL_SCALAR, false, 0, start_range, NULL},
+    {IN(EL_OVERLAY), NS_OVERLAY, "part", EL_SCALAR, false, 0, start_part, NULL},
+    {IN(EL_OVERLAY), NS_OVERLAY, "item", EL_SCALAR, false, 0, start_item, NULL},
     XML_RECORD_RULES(ARGUMENT | IN(EL_RECORDS)),
 };
 /* clang-format on */
@@ -304,6 +357,8 @@ static void clear(struct xml_body *body) {
   memset(overlay, 0, offsetof(struct xml_overlay, peer));
   size_t tail = offsetof(struct xml_overlay, lost);
   memset((char *)overlay + tail, 0, sizeof *overlay - tail);
+  body->sync.until = 0;
+  body->sync.part_count = body->sync.item_count = 0;
 }
 
 enum err xml_body_read(struct xml_reader *reader, struct slice body, struct xml_body *out,

@@ -14,6 +14,7 @@
 #include "base/peer.h"
 #include "base/record.h"
 #include "base/slice.h"
+#include "base/sync.h"
 
 /* */
 #define XML_BODY_BYTES_MAX 65535u
@@ -94,11 +95,13 @@ struct xml_overlay {
   struct key range_from, range_to;
   bool has_after; /* cursor: go on after this record */
   struct record_id after;
+  uint32_t limit;     /* a pull: so many records are enough; 0: none given */
   bool more;          /* there is more after the last record */
   bool incomplete;    /* answer to a pull: others may hold more of the range */
   bool owner;         /* the same: it is responsible for some of the range, and takes writes */
   uint32_t copies;    /* put answer, and wish in a put; 0: none given */
   usec time_us, load; /* trace: microseconds taken here; load in permille */
+  const struct sync_view *sync; /* writing: `until` if not 0, parts and items; NULL: none */
 };
 
 struct xml_body {
@@ -112,6 +115,7 @@ struct xml_body {
   unsigned record_count;
   struct xml_record record[XML_RECORDS_MAX]; /* beyond the count, and but for the first: anything */
   struct xml_overlay overlay;
+  struct sync_view sync; /* overlay.sync; until is 0 if there is none */
 };
 
 /* A reusable parser: 8 kB of expat plus scratch; belongs to the thread (or simulator), not to a

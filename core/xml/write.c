@@ -200,14 +200,46 @@ static void put_peer(struct buf *out, const struct xml_peer *peer) {
   buf_put_cstr(out, "/>");
 }
 
-static void put_place(struct buf *out, const struct record_id *place) {
-  open_attribute(out, "after");
+static bool is_last_of_key(const struct record_id *place) {
+  for (unsigned i = 0; i < KEY_BYTES; i++)
+    if (place->owner.byte[i] != 0xFF || place->nonce.byte[i] != 0xFF) return false;
+  return true;
+}
+
+/* R-3.14; in overlay.sync, KEY alone is the place after all that is under it. */
+static void put_place(struct buf *out, const char *name, const struct record_id *place,
+                      bool may_be_short) {
+  open_attribute(out, name);
   key_put(out, &place->key);
-  buf_put_char(out, '.');
-  key_put(out, &place->owner);
-  buf_put_char(out, '.');
-  key_put(out, &place->nonce);
+  if (!may_be_short || !is_last_of_key(place)) {
+    buf_put_char(out, '.');
+    key_put(out, &place->owner);
+    buf_put_char(out, '.');
+    key_put(out, &place->nonce);
+  }
   buf_put_char(out, '"');
+}
+
+static void put_sync(struct buf *out, const struct sync_view *sync) {
+  for (unsigned i = 0; i < sync->part_count; i++) {
+    const struct sync_part *part = &sync->part[i];
+    buf_put_cstr(out, "<part");
+    /* the others begin where the one before them ends */
+    if (i == 0 && part->has_after) put_place(out, "after", &part->after, true);
+    put_place(out, "upto", &part->upto, true);
+    if (part->known) put_attribute_number(out, "count", part->count);
+    if (part->known) put_attribute_number(out, "digest", part->digest);
+    buf_put_cstr(out, "/>");
+  }
+  for (unsigned i = 0; i < sync->item_count; i++) {
+    const struct sync_item *item = &sync->item[i];
+    buf_put_cstr(out, "<item");
+    put_place(out, "at", &item->id, false);
+    put_attribute_number(out, "version", item->version);
+    put_attribute_key(out, "digest", &item->digest);
+    if (item->tombstone) put_attribute(out, "removed", SLICE("true"));
+    buf_put_cstr(out, "/>");
+  }
 }
 
 static void put_overlay(struct buf *out, const struct xml_overlay *overlay) {
@@ -217,7 +249,10 @@ static void put_overlay(struct buf *out, const struct xml_overlay *overlay) {
   if (overlay->more) put_attribute(out, "more", SLICE("true"));
   if (overlay->incomplete) put_attribute(out, "incomplete", SLICE("true"));
   if (overlay->owner) put_attribute(out, "owner", SLICE("true"));
-  if (overlay->has_after) put_place(out, &overlay->after);
+  if (overlay->has_after) put_place(out, "after", &overlay->after, false);
+  if (overlay->limit != 0) put_attribute_number(out, "limit", overlay->limit);
+  if (overlay->sync != NULL && overlay->sync->until != 0)
+    put_attribute_time(out, "until", overlay->sync->until);
   if (overlay->time_us != 0) put_attribute_number(out, "time", overlay->time_us);
   if (overlay->load != 0) put_attribute_number(out, "load", overlay->load);
   buf_put_char(out, '>');
@@ -229,6 +264,7 @@ static void put_overlay(struct buf *out, const struct xml_overlay *overlay) {
     put_attribute_key(out, "to", &overlay->range_to);
     buf_put_cstr(out, "/>");
   }
+  if (overlay->sync != NULL) put_sync(out, overlay->sync);
   buf_put_cstr(out, "</overlay></param>");
 }
 

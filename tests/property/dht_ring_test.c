@@ -330,6 +330,55 @@ static void test_stray_write(void **state) {
   assert_true(world_close());
 }
 
+/* The way to the owner is the peer before us, not the one before the key, which has no use for it.
+ */
+static void test_stray_write_far_from_its_route(void **state) {
+  (void)state;
+  world_open(8);
+  ring_of(6);
+  unsigned home = responsible_for(60), other = (home + 1) % 6;
+  struct overlay *view = &world.node[other].overlay;
+  view->successor_count--; /* all but its predecessor */
+  view->knows_few = true;
+  struct record r = make_record(60, 5, 9, false);
+  assert_int_equal(put_at(other, &r, 1), DHT_NEW);
+  run_for(SEC(2));
+  assert_int_equal(version_at(home, &r), 9);
+  assert_true(world_close());
+}
+
+/* What a peer took for one that was only believed dead goes there, also when it leaves before the
+ * 5 s of R-5.32 are over (R-5.21). */
+static void test_hand_over_of_what_is_owed(void **state) {
+  (void)state;
+  world_open(10);
+  ring_of(6);
+  unsigned home = responsible_for(60), other = (home + 1) % 6;
+  uint8_t all[NODES_MAX], few[NODES_MAX];
+  unsigned count = sorted_places(all), left = 0;
+  for (unsigned i = 0; i < count; i++)
+    if (all[i] != world.node[home].place) few[left++] = all[i];
+  fake_view(&world.node[other].overlay, world.node[other].place, few, left);
+  send_event(EVENT_RING, other, other, 0);
+  run_for(SEC(1));
+  struct record r = make_record(60, 5, 9, false);
+  assert_int_equal(put_at(other, &r, 1), DHT_NEW);
+  run_for(SEC(1));
+  assert_int_equal(world.put_status[1], OK);
+  assert_int_equal(version_at(home, &r), 0);
+  fake_view(&world.node[other].overlay, world.node[other].place, all, count);
+  send_event(EVENT_RING, other, other, 0);
+  run_for(MSEC(10));
+  world_fx.count = 0;
+  dht_hand_over(world.node[other].dht, world.now, wall_now(), world.now + SEC(4), &world_fx);
+  carry_out(other, &world_fx);
+  run_for(SEC(2));
+  assert_true(world.hand_over_done);
+  assert_int_equal(world.handed_over, OK);
+  assert_int_equal(version_at(home, &r), 9);
+  assert_true(world_close());
+}
+
 /* A peer that was away for a while and comes back with its old records. */
 static void test_return_with_old_records(void **state) {
   (void)state;
@@ -507,6 +556,8 @@ int main(void) {
       cmocka_unit_test(test_hand_over_to_nobody),
       cmocka_unit_test(test_foreign_copies_go_home),
       cmocka_unit_test(test_stray_write),
+      cmocka_unit_test(test_stray_write_far_from_its_route),
+      cmocka_unit_test(test_hand_over_of_what_is_owed),
       cmocka_unit_test(test_return_with_old_records),
       cmocka_unit_test(test_many_records_of_one_key),
       cmocka_unit_test(test_weather),

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "base/rng.h"
 #include "support/memory.h"
 #include "xml/body.h"
@@ -225,12 +227,66 @@ static void test_overlay_parts(void **state) {
   }
 }
 
+static struct record_id random_place(void) {
+  struct record_id place = {random_key(), random_key(), random_key()};
+  if (rng_below(&rng, 2) == 0) { /* written short */
+    memset(&place.owner, 0xFF, sizeof place.owner);
+    memset(&place.nonce, 0xFF, sizeof place.nonce);
+  }
+  return place;
+}
+
+static int compare_places(const void *a, const void *b) { return record_id_compare(a, b); }
+
+/* */
+static void test_comparisons(void **state) {
+  (void)state;
+  for (unsigned round = 0; round < 500; round++) {
+    struct sync_view view = {.until = 1 + rng_below(&rng, 4000000000000)};
+    struct record_id place[SYNC_PARTS_MAX + 1];
+    char b[32768];
+    struct buf out = buf_over(b, sizeof b);
+    view.part_count = (unsigned)rng_below(&rng, SYNC_PARTS_MAX + 1);
+    view.item_count = (unsigned)rng_below(&rng, SYNC_ITEMS_MAX + 1);
+    for (unsigned i = 0; i <= view.part_count; i++) place[i] = random_place();
+    qsort(place, view.part_count + 1, sizeof *place, compare_places);
+    for (unsigned i = 0; i < view.part_count; i++) {
+      struct sync_part *part = &view.part[i];
+      part->upto = place[i + 1];
+      part->has_after = i == 0 && rng_below(&rng, 2) == 0;
+      if (part->has_after) part->after = place[0];
+      part->known = rng_below(&rng, 4) > 0;
+      part->count = part->known ? (uint32_t)rng_u64(&rng) : 0;
+      part->digest = part->known ? rng_u64(&rng) : 0;
+    }
+    for (unsigned i = 0; i < view.item_count; i++)
+      view.item[i] = (struct sync_item){random_place(), 1 + rng_below(&rng, XML_VERSION_MAX),
+                                        random_key(), rng_below(&rng, 2) == 0};
+    struct xml_overlay o = {.present = true, .sync = &view, .limit = (uint32_t)rng_below(&rng, 3)};
+    if (rng_below(&rng, 2) == 0)
+      xml_put_call(&out, XML_OVERLAY_SYNC, NULL, 0, &o);
+    else
+      xml_put_answer(&out, -1, NULL, 0, &o);
+    assert_false(out.overflow);
+    read_back(buf_slice(&out));
+    assert_int_equal(body.overlay.limit, o.limit);
+    assert_int_equal(body.sync.part_count, view.part_count);
+    assert_int_equal(body.sync.item_count, view.item_count);
+    memset(body.sync.part + view.part_count, 0,
+           (SYNC_PARTS_MAX - view.part_count) * sizeof *view.part);
+    memset(body.sync.item + view.item_count, 0,
+           (SYNC_ITEMS_MAX - view.item_count) * sizeof *view.item);
+    assert_memory_equal(&body.sync, &view, sizeof view);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
       cmocka_unit_test_setup_teardown(test_any_bytes, setup, teardown),
       cmocka_unit_test_setup_teardown(test_records_in_bodies, setup, teardown),
       cmocka_unit_test_setup_teardown(test_overlay_parts, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_comparisons, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

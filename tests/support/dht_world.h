@@ -16,7 +16,16 @@
 #define EVENTS_MAX 4096u
 #define BATCH 16u
 
-enum event_kind { EVENT_STORED, EVENT_PUSH, EVENT_PULL, EVENT_PUSHED, EVENT_PULLED, EVENT_RING };
+enum event_kind {
+  EVENT_STORED,
+  EVENT_PUSH,
+  EVENT_PULL,
+  EVENT_SYNC,
+  EVENT_PUSHED,
+  EVENT_PULLED,
+  EVENT_SYNCED,
+  EVENT_RING
+};
 
 /* What is on its way. Records are copies of their own. */
 struct event {
@@ -30,6 +39,8 @@ struct event {
   struct key range_from, range_to;
   bool has_after, more, vouched, owner;
   struct record_id after;
+  unsigned limit;
+  struct sync_view sync;
   unsigned count;
   struct record record[BATCH];
 };
@@ -59,9 +70,11 @@ struct world {
   unsigned node_count;
   struct event *event[EVENTS_MAX];
   unsigned event_count;
-  unsigned loss_percent;    /* of pushes and pulls */
-  unsigned journal_percent; /* of stores that fail */
-  unsigned pushes, pulls;   /* made so far */
+  unsigned loss_percent;         /* of pushes and pulls */
+  unsigned journal_percent;      /* of stores that fail */
+  unsigned pushes, pulls, syncs; /* made so far */
+  unsigned moved;                /* records in pushes and answers to pulls */
+  unsigned said;                 /* parts and items in syncs and their answers */
   struct dht_limits limits;
   /* PUT_DONE and FIND_DONE of the test's own calls, by user */
   enum err put_status[65536];
@@ -112,6 +125,29 @@ static struct event *send_event(enum event_kind kind, unsigned from, unsigned to
 
 static usec link_delay(void) { return rng_between(&world.rng, 1000, 20000); }
 
+static unsigned node_at(const struct peer *peer) {
+  unsigned at = 0;
+  while (at < world.node_count && world.node[at].place != peer->id.byte[0]) at++;
+  if (at == world.node_count) abort();
+  return at;
+}
+
+static void send_sync(unsigned n, const struct dht_effect *f) {
+  unsigned at = node_at(&f->to);
+  struct event *e;
+  world.syncs++;
+  if (!world.node[at].alive || rng_below(&world.rng, 100) < world.loss_percent) {
+    e = send_event(EVENT_SYNCED, at, n, MSEC(500));
+    e->status = ERR_TIMEOUT;
+  } else {
+    e = send_event(EVENT_SYNC, n, at, link_delay());
+    e->sync.until = f->until;
+    e->sync.part[0] = f->part;
+    world.said++;
+  }
+  e->ticket = f->ticket;
+}
+
 /* What a node wants done. */
 static void carry_out(unsigned n, const struct dht_effects *fx) {
   for (unsigned i = 0; i < fx->count; i++) {
@@ -123,12 +159,12 @@ static void carry_out(unsigned n, const struct dht_effects *fx) {
         e->ticket = f->ticket;
         e->status = rng_below(&world.rng, 100) < world.journal_percent ? ERR_IO : OK;
         break;
+      case DHT_SYNC:
+        send_sync(n, f);
+        break;
       case DHT_PUSH:
       case DHT_PULL: {
-        unsigned to = f->to.id.byte[0];
-        unsigned at = 0;
-        while (at < world.node_count && world.node[at].place != to) at++;
-        if (at == world.node_count) abort();
+        unsigned at = node_at(&f->to);
         bool push = f->kind == DHT_PUSH;
         if (push)
           world.pushes++;
@@ -147,6 +183,8 @@ static void carry_out(unsigned n, const struct dht_effects *fx) {
         e->range_to = f->range_to;
         e->has_after = f->has_after;
         e->after = f->after;
+        e->limit = f->limit;
+        world.moved += f->record_count;
         break;
       }
       case DHT_PUT_DONE:
@@ -226,7 +264,9 @@ static void answer_pull(unsigned n, const struct event *ask) {
   bool more;
   struct node *node = &world.node[n];
   unsigned count = dht_read_range(node->dht, wall_now(), &ask->range_from, &ask->range_to,
-                                  ask->has_after ? &ask->after : NULL, out, BATCH, &more);
+                                  ask->has_after ? &ask->after : NULL, out,
+                                  ask->limit > 0 ? ask->limit : BATCH, &more);
+  world.moved += count;
   struct event *e = send_event(EVENT_PULLED, n, ask->from, link_delay());
   e->ticket = ask->ticket;
   e->status = OK;
@@ -236,6 +276,13 @@ static void answer_pull(unsigned n, const struct event *ask) {
   e->count = count;
   for (unsigned i = 0; i < count; i++) e->record[i] = copy_record(&out[i]);
   if (count > 0) e->after = record_id_of(&out[count - 1]);
+}
+
+static void answer_sync(unsigned n, const struct event *ask) {
+  struct event *e = send_event(EVENT_SYNCED, n, ask->from, link_delay());
+  e->ticket = ask->ticket;
+  dht_answer_sync(world.node[n].dht, &ask->sync.part[0], ask->sync.until, &e->sync);
+  world.said += e->sync.part_count + e->sync.item_count;
 }
 
 static void handle(struct event *e) {
@@ -255,6 +302,12 @@ static void handle(struct event *e) {
     case EVENT_PULL:
       answer_pull(e->to, e);
       return;
+    case EVENT_SYNC:
+      answer_sync(e->to, e);
+      return;
+    case EVENT_SYNCED:
+      dht_on_synced(node->dht, world.now, e->ticket, e->status, &e->sync, &world_fx);
+      break;
     case EVENT_PULLED:
       if (e->status == OK) {
         take_records(e->to, e, EVENT_PULLED);
@@ -366,7 +419,7 @@ static void kill_node(unsigned n) {
   world.node[n].dht = NULL;
 }
 
-static unsigned responsible_for(uint8_t key) {
+static inline unsigned responsible_for(uint8_t key) {
   uint8_t places[NODES_MAX];
   unsigned count = sorted_places(places), i = 0;
   /* a key of the test is its first byte and something more, so it comes after that place */
@@ -411,7 +464,7 @@ static struct record make_record(uint8_t key, uint8_t nonce, uint64_t version, b
   return r;
 }
 
-static enum dht_verdict put_at(unsigned n, const struct record *r, uint64_t user) {
+static inline enum dht_verdict put_at(unsigned n, const struct record *r, uint64_t user) {
   world_fx.count = 0;
   enum dht_verdict v =
       dht_put(world.node[n].dht, world.now, wall_now(), r, 1, world.now + SEC(4), user, &world_fx);

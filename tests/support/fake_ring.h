@@ -15,6 +15,7 @@ struct overlay {
   struct peer predecessor;  /* family 0: none known */
   unsigned successor_count; /* live ones, nearest first */
   struct peer successor[FAKE_PEERS_MAX];
+  bool knows_few; /* not all of the ring: keys after the last successor are routed there */
   uint64_t generation;
 };
 
@@ -87,7 +88,10 @@ unsigned overlay_next_hops(const struct overlay *o, const struct key *key, const
     }
     at = o->successor[i].id;
   }
-  return 0;
+  if (!o->knows_few || o->successor_count == 0) return 0;
+  *final = false; /* the nearest before the key */
+  out[0] = o->successor[o->successor_count - 1];
+  return 1;
 }
 uint64_t overlay_generation(const struct overlay *o) { return o->generation; }
 

@@ -231,6 +231,42 @@ static void test_overlay_part(void **state) {
       "two ranges");
 }
 
+/* */
+static void test_comparison(void **state) {
+  struct fixture *f = *state;
+#define LATER "00000000000000000000000000000000000000AB"
+#define PLACE ID "." ID "." ID
+#define SYNC(text) IN_PARAM("<overlay " O ">" text "</overlay>")
+  const char *place = "places of a part are not KEY.OWNER.NONCE of 40 digits each";
+  bad(f, SYNC("<part/>"), place);
+  bad(f, SYNC("<part upto='12'/>"), place);
+  bad(f, SYNC("<part upto='" LATER "' after=''/>"), place);
+  bad(f, SYNC("<part upto='" ID "' after='" ID "'/>"), "a part ends before it begins");
+  bad(f, SYNC("<part upto='" ID "' after='" LATER "'/>"), "a part ends before it begins");
+  bad(f, SYNC("<part upto='" ID "' count='4294967296' digest='1'/>"), "count is not a number");
+  bad(f, SYNC("<part upto='" ID "' count='1' digest='18446744073709551616'/>"),
+      "digest is not a number");
+  bad(f, IN_PARAM("<overlay " O " until='soon'/>"), "until is not a dateTime");
+  bad(f, IN_PARAM("<overlay " O " limit='-1'/>"), "limit is not a number");
+  const char *item = "an item lacks at, version or digest";
+  bad(f, SYNC("<item/>"), item);
+  bad(f, SYNC("<item at='" PLACE "' version='1'/>"), item);
+  bad(f, SYNC("<item at='" PLACE "' digest='" ID "'/>"), item);
+  bad(f, SYNC("<item version='1' digest='" ID "'/>"), item);
+  bad(f, SYNC("<item at='" PLACE "' version='4611686018427387905' digest='" ID "'/>"),
+      "version is not a number up to 2^62");
+  bad(f, SYNC("<item at='" PLACE "' version='1' digest='" ID "' removed='2'/>"),
+      "attribute of overlay is neither true nor false");
+#define FOUR(text) text text text text
+  refused(f, SLICE(SYNC(FOUR(FOUR("<part upto='" ID "'/>")) "<part upto='" ID "'/>")), ERR_LIMIT,
+          "more than 16 parts");
+#define ITEM "<item at='" PLACE "' version='1' digest='" ID "'/>"
+  refused(f, SLICE(SYNC(FOUR(FOUR(ITEM)) ITEM)), ERR_LIMIT, "more than 16 items");
+  const char *why;
+  assert_int_equal(xml_body_read(f->reader, SLICE(SYNC(FOUR(FOUR(ITEM)))), &f->body, &why), OK);
+  assert_int_equal(f->body.sync.item_count, 16);
+}
+
 static char big[2 * XML_BODY_BYTES_MAX];
 
 static void put_many(struct buf *out, const char *text, unsigned count) {
@@ -372,7 +408,7 @@ int main(void) {
       TEST(test_records),         TEST(test_records_stand_alone),
       TEST(test_overlay_part),    TEST(test_limits),
       TEST(test_depth),           TEST(test_attributes_and_namespaces),
-      TEST(test_embedded_once),
+      TEST(test_embedded_once),   TEST(test_comparison),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
