@@ -315,6 +315,12 @@ static usec expected_us(const struct weather *weather, uint32_t peers) {
   return peers * pace_of_joins(peers) + SEC(4) + PUT_US + weather->of[ROUNDS] * round + SEC(3);
 }
 
+static uint32_t records(const struct weather *weather, uint32_t peers) {
+  if (weather->of[RECORDS] > 0) return weather->of[RECORDS];
+  if (peers < 20) return 40;
+  return peers > 200 ? 200 : 2 * peers;
+}
+
 void sim_run(const struct sim_options *options, struct crypto *crypto, struct sim_result *result) {
   struct run *run = sim_take(sizeof *run);
   struct weather weather;
@@ -328,11 +334,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   result->weather = weather;
   uint32_t room = weather.of[LOOKUPS] > 0 ? peers + peers / 8 + 64 : 2 * peers + 64;
   world_open(&run->world, crypto, &weather, room, options->seed);
-  ledger_open(&run->ledger, &run->world,
-              peers < 20    ? 40
-              : peers > 200 ? 200
-                            : 2 * peers,
-              options->seed);
+  ledger_open(&run->ledger, &run->world, records(&weather, peers), options->seed);
   script_open(&run->script, &run->world, &run->ledger, options->seed);
   run->script.target = peers;
   narrator_open(&run->narrator, &run->world);

@@ -43,6 +43,8 @@
   X(LOOKUPS, "lookups", 0, "a peer, in the phase of faults; if any, the ring is computed")         \
   X(TURNOVER, "turnover", 0, "of 1000 peers: so many come, and go, while there are lookups")       \
   X(OPERATIONS, "operations", 10, "puts, gets and removals in ten seconds")                        \
+  X(RECORDS, "records", 0, "in all; 0: as many as suit the number of peers")                       \
+  X(FAIL, "fail", 0, "of 1000 peers, which crash at once as faults begin, and stay down")          \
   X(FAULTS_S, "faults-s", 60, "length of the phase of faults")                                     \
   X(ROUNDS, "rounds", 2, "faults, then healing: so many times")
 
