@@ -3,6 +3,7 @@
 
 #define SECONDS "%llu.%03llu"
 #define SECONDS_OF(us) N((us) / 1000000), N((us) / 1000 % 1000)
+#define HUNDREDTHS "%llu.%02llu"
 #define THOUSANDTHS "%llu.%02llu"
 #define THOUSANDTHS_OF(n) N((n) / 1000), N((n) / 10 % 100)
 
@@ -65,6 +66,11 @@ void report_result(FILE *out, const struct sim_options *options, const struct si
           "ring     ideal " SECONDS " s after the last join, " SECONDS
           " s after faults; all healed in " SECONDS " s\n",
           SECONDS_OF(r->built_us), SECONDS_OF(r->ideal_max_us), SECONDS_OF(r->healed_max_us));
+  if (r->ready_max_us > 0)
+    fprintf(out,
+            "restart  all ready after " SECONDS " s; copies sent: " HUNDREDTHS
+            " times what is held\n",
+            SECONDS_OF(r->ready_max_us), N(r->copies_max / 100), N(r->copies_max % 100));
   fprintf(out, "traffic  %llu messages, largest %llu bytes; %llu connections, %llu writes\n",
           N(r->messages), N(r->message_max), N(r->connections), N(r->stores));
   if (r->scale.lookups == 0) report_traffic(out, &r->figures);
@@ -101,6 +107,7 @@ void report_result(FILE *out, const struct sim_options *options, const struct si
   X("excused", r->ledger.excused)                                \
   X("built_ms", r->built_us / 1000)                              \
   X("ready_ms", r->ready_max_us / 1000)                          \
+  X("copies_sent_100", r->copies_max)                            \
   X("ideal_ms", r->ideal_max_us / 1000)                          \
   X("healed_ms", r->healed_max_us / 1000)                        \
   X("hops_mean_1000", figures_hops_mean(&r->figures))            \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sim/check.h"
+#include "sim/claim.h"
 
 #define LOOK_US MSEC(250)      /* how often the world is looked at */
 #define BUILD_US SEC(120)      /* a ring of many is there within that after the last join */
@@ -22,6 +23,7 @@ struct run {
   struct narrator narrator;
   struct sim_result *result;
   struct figures figures;
+  struct claim_state claim;
   uint64_t ring_changes_seen;
   uint64_t began_us, began_cpu_us;
   usec expected_us; /* about so much virtual time */
@@ -49,6 +51,7 @@ static void on_trace(void *context, uint32_t peer, const struct trace *trace) {
 static void on_event(void *context, uint32_t peer, const struct event *event) {
   struct run *run = context;
   figures_on_event(&run->figures, event);
+  if (event->kind == EVENT_MESSAGE) claim_on_message(&run->world, event);
   if (run->options->explain) narrate_event(&run->narrator, peer, event);
 }
 static void on_gone(void *context, uint32_t peer) {
@@ -64,7 +67,7 @@ static bool zave_holds(const struct run *run) {
   const uint32_t *of = run->world.weather.of;
   return run->world.wrong_suspicions == 0 && run->script.partitions == 0 &&
          run->script.pauses == 0 && of[LOSS] == 0 && of[BREAKS] == 0 &&
-         run->options->scenario->begin == NULL && of[DROPPERS] == 0;
+         run->options->scenario->begin == NULL && of[DROPPERS] == 0 && of[FAIL] == 0;
 }
 
 static void look(struct run *run) {
@@ -72,6 +75,7 @@ static void look(struct run *run) {
   if (world_failed(world)) return;
   if (world->wrong_suspicions > 0) ledger_doubt(&run->ledger);
   ledger_check_answers(&run->ledger);
+  claim_look(&run->claim, run->script.returning);
   if (world->up_count > ONE_RING_PEERS_MAX) return;
   check_lists(world);
   if (zave_holds(run) && world->ring_changes != run->ring_changes_seen) check_one_ring(world);
@@ -240,10 +244,13 @@ static void play(struct run *run, uint32_t peers) {
   world->weather = rough;
   for (unsigned round = 0; round < world->weather.of[ROUNDS] && !world_failed(world); round++) {
     script_begin_clients(&run->script);
+    tell(run, PHASE_FAULTS);
+    claim_begin(&run->claim);
     script_begin_faults(&run->script, round);
     const struct scenario *scenario = run->options->scenario;
     if (scenario->begin != NULL) scenario->begin(&run->script, round);
     pass(run, SEC(world->weather.of[FAULTS_S]), PHASE_FAULTS);
+    claim_end(&run->claim);
     heal(run);
   }
   be_calm(world);
@@ -272,6 +279,8 @@ static void report(struct run *run) {
   result->connections = world->opened;
   result->datagrams_lost = world->datagrams_lost;
   figures_pass(&run->figures, PHASE_REST);
+  result->ready_max_us = run->claim.ready_max_us;
+  result->copies_max = run->claim.copies_max;
   result->figures = run->figures;
   result->figures.world = NULL;
   result->figures.call = NULL;
@@ -341,6 +350,10 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   run->narrator.follow = options->follow;
   run->world.watch = (struct world_watch){run, on_act, on_reply, on_trace, on_event, on_gone};
   figures_open(&run->figures, &run->world);
+  run->claim = (struct claim_state){.claim = options->scenario->claim,
+                                    .world = &run->world,
+                                    .ledger = &run->ledger,
+                                    .figures = &run->figures};
   run->expected_us = expected_us(&weather, peers);
   play(run, peers);
   report(run);

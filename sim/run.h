@@ -45,7 +45,10 @@ struct sim_result {
   uint64_t crashes, leaves, joins, returns, pauses, partitions;
   struct figures figures;
   usec built_us, ideal_max_us, healed_max_us;
-  usec ready_max_us; /* from the beginning of faults until everybody was ready; CLAIM_READY only */
+  /* CLAIM_READY only: from the restart of all until everybody was ready; bytes of copies sent in
+   * that first minute, in hundredths of the bytes that peers hold */
+  usec ready_max_us;
+  uint64_t copies_max;
   uint64_t memory_mean, memory_max; /* of a node, at the end and at most */
   uint64_t sim_bytes_per_peer;
   uint64_t took_us, cpu_us;

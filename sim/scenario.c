@@ -74,6 +74,27 @@ static void stormy(struct weather *weather, struct rng *rng) {
   weather->of[OPERATIONS] = 150;
 }
 
+/* Clients go on long after everybody has to be ready again. */
+static void storm(struct weather *weather, struct rng *rng) {
+  stormy(weather, rng);
+  weather->of[FAULTS_S] = 75;
+}
+
+static void idle(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[OPERATIONS] = 0;
+  weather->of[ROUNDS] = 1;
+}
+
+/* So many that some lose nearly all of their successors, and some records all of their copies. */
+static void failure(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[FAIL] = 300;
+  weather->of[DARK] = 500;
+  weather->of[OPERATIONS] = 0;
+  weather->of[FAULTS_S] = 0;
+}
+
 /* Everybody loses power in the same second, and is back within the next ten. */
 static void restart_all(struct script *script, unsigned round) {
   (void)round;
@@ -106,18 +127,25 @@ static void million(struct weather *weather, struct rng *rng) {
 }
 
 static const struct scenario scenarios[] = {
-    {"swarm", "every kind of fault is there or not, by the toss of a coin", 0, weather_draw, NULL},
-    {"calm", "nothing goes wrong", 20, calm, NULL},
-    {"churn", "peers crash, leave and join", 24, churn, NULL},
-    {"leaves", "one copy of each record, and peers that leave and join", 16, leaves, NULL},
-    {"edges", "short successor lists, silent crashes and joins all the time", 24, edges, NULL},
-    {"disks", "writes are slow or fail, and crashes lose what was not synced", 16, disks, NULL},
-    {"partition", "the network comes apart for some seconds", 20, partition, NULL},
-    {"datagrams", "churn over UDP that loses, doubles and reorders", 16, datagrams, NULL},
-    {"storm", "all restart at once", 30, stormy, restart_all},
+    {"swarm", "every kind of fault is there or not, by the toss of a coin", 0, weather_draw, NULL,
+     CLAIM_NONE},
+    {"calm", "nothing goes wrong", 20, calm, NULL, CLAIM_NONE},
+    {"idle", "nothing goes wrong, and nobody asks anything", 20, idle, NULL, CLAIM_IDLE},
+    {"churn", "peers crash, leave and join", 24, churn, NULL, CLAIM_NONE},
+    {"leaves", "one copy of each record, and peers that leave and join", 16, leaves, NULL,
+     CLAIM_NONE},
+    {"edges", "short successor lists, silent crashes and joins all the time", 24, edges, NULL,
+     CLAIM_NONE},
+    {"failure", "three of ten peers crash at once, for good", 60, failure, NULL, CLAIM_NONE},
+    {"disks", "writes are slow or fail, and crashes lose what was not synced", 16, disks, NULL,
+     CLAIM_NONE},
+    {"partition", "the network comes apart for some seconds", 20, partition, NULL, CLAIM_NONE},
+    {"datagrams", "churn over UDP that loses, doubles and reorders", 16, datagrams, NULL,
+     CLAIM_NONE},
+    {"storm", "all restart at once", 30, storm, restart_all, CLAIM_READY},
     {"million", "a computed ring of very many peers, which come, go and look keys up", 10000,
-     million, NULL},
-    {"crowd", "the ring doubles at once", 24, stormy, join_many},
+     million, NULL, CLAIM_NONE},
+    {"crowd", "the ring doubles at once", 24, stormy, join_many, CLAIM_NONE},
 };
 
 const struct scenario *scenario_at(unsigned i) {

@@ -207,10 +207,22 @@ void script_on_act(struct script *script, uint32_t what) {
   }
 }
 
+/* At once, and for good. */
+static void fail_some(struct script *script) {
+  struct world *world = script->world;
+  uint32_t count = (uint32_t)((uint64_t)world->up_count * world->weather.of[FAIL] / 1000);
+  for (; count > 0 && world->up_count > 1; count--) {
+    uint32_t peer = truth_random_up(world, &script->rng);
+    if (peer == SIM_NONE) return;
+    script_crash(script, peer, chance(script, DARK), USEC_NEVER);
+  }
+}
+
 void script_begin_faults(struct script *script, unsigned round) {
   (void)round;
   script->faults = true;
   script->world->wiped = false;
+  fail_some(script);
   act_again(script, CRASH_S, ACT_CRASH);
   act_again(script, LEAVE_S, ACT_LEAVE);
   act_again(script, JOIN_S, ACT_JOIN);

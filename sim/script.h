@@ -18,11 +18,18 @@ struct script {
   uint64_t crashes_at_once;
 };
 
+/* What a scenario demands beyond what all do (sim/claim.h). */
+enum claim {
+  CLAIM_NONE,
+  CLAIM_IDLE, /* */
+  CLAIM_READY /* */
+};
 struct scenario {
   const char *name, *text;
   uint32_t peers; /* unless --peers says otherwise */
   void (*weather)(struct weather *weather, struct rng *rng);
   void (*begin)(struct script *script, unsigned round); /* of each phase of faults; or NULL */
+  enum claim claim;
 };
 const struct scenario *scenario_find(const char *name);
 /* In order; NULL at the end. */
