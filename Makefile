@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 SEED       ?= 1
 
 .DEFAULT_GOAL := build
-.PHONY: all build demo test check interop bench sim fuzz cover format install clean help
+.PHONY: all build demo test check interop bench sim sim-soak sim-plots fuzz cover format install clean help
 
 # $(call compile,PRESET,SUFFIX): configures and builds one preset of CMakePresets.json in build SUFFIX.
 compile = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build build$(2) -j $(JOBS)
@@ -15,7 +15,7 @@ compile = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build bu
 all: build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 build: ## build/locserd, build/locser and the rest (the default)
 	@tools/deps build
@@ -51,6 +51,17 @@ sim: ## the simulator; SEED=n SEEDS=n PEERS=n SCENARIO=name pick the run
 	@test -x build/locser-sim || { echo "make: there is no simulator yet" >&2; exit 1; }
 	@build/locser-sim --progress --seed $(SEED) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(PEERS),--peers $(PEERS)) --scenario $(or $(SCENARIO),$(if $(PEERS),calm,swarm))
+
+sim-soak: ## 10,000 seeds of the swarm, two at a time; SEED=n SEEDS=n SCENARIO=name
+	@tools/deps build
+	@$(call compile,default,)
+	@tools/sim-soak --first $(SEED) --seeds $(or $(SEEDS),10000) --jobs $(or $(SIM_JOBS),2) \
+	  -- --scenario $(or $(SCENARIO),swarm)
+
+sim-plots: ## docs/plots: hops, convergence and cost, measured and drawn
+	@tools/deps build plots
+	@$(call compile,default,)
+	@tools/sim-plots
 
 fuzz: ## libFuzzer; T=name picks one target, FUZZ_SECONDS=n the time for each
 	@tools/deps fuzz

@@ -32,6 +32,11 @@ static void fetch_later(struct dht *dht, usec delay) {
   timer_set(dht, &dht->fetch.timer, TIMER_FETCH, 0, dht->now + delay);
 }
 
+/* Peers that restarted together do not ask together. */
+static usec jittered(struct dht *dht, usec delay) {
+  return delay - delay / 5 + rng_below(&dht->store.rng, delay / 5 * 2 + 1);
+}
+
 static void fetch_stop(struct dht *dht) {
   call_close(dht, dht->fetch.ticket);
   timers_clear(&dht->timers, &dht->fetch.timer);
@@ -114,13 +119,14 @@ static void fetch_next_source(struct dht *dht, struct dht_effects *fx) {
   if (is_asking_round(f)) {
     f->vouch_tries++;
     f->active = false;
-    fetch_later(dht, FETCH_VOUCH_US);
+    fetch_later(dht, jittered(dht, f->vouch_tries * FETCH_VOUCH_US));
     return;
   }
   usec delay = FETCH_RETRY_US << (f->failures < 6 ? f->failures : 6);
   f->failures++;
   f->active = false;
-  fetch_later(dht, usec_min(delay, f->joining ? FETCH_JOIN_MAX_US : RETRY_MAX_US));
+  usec max = f->joining ? FETCH_JOIN_MAX_US : RETRY_MAX_US;
+  fetch_later(dht, jittered(dht, usec_min(delay, max)));
 }
 
 void fetch_restart(struct dht *dht, struct dht_effects *fx) {

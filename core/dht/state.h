@@ -15,8 +15,8 @@
 #define DEATH_SOURCES 2u                         /* these have the copies */
 #define FETCH_SOURCES (OVERLAY_REPLICAS_MAX - 1) /* a join: the nearest may be as new as we are */
 #define FIND_SOURCES (FETCH_SOURCES + 1)
-#define FETCH_VOUCH_TRIES 10u /* a join waits so often for the old owner to know of it */
-#define FETCH_VOUCH_US MSEC(300)
+#define FETCH_VOUCH_TRIES 4u /* a join waits so often for the old owner to know of it */
+#define FETCH_VOUCH_US MSEC(300) /* the first time; longer each time, 3 s in all */
 #define FETCH_RETRY_US MSEC(500)
 #define FETCH_JOIN_MAX_US SEC(1) /* others who joined after us may wait for us in their turn */
 #define RETRY_MIN_US MSEC(500)

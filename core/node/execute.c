@@ -95,6 +95,17 @@ static void execute_trace(struct step *s, const struct reply_to *to) {
 
 /* ---- copies ---- */
 
+/* So many of them as fit into one answer; one always. */
+static unsigned page_of(const struct reply_to *to, const struct record *records, unsigned count) {
+  size_t room = endpoint_is_stream(&to->from) ? ANSWER_BYTES_MAX : UDP_ANSWER_RECORDS_BYTES_MAX;
+  size_t bytes = 0;
+  for (unsigned i = 0; i < count; i++) {
+    bytes += records[i].bytes.len;
+    if (i > 0 && bytes > room) return i;
+  }
+  return count;
+}
+
 static void answer_pull(struct step *s, const struct reply_to *to,
                         const struct xml_overlay *asked) {
   struct node *node = s->node;
@@ -107,6 +118,9 @@ static void answer_pull(struct step *s, const struct reply_to *to,
                      asked->has_after ? &asked->after : NULL, records, max, &page.more);
   page.incomplete = !dht_vouches_for(node->dht, &asked->range_from, &asked->range_to);
   page.owner = dht_takes_writes(node->dht, &asked->range_from, &asked->range_to);
+  unsigned fitting = page_of(to, records, count);
+  page.more = page.more || fitting < count;
+  count = fitting;
   for (unsigned i = 0; i < count; i++) texts[i] = records[i].bytes;
   if (count > 0) {
     page.has_after = page.more;

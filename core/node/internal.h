@@ -23,8 +23,9 @@
 #define LOOKUP_DEADLINE_MS 4000u /* assumed where a request says nothing */
 #define ANSWER_RECORDS_MAX 32u   /* */
 #define ANSWER_BYTES_MAX 49152u
-#define UDP_ANSWER_BYTES_MAX 8192u /* */
-#define CLIENT_TIMEOUT SEC(5)      /* an errand for somebody without Overlay-Key */
+#define UDP_ANSWER_BYTES_MAX 8192u                                  /* */
+#define UDP_ANSWER_RECORDS_BYTES_MAX (UDP_ANSWER_BYTES_MAX - 1024u) /* the rest is around them */
+#define CLIENT_TIMEOUT SEC(5) /* an errand for somebody without Overlay-Key */
 
 /* What a 64-bit `user` or ticket of ours is about: tag in the top byte, item in the next (which
  * record of many), then 24 bits of generation and 24 of index, or a module's own 32-bit ticket.

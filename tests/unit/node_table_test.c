@@ -701,6 +701,32 @@ static void test_large_answer_over_udp(void **state) {
   end();
 }
 
+#define PULL_BODY                                                                             \
+  "<methodCall><methodName>overlay.replicate</methodName><params><param><overlay "            \
+  "xmlns=\"urn:ietf:params:xml:ns:p2p-sip:overlay\"><self "                                   \
+  "id=\"2222222222222222222222222222222222222222\" at=\"192.0.2.2:5060\" incarnation=\"1\"/>" \
+  "<range from=\"2222222222222222222222222222222222222222\" "                                 \
+  "to=\"2222222222222222222222222222222222222222\"/></overlay></param></params></methodCall>"
+
+/* a datagram gets a page that fits, a stream the whole. */
+static void test_pull_over_udp_is_cut(void **state) {
+  (void)state;
+  ring_of(1);
+  struct key bob = net_key(&net, BOB);
+  static char record[12000], value[3001];
+  memset(value, 'v', 3000);
+  for (unsigned n = 0; n < 4; n++) {
+    snprintf(record, sizeof record, PUT_BODY(RECORD(BOB, "%u", "5", "%s")), n, value);
+    assert_int_equal(ASK(.lines = key_line(&bob, ""), .body = record), 200);
+  }
+  assert_int_equal(ASK(.lines = key_line(&low, ";direct"), .body = PULL_BODY), 200);
+  assert_true(strlen(last) > 12000 && !has("more="));
+  asker.transport = TRANSPORT_UDP;
+  assert_int_equal(ASK(.lines = key_line(&low, ";direct"), .body = PULL_BODY), 200);
+  assert_true(strlen(strstr(last, "\r\n\r\n")) <= 8192 + 4 && has("more=") && has("after="));
+  end();
+}
+
 static size_t get_bytes, head_bytes, state_bytes, record_bytes;
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -826,6 +852,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_forwarding_takes_no_memory),
       cmocka_unit_test(test_datagrams),
       cmocka_unit_test(test_large_answer_over_udp),
+      cmocka_unit_test(test_pull_over_udp_is_cut),
       cmocka_unit_test(test_size_budgets),
       cmocka_unit_test(test_writes_refused),
       cmocka_unit_test(test_many_large_answers_at_once),
