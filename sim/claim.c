@@ -13,7 +13,7 @@
 /* */
 #define READY_US SEC(60)
 #define STORM_TIMES_HELD_A_DOUBLING 2u
-#define STORM_BYTES 100000u
+#define STORM_BYTES 300000u
 #define STORM_BYTES_A_WRITE 6000u
 
 /* ---- messages ---- */
