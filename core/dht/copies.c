@@ -28,11 +28,14 @@ static struct stream *free_stream(struct dht *dht) {
   return NULL;
 }
 
+unsigned copies_peers(const struct dht *dht, struct peer out[COPIES_MAX]) {
+  if (PLANTED(1) || !dht->member || !dht->own_known) return 0; /* 1: lost copies stay lost */
+  return dht_live_successors(dht, out, dht->limits.replicas - 1);
+}
+
 void copies_on_ring(struct dht *dht, struct dht_effects *fx) {
   struct peer set[COPIES_MAX];
-  unsigned count = 0;
-  if (dht->member && dht->own_known && !PLANTED(1)) /* 1: lost copies are not made again */
-    count = dht_live_successors(dht, set, dht->limits.replicas - 1);
+  unsigned count = copies_peers(dht, set);
   for (unsigned i = SLOT_COPIES; i < dht->streams; i++)
     if (dht->stream[i].kind == STREAM_COPY && !is_in(set, count, &dht->stream[i].to))
       stream_stop(dht, &dht->stream[i]);

@@ -66,5 +66,5 @@ void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *
   fetch_restart(dht, fx);
   copies_on_ring(dht, fx);
   shed_on_ring(dht);
-  sync_on_ring(dht);
+  if (!PLANTED(10)) sync_on_ring(dht); /* or a comparison would tell it */
 }

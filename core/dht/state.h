@@ -224,7 +224,9 @@ void stream_on_pushed(struct dht *dht, struct stream *stream, enum err status,
 void stream_on_timer(struct dht *dht, struct stream *stream, struct dht_effects *fx);
 
 /* ---- copies.c ---- */
-/* The peers of the replica set and what they lack. */
+/* The other peers of our replica set. */
+unsigned copies_peers(const struct dht *dht, struct peer out[COPIES_MAX]);
+/* These may have changed: what they lack. */
 void copies_on_ring(struct dht *dht, struct dht_effects *fx);
 /* A range of our own was filled: the others of the replica set get it, too. */
 void copies_add(struct dht *dht, const struct interval *interval, struct dht_effects *fx);

@@ -484,9 +484,7 @@ static void begin_next(struct dht *dht, struct dht_effects *fx) {
   struct sync *sync = &dht->sync;
   struct peer peer[COPIES_MAX];
   struct ranges missing;
-  unsigned count = 0;
-  if (dht->member && dht->own_known)
-    count = dht_live_successors(dht, peer, dht->limits.replicas - 1);
+  unsigned count = copies_peers(dht, peer);
   if (count == 0) {
     timers_clear(&dht->timers, &sync->timer); /* until the ring changes */
     return;
@@ -521,9 +519,7 @@ static void begin_next(struct dht *dht, struct dht_effects *fx) {
 void sync_on_ring(struct dht *dht) {
   struct sync *sync = &dht->sync;
   struct peer peer[COPIES_MAX];
-  unsigned count = 0;
-  if (dht->member && dht->own_known)
-    count = dht_live_successors(dht, peer, dht->limits.replicas - 1);
+  unsigned count = copies_peers(dht, peer);
   bool is_partner = false;
   for (unsigned i = 0; i < count && sync->run != NULL; i++)
     is_partner = is_partner || peer_same(&peer[i], &sync->run->to);
