@@ -6,6 +6,7 @@
 #define DATAGRAM_BODY_MAX 8192u    /* */
 #define MESSAGE_MAX 65535u         /* */
 /* for the default period of stabilisation; longer with shorter ones */
+#define IDLE_SMALL_RING_BYTES 1900u /* all members are in each answer */
 #define IDLE_RING_BYTES 1210u
 #define IDLE_RING_BYTES_A_DOUBLING 45u
 #define IDLE_COPIES_BYTES 200u
@@ -46,6 +47,8 @@ static void check_idle(const struct claim_state *state) {
   uint64_t copies = figures_rate(figures, PHASE_FAULTS, bytes[FIGURE_COPIES]);
   uint64_t allowed =
       IDLE_RING_BYTES + (uint64_t)IDLE_RING_BYTES_A_DOUBLING * doublings(state->world->up_count);
+  if (state->world->up_count < 2 * state->world->weather.of[SUCCESSORS])
+    allowed = IDLE_SMALL_RING_BYTES;
   allowed = allowed * IDLE_STABILIZE_MS / (state->world->weather.of[STABILIZE_MS] + 1);
   if (ring > allowed)
     world_fail(state->world, "an idle peer sends %llu bytes a second for the ring, not %llu",
