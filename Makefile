@@ -45,12 +45,14 @@ bench: ## speed as ratios to a bare socket loop
 	@test -x build/locser-bench || { echo "make: there is no bench/*.c yet" >&2; exit 1; }
 	@build/locser-bench
 
+# From 10,000 peers on the ring is computed.
+scenario = $(if $(PEERS),$(shell [ $(PEERS) -lt 10000 ] && echo calm || echo million),swarm)
 sim: ## the simulator; SEED=n SEEDS=n PEERS=n SCENARIO=name pick the run
 	@tools/deps build
 	@$(call compile,default,)
 	@test -x build/locser-sim || { echo "make: there is no simulator yet" >&2; exit 1; }
 	@build/locser-sim --progress --seed $(SEED) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(PEERS),--peers $(PEERS)) --scenario $(or $(SCENARIO),$(if $(PEERS),calm,swarm))
+	  $(if $(PEERS),--peers $(PEERS)) --scenario $(or $(SCENARIO),$(scenario))
 
 sim-soak: ## 10,000 seeds of the swarm, two at a time; SEED=n SEEDS=n SCENARIO=name
 	@tools/deps build

@@ -80,21 +80,21 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
   return hash ^ hash >> 32;
 }
 
-static uint64_t word_at(const uint8_t *at) { /* the compiler makes one load of it */
-  uint64_t word = 0;
-  for (int i = 7; i >= 0; i--) word = word << 8 | at[i];
-  return word;
+/* Little-endian, whatever the machine: the compiler makes one load of it. */
+static uint64_t word_at(const uint8_t *at) {
+  return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+         (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+         (uint64_t)at[7] << 56;
 }
 
 static uint64_t mix_bytes(const void *bytes, size_t len) {
   const uint8_t *at = bytes;
-  uint64_t hash[2] = {len, ~(uint64_t)len}; /* two at a time */
-  for (; len >= 16; len -= 16, at += 16) {
-    hash[0] = mix(hash[0], word_at(at));
-    hash[1] = mix(hash[1], word_at(at + 8));
-  }
+  uint64_t hash[4] = {len, ~(uint64_t)len, len << 1, len << 2}; /* four at a time */
+  for (; len >= 32; len -= 32, at += 32)
+    for (unsigned i = 0; i < 4; i++) hash[i] = mix(hash[i], word_at(at + 8 * i));
+  for (; len >= 8; len -= 8, at += 8) hash[0] = mix(hash[0], word_at(at));
   for (; len > 0; len--, at++) hash[0] = mix(hash[0], *at);
-  return mix(hash[0], hash[1]);
+  return mix(mix(hash[0], hash[1]), mix(hash[2], hash[3]));
 }
 
 void world_hash(struct world *world, const uint64_t *words, unsigned count) {

@@ -3,33 +3,9 @@
 
 #include "base/assert.h"
 
-/* Room for len more bytes, or NULL with the overflow flag set. */
-static char *reserve(struct buf *b, size_t len) {
-  if (b->overflow || len > b->cap - b->len) {
-    b->overflow = true;
-    return NULL;
-  }
-  char *at = b->at + b->len;
-  b->len += len;
-  return at;
-}
-
 void buf_truncate(struct buf *b, size_t len) {
   ASSERT(len <= b->len);
   b->len = len;
-}
-
-void buf_put(struct buf *b, struct slice s) {
-  if (s.len == 0) return;
-  char *at = reserve(b, s.len);
-  if (at != NULL) memcpy(at, s.at, s.len);
-}
-
-void buf_put_cstr(struct buf *b, const char *text) { buf_put(b, slice_cstr(text)); }
-
-void buf_put_char(struct buf *b, char c) {
-  char *at = reserve(b, 1);
-  if (at != NULL) *at = c;
 }
 
 void buf_put_u64(struct buf *b, uint64_t n) {
@@ -48,7 +24,7 @@ void buf_put_u64(struct buf *b, uint64_t n) {
 
 void buf_put_hex64(struct buf *b, uint64_t n, unsigned digits) {
   ASSERT(digits >= 1 && digits <= 16);
-  char *at = reserve(b, digits);
+  char *at = buf_reserve(b, digits);
   if (at == NULL) return;
   for (unsigned i = digits; i-- > 0; n >>= 4) at[i] = "0123456789abcdef"[n & 15];
 }
@@ -57,7 +33,7 @@ void buf_put_hex(struct buf *b, const void *bytes, size_t len) {
   static const char digits[] = "0123456789ABCDEF";
   const uint8_t *from = bytes;
   if (len == 0) return;
-  char *at = len > SIZE_MAX / 2 ? reserve(b, SIZE_MAX) : reserve(b, 2 * len);
+  char *at = len > SIZE_MAX / 2 ? buf_reserve(b, SIZE_MAX) : buf_reserve(b, 2 * len);
   if (at == NULL) return;
   for (size_t i = 0; i < len; i++, at += 2) {
     at[0] = digits[from[i] >> 4];
@@ -69,7 +45,7 @@ void buf_put_base64(struct buf *b, const void *bytes, size_t len) {
   static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const uint8_t *from = bytes;
   if (len == 0) return;
-  char *at = reserve(b, len > SIZE_MAX / 2 ? SIZE_MAX : (len + 2) / 3 * 4);
+  char *at = buf_reserve(b, len > SIZE_MAX / 2 ? SIZE_MAX : (len + 2) / 3 * 4);
   if (at == NULL) return;
   for (; len >= 3; len -= 3, from += 3) {
     uint32_t bits = (uint32_t)from[0] << 16 | (uint32_t)from[1] << 8 | from[2];

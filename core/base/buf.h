@@ -24,9 +24,26 @@ static inline void buf_reset(struct buf *b) {
 /* Forget what was appended after `len` (a value of b->len taken earlier). */
 void buf_truncate(struct buf *b, size_t len);
 
-void buf_put(struct buf *b, struct slice s);
-void buf_put_cstr(struct buf *b, const char *text);
-void buf_put_char(struct buf *b, char c);
+/* Room for len more bytes, appended as they are; or NULL, with the overflow flag set. */
+static inline char *buf_reserve(struct buf *b, size_t len) {
+  if (b->overflow || len > b->cap - b->len) {
+    b->overflow = true;
+    return NULL;
+  }
+  char *at = b->at + b->len;
+  b->len += len;
+  return at;
+}
+static inline void buf_put(struct buf *b, struct slice s) {
+  if (s.len == 0) return;
+  char *at = buf_reserve(b, s.len);
+  if (at != NULL) memcpy(at, s.at, s.len);
+}
+static inline void buf_put_cstr(struct buf *b, const char *text) { buf_put(b, slice_cstr(text)); }
+static inline void buf_put_char(struct buf *b, char c) {
+  char *at = buf_reserve(b, 1);
+  if (at != NULL) *at = c;
+}
 void buf_put_u64(struct buf *b, uint64_t n);
 /* Lower-case hexadecimal, exactly `digits` digits (1 to 16). */
 void buf_put_hex64(struct buf *b, uint64_t n, unsigned digits);

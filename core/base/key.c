@@ -3,14 +3,6 @@
 
 #include "base/assert.h"
 
-bool key_equal(const struct key *a, const struct key *b) {
-  return memcmp(a->byte, b->byte, KEY_BYTES) == 0;
-}
-
-int key_compare(const struct key *a, const struct key *b) {
-  return memcmp(a->byte, b->byte, KEY_BYTES);
-}
-
 bool key_is_zero(const struct key *k) {
   static const struct key zero;
   return key_equal(k, &zero);

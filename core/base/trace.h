@@ -23,7 +23,7 @@ enum trace_level { TRACE_ERROR, TRACE_WARNING, TRACE_INFO, TRACE_DEBUG };
   X(TRACE_LOCSER_FORWARD, "locser.forward", TRACE_DEBUG,                                          \
     "a LOCSER is forwarded: key, peer=next hop, b=Call-ID")                                       \
   X(TRACE_LOCSER_DELIVER, "locser.deliver", TRACE_DEBUG,                                          \
-    "a LOCSER is executed here: key, n=Max-Forwards left, a=method name, b=Call-ID")                                   \
+    "a LOCSER is executed here: key, n=Max-Forwards left, a=method name, b=Call-ID")              \
   X(TRACE_LOCSER_ANSWER, "locser.answer", TRACE_DEBUG,                                            \
     "an answer to a LOCSER of this peer: key, status, n=microseconds, b=Call-ID")                 \
   X(TRACE_LOCSER_RETRY, "locser.retry", TRACE_INFO,                                               \

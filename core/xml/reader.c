@@ -79,9 +79,12 @@ static struct name split_name(const XML_Char *text) {
 
 const char *reader_attribute(const XML_Char **attributes, const char *name, bool ours) {
   for (; *attributes != NULL; attributes += 2) {
+    if (!ours) { /* a name without a namespace is there as it is, and no other has its bytes */
+      if (strcmp(attributes[0], name) == 0) return attributes[1];
+      continue;
+    }
     struct name n = split_name(attributes[0]);
-    if (n.space == (ours ? NS_OVERLAY : NS_NONE) && slice_equal(n.local, slice_cstr(name)))
-      return attributes[1];
+    if (n.space == NS_OVERLAY && slice_equal(n.local, slice_cstr(name))) return attributes[1];
   }
   return NULL;
 }

@@ -51,11 +51,26 @@ def test_scenarios():
         assert hashes(BUILD, "--scenario", scenario), scenario
 
 
+def test_computed_ring():
+    """300 peers begin as a ring; all their lookups end where they should (R-10.11, R-10.12)."""
+    status, output = sim(BUILD, "--scenario", "million", "--peers", "300", "--set", "faults-s=150",
+                         "--set", "turnover=20")
+    assert status == 0, output
+    right, asked, excused = map(int, re.search(
+        r"lookups +(\d+) of (\d+) right, (\d+) excused", output).groups())
+    assert asked == 3000 and right + excused == asked and excused < 30, output
+    assert re.search(r"happened [1-9]\d* crashes.* [1-9]\d* leaves, [1-9]\d* joins", output), output
+    for figure in ("hops ", "upkeep ", "memory ", "speed "):  # R-10.13
+        assert "\n" + figure in output, output
+
+
 def test_same_hash_in_another_build():
     if not os.access(os.path.join(OTHER, "locser-sim"), os.X_OK):
         return print(f"     {OTHER} is not built: not compared")
     for seed in ("3", "6"):
         assert hashes(BUILD, "--seed", seed) == hashes(OTHER, "--seed", seed), seed
+    ring = ("--scenario", "million", "--peers", "50", "--set", "faults-s=60")
+    assert hashes(BUILD, *ring) == hashes(OTHER, *ring)
     return None
 
 
