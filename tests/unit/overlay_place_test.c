@@ -59,7 +59,7 @@ static void test_no_memory_is_told(void **state) {
   (void)state;
   for (uint32_t i = 0; i < PEERS; i++) ring[i] = one_peer((uint8_t)(4 * (i + 1)));
   one_init(&one, 4, SUCCESSORS);
-  one.memory.left = 0;
+  one.memory.fail_after = one.memory.taken;
   assert_false(overlay_place(one.overlay, one.now, ring, PEERS, 0, &ring[0].at));
   one_free(&one);
 }
