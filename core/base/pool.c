@@ -130,7 +130,7 @@ void *pool_take_raw(struct pool *pool, struct handle *handle) {
   if (again) {
     pool->free_first = slot->free_next;
   } else {
-    slot->generation = 0;
+    slot->generation = pool->generation;
     pool->fresh++;
   }
   slot->generation++;
@@ -170,7 +170,31 @@ void pool_give(struct pool *pool, struct handle handle) {
   pool->used--;
 }
 
+/* The free slots at the end go; the lowest of the others is next. */
+static void put_in_order(struct pool *pool) {
+  while (pool->fresh > 0 && !is_taken(pool, pool->fresh - 1)) {
+    uint32_t last = pool->slot[--pool->fresh].generation;
+    if (last > pool->generation) pool->generation = last;
+  }
+  pool->free_first = POOL_NO_INDEX;
+  for (uint32_t i = pool->fresh; i-- > 0;) {
+    if (is_taken(pool, i)) continue;
+    pool->slot[i].free_next = pool->free_first;
+    pool->free_first = i;
+  }
+  uint32_t room = pool->slot_room;
+  while (room > ROOM_FIRST && room / 2 >= pool->fresh) room /= 2;
+  struct pool_slot *fewer =
+      room < pool->slot_room ? memory_take(pool->memory, room * sizeof *fewer) : NULL;
+  if (fewer == NULL) return;
+  if (pool->fresh > 0) memcpy(fewer, pool->slot, pool->fresh * sizeof *fewer);
+  memory_give(pool->memory, pool->slot, pool->slot_room * sizeof *pool->slot);
+  pool->slot = fewer;
+  pool->slot_room = room;
+}
+
 void pool_trim(struct pool *pool) {
+  if (pool->fresh > POOL_BURST && pool->used < pool->fresh / 2) put_in_order(pool);
   for (uint32_t i = 0; i < pool->chunks; i++) {
     struct pool_chunk *chunk = &pool->chunk[i];
     if (chunk->used == 0 && !chunk->wanted) {

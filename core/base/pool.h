@@ -5,8 +5,7 @@
  * state: the caller states its policy.
  *
  * The first chunk is small and the later ones double, so that a pool hardly used costs little;
- * pool_trim gives back those that nothing lies in any more. Which handle comes next does not depend
- * on either. Objects are aligned to eight bytes. */
+ * pool_trim gives back those that nothing lies in any more. Objects are aligned to eight bytes. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
@@ -56,9 +55,11 @@ struct pool {
   uint32_t used_max;   /* high-water mark */
   uint32_t free_first; /* index of the first free slot, or POOL_NO_INDEX */
   uint32_t fresh;      /* slots below this index were used at least once */
+  uint32_t generation; /* no slot from `fresh` on was used at a later one; even */
 };
 
 #define POOL_NO_INDEX UINT32_MAX
+#define POOL_BURST 64u
 
 /* Allocates nothing yet. `memory` must outlive the pool. chunk_objects is of the largest chunks: it
  * is rounded down to a power of two, and a chunk is never larger than the limit needs. */
@@ -78,7 +79,8 @@ void *pool_at_index(const struct pool *pool, uint32_t index);
 /* Returns the object; the handle must be live. Frees no memory (chunks are kept). */
 void pool_give(struct pool *pool, struct handle handle);
 /* Gives back the chunks that nothing lay in since the last time. To be called now and then: what a
- * steady load needs stays. Objects that were given must not be looked at afterwards. */
+ * steady load needs stays. After a burst (of more than POOL_BURST objects) the free slots are put
+ * in order, so that what is taken next lies close together. */
 void pool_trim(struct pool *pool);
 /* The handle of an object obtained from this pool. */
 struct handle pool_handle_of(const struct pool *pool, const void *object);

@@ -46,7 +46,8 @@ void copies_on_ring(struct dht *dht, struct dht_effects *fx) {
     if (s == NULL) return; /* cannot be: there is one for each that the set can have */
     s->kind = STREAM_COPY;
     s->to = set[i];
-    parts_set(&s->todo, dht->memory, &dht->own);
+    struct ranges own = dht_own(dht);
+    parts_set(&s->todo, dht->memory, &own);
     stream_step(dht, s, fx);
   }
 }

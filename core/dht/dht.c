@@ -65,6 +65,9 @@ void dht_free(struct dht *dht) {
   for (struct put *put; (put = pool_next(&dht->puts, &index)) != NULL;) put_free(dht, put);
   for (unsigned i = 0; i < dht->streams; i++) stream_stop(dht, &dht->stream[i]);
   sync_stop(dht);
+  parts_clear(&dht->complete, dht->memory);
+  parts_clear(&dht->ceded, dht->memory);
+  parts_clear(&dht->owed, dht->memory);
   store_free(&dht->store);
   pool_free(&dht->calls);
   pool_free(&dht->puts);
@@ -143,6 +146,22 @@ unsigned dht_live_successors(const struct dht *dht, struct peer *out, unsigned m
   for (unsigned i = 0; i < count && n < max; i++)
     if (!peer_same(&all[i], self)) out[n++] = all[i];
   return n;
+}
+
+struct ranges dht_own(const struct dht *dht) {
+  struct ranges own = {.count = 0};
+  if (dht->own_known) ranges_of(&own, &dht->own_from, &dht->own_to);
+  return own;
+}
+
+bool dht_is_own(const struct dht *dht, const struct key *key) {
+  return dht->own_known && key_in_range_open_closed(key, &dht->own_from, &dht->own_to);
+}
+
+struct ranges dht_gaps(const struct dht *dht) {
+  struct ranges own = dht_own(dht), complete = parts_get(&dht->complete), gaps;
+  ranges_minus(&gaps, &own, &complete);
+  return gaps;
 }
 
 void dht_forget(struct dht *dht, struct entry *entry, struct dht_effects *fx) {
@@ -252,7 +271,7 @@ static void fire(struct dht *dht, const struct timer *timer, struct dht_effects 
       shed_on_timer(dht, fx);
       break;
     case TIMER_CEDED:
-      dht->ceded.count = 0;
+      parts_clear(&dht->ceded, dht->memory);
       break;
     case TIMER_OWED:
       shed_owed(dht, fx);

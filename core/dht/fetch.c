@@ -16,9 +16,7 @@ static bool is_alone(const struct dht *dht) {
 
 /* The first gap in our own range; false: there is none. */
 static bool first_gap(const struct dht *dht, struct interval *gap) {
-  struct ranges missing;
-  if (!dht->own_known) return false;
-  ranges_minus(&missing, &dht->own, &dht->complete);
+  struct ranges missing = dht_gaps(dht);
   if (missing.count > 0) *gap = missing.item[0];
   return missing.count > 0;
 }
@@ -92,10 +90,12 @@ static void fetch_next_gap(struct dht *dht, struct dht_effects *fx) {
 static void fetch_filled(struct dht *dht, struct dht_effects *fx) {
   struct interval gap = dht->fetch.gap;
   dht->fetch.failures = dht->fetch.vouch_tries = 0;
-  if (!ranges_add(&dht->complete, &gap)) {
+  struct ranges complete = parts_get(&dht->complete);
+  if (!ranges_add(&complete, &gap)) {
     fetch_stop(dht); /* cannot be: both sets lie in one range of the ring */
     return;
   }
+  parts_keep(&dht->complete, dht->memory, &complete);
   copies_add(dht, &gap, fx);
   fetch_next_gap(dht, fx);
   if (!dht->fetch.active) dht->was_complete = true;
@@ -134,7 +134,8 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
   struct interval gap;
   if (dht->own_known && is_alone(dht)) { /* a ring of one */
     fetch_stop(dht);
-    dht->complete = dht->own;
+    struct ranges own = dht_own(dht);
+    parts_keep(&dht->complete, dht->memory, &own);
     dht->was_complete = true;
     return;
   }

@@ -32,7 +32,7 @@ uint64_t dht_version(const struct dht *dht, const struct key *key, const struct 
 
 bool dht_is_complete(const struct dht *dht, const struct key *key) {
   if (PLANTED(8)) return dht->member; /* sure before it has the records */
-  return ranges_has(&dht->complete, key);
+  return parts_has(&dht->complete, key);
 }
 
 bool dht_is_newcomer(const struct dht *dht) {
@@ -48,9 +48,9 @@ static bool is_being_written(const struct dht *dht, const struct ranges *range) 
 }
 
 bool dht_takes_writes(const struct dht *dht, const struct key *from, const struct key *to) {
-  struct ranges range, both;
+  struct ranges own = dht_own(dht), range, both;
   ranges_of(&range, from, to);
-  ranges_both(&both, &dht->own, &range);
+  ranges_both(&both, &own, &range);
   return both.count > 0 || is_being_written(dht, &range);
 }
 
@@ -59,9 +59,10 @@ bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *
   struct interval part[2];
   unsigned count = interval_cut(from, to, part);
   for (unsigned i = 0; i < count; i++)
-    if (!ranges_cover(&dht->ceded, &part[i]) && !ranges_cover(&dht->complete, &part[i]))
-      return false;
-  for (unsigned i = 0; i < count; i++) (void)ranges_subtract(&dht->owed, &part[i]);
+    if (!parts_cover(&dht->ceded, &part[i]) && !parts_cover(&dht->complete, &part[i])) return false;
+  struct ranges owed = parts_get(&dht->owed);
+  for (unsigned i = 0; i < count; i++) (void)ranges_subtract(&owed, &part[i]);
+  parts_set(&dht->owed, dht->memory, &owed);
   return true;
 }
 
@@ -112,9 +113,7 @@ struct dht_stats dht_stats(const struct dht *dht) {
                             .pulls = dht->fetch.ticket != 0,
                             .syncs = dht->sync.exchanges};
   for (unsigned i = 0; i < dht->streams; i++) stats.pushes += dht->stream[i].ticket != 0;
-  struct ranges missing;
-  ranges_minus(&missing, &dht->own, &dht->complete);
-  stats.complete = dht->own_known && missing.count == 0;
+  stats.complete = dht->own_known && dht_gaps(dht).count == 0;
   return stats;
 }
 
@@ -200,7 +199,7 @@ static void find_sources(const struct dht *dht, struct find *find) {
   unsigned count =
       dht_live_successors(dht, peer, dht->was_complete ? DEATH_SOURCES : FETCH_SOURCES);
   const struct peer *predecessor = overlay_predecessor(dht->overlay);
-  if (predecessor != NULL && !ranges_has(&dht->own, &find->key)) {
+  if (predecessor != NULL && !dht_is_own(dht, &find->key)) {
     bool known = false;
     for (unsigned i = 0; i < count; i++) known = known || peer_same(&peer[i], predecessor);
     if (!known && !peer_same(predecessor, overlay_self(dht->overlay))) peer[count++] = *predecessor;

@@ -256,15 +256,14 @@ void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht
   unlink_write(dht, put);
   put->stored = true;
   if (put->copies) {
-    if (dht->own_known && !ranges_has(&dht->own, &put->id.key))
-      shed_add_stray(dht, &put->id.key, fx);
+    if (dht->own_known && !dht_is_own(dht, &put->id.key)) shed_add_stray(dht, &put->id.key, fx);
     put_advance(dht, put, fx);
     return;
   }
   struct key key = put->id.key;
   put_finish(dht, put, OK, fx);
   /* It reached the responsible peer from outside: the others of the set get it from here. */
-  if (is_new && ranges_has(&dht->complete, &key)) copies_add_key(dht, &key, NULL, 0, fx);
+  if (is_new && parts_has(&dht->complete, &key)) copies_add_key(dht, &key, NULL, 0, fx);
 }
 
 void put_on_pushed(struct dht *dht, struct put *put, unsigned slot, enum err status,

@@ -144,7 +144,7 @@ struct interval *parts_first(struct parts *parts) {
   return parts->more != NULL ? parts->more : parts->few;
 }
 
-static struct ranges ranges_of_parts(const struct parts *parts) {
+struct ranges parts_get(const struct parts *parts) {
   struct ranges set = {.count = parts->count};
   memcpy(set.item, items_of(parts), set.count * sizeof *set.item);
   return set;
@@ -164,34 +164,56 @@ static void give_more(struct parts *parts, const struct memory *memory) {
   parts->room = 0;
 }
 
-void parts_set(struct parts *parts, const struct memory *memory, const struct ranges *set) {
+bool parts_has(const struct parts *parts, const struct key *key) {
+  const struct interval *item = items_of(parts);
+  for (unsigned i = 0; i < parts->count; i++)
+    if (interval_has(&item[i], key)) return true;
+  return false;
+}
+
+bool parts_cover(const struct parts *parts, const struct interval *interval) {
+  struct ranges set = parts_get(parts);
+  return ranges_cover(&set, interval);
+}
+
+/* False: no memory for so many, the set stays as it was. */
+static bool put(struct parts *parts, const struct memory *memory, const struct ranges *set) {
   const unsigned few = sizeof parts->few / sizeof parts->few[0];
-  struct ranges all = *set;
-  if (all.count > few && all.count > parts->room) {
+  if (set->count > few && set->count > parts->room) {
     unsigned room = 2 * few;
-    while (room < all.count) room *= 2;
+    while (room < set->count) room *= 2;
     struct interval *more = memory_take(memory, room * sizeof *more);
-    if (more == NULL) {
-      join_all(&all, &all.item[0]);
-    } else {
-      give_more(parts, memory);
-      parts->more = more;
-      parts->room = (uint8_t)room;
-    }
+    if (more == NULL) return false;
+    give_more(parts, memory);
+    parts->more = more;
+    parts->room = (uint8_t)room;
   }
-  if (all.count <= few) give_more(parts, memory);
-  memcpy(parts->more != NULL ? parts->more : parts->few, all.item, all.count * sizeof *all.item);
-  parts->count = (uint8_t)all.count;
+  if (set->count <= few) give_more(parts, memory);
+  memcpy(parts->more != NULL ? parts->more : parts->few, set->item, set->count * sizeof *set->item);
+  parts->count = (uint8_t)set->count;
+  return true;
+}
+
+void parts_set(struct parts *parts, const struct memory *memory, const struct ranges *set) {
+  if (put(parts, memory, set)) return;
+  struct ranges all = *set;
+  join_all(&all, &all.item[0]);
+  (void)put(parts, memory, &all); /* one fits */
+}
+
+void parts_keep(struct parts *parts, const struct memory *memory, const struct ranges *set) {
+  if (put(parts, memory, set)) return;
+  (void)put(parts, memory, &(struct ranges){1, {set->item[0]}}); /* one fits */
 }
 
 void parts_add(struct parts *parts, const struct memory *memory, const struct interval *interval) {
-  struct ranges set = ranges_of_parts(parts);
+  struct ranges set = parts_get(parts);
   if (!ranges_add(&set, interval)) join_all(&set, interval);
   parts_set(parts, memory, &set);
 }
 
 void parts_remove_first(struct parts *parts, const struct memory *memory) {
-  struct ranges set = ranges_of_parts(parts);
+  struct ranges set = parts_get(parts);
   if (set.count == 0) return;
   set.count--;
   memmove(&set.item[0], &set.item[1], set.count * sizeof *set.item);

@@ -37,18 +37,24 @@ void ranges_minus(struct ranges *out, const struct ranges *a, const struct range
 /* What is in both, likewise. */
 void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges *b);
 
-/* Keys that wait for something to be done with them. It takes as much memory as it has intervals,
- * and an addition cannot fail: too many intervals, or no memory, and it holds all keys from the
- * first to the last. Zeroed it is empty; parts_clear gives its memory back. */
+/* A set that is kept: it takes as much memory as it has intervals. Zeroed it is empty; parts_clear
+ * gives its memory back. Nothing here fails: where there are too many intervals, or no memory, it
+ * holds more than it was given (all keys from the first to the last) or, by parts_keep, less. */
 struct parts {
-  struct interval few[1];
+  struct interval few[2];
   struct interval *more; /* instead of few */
   uint8_t count, room;
 };
 
 /* The first interval, or NULL. */
 struct interval *parts_first(struct parts *parts);
+struct ranges parts_get(const struct parts *parts);
+bool parts_has(const struct parts *parts, const struct key *key);
+/* Is all of the interval in it? */
+bool parts_cover(const struct parts *parts, const struct interval *interval);
 void parts_set(struct parts *parts, const struct memory *memory, const struct ranges *set);
+/* Without memory for more than two: the first alone. */
+void parts_keep(struct parts *parts, const struct memory *memory, const struct ranges *set);
 void parts_add(struct parts *parts, const struct memory *memory, const struct interval *interval);
 void parts_remove_first(struct parts *parts, const struct memory *memory);
 void parts_clear(struct parts *parts, const struct memory *memory);

@@ -5,27 +5,31 @@
 
 /* What was COMPLETE here and has a new owner: we may vouch for it until newer writes are there. */
 static void cede(struct dht *dht, const struct ranges *own) {
-  struct ranges lost;
-  ranges_minus(&lost, &dht->complete, own);
+  struct ranges complete = parts_get(&dht->complete), ceded = parts_get(&dht->ceded), lost;
+  ranges_minus(&lost, &complete, own);
   if (lost.count == 0) return;
-  for (unsigned i = 0; i < lost.count; i++) (void)ranges_add(&dht->ceded, &lost.item[i]);
+  for (unsigned i = 0; i < lost.count; i++) (void)ranges_add(&ceded, &lost.item[i]);
+  parts_keep(&dht->ceded, dht->memory, &ceded);
   timer_set(dht, &dht->ceded_timer, TIMER_CEDED, 0, dht->now + CEDED_US);
 }
 
 /* A newcomer pulls what is its own now. A peer that was only believed dead, or cut off, does not:
  * it missed what was written here meanwhile, so it is sent that (R-5.32). */
 static void owe(struct dht *dht, const struct ranges *own) {
-  struct ranges lost;
-  ranges_minus(&lost, &dht->own, own);
-  ranges_minus(&dht->owed, &dht->owed, own);
+  struct ranges before = dht_own(dht), owed = parts_get(&dht->owed), lost;
+  ranges_minus(&lost, &before, own);
+  ranges_minus(&owed, &owed, own);
+  parts_set(&dht->owed, dht->memory, &owed);
   if (PLANTED(10) || !dht->own_known || lost.count == 0) return;
-  for (unsigned i = 0; i < lost.count; i++) (void)ranges_add(&dht->owed, &lost.item[i]);
+  for (unsigned i = 0; i < lost.count; i++) parts_add(&dht->owed, dht->memory, &lost.item[i]);
   timer_set(dht, &dht->owed_timer, TIMER_OWED, 0, dht->now + OWED_US);
 }
 
 static void forget_membership(struct dht *dht) {
   dht->own_known = false;
-  dht->own.count = dht->complete.count = dht->ceded.count = dht->owed.count = 0;
+  parts_clear(&dht->complete, dht->memory);
+  parts_clear(&dht->ceded, dht->memory);
+  parts_clear(&dht->owed, dht->memory);
   dht->was_complete = false;
 }
 
@@ -34,13 +38,16 @@ void dht_place(struct dht *dht, usec now) {
   struct peer set[COPIES_MAX];
   dht_note_time(dht, now, NULL);
   if (!overlay_range(dht->overlay, &from, &to)) return;
-  ranges_of(&dht->own, &from, &to);
-  dht->complete = dht->own;
+  struct ranges own;
+  ranges_of(&own, &from, &to);
+  parts_keep(&dht->complete, dht->memory, &own);
+  dht->own_from = from;
+  dht->own_to = to;
   dht->member = dht->own_known = dht->was_complete = true;
   unsigned count = dht_live_successors(dht, set, dht->limits.replicas - 1);
   for (unsigned i = 0; i < count; i++) {
-    dht->stream[i].kind = STREAM_COPY;
-    dht->stream[i].to = set[i];
+    dht->stream[SLOT_COPIES + i].kind = STREAM_COPY;
+    dht->stream[SLOT_COPIES + i].to = set[i];
   }
 }
 
@@ -57,9 +64,14 @@ void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *
     ranges_of(&own, &from, &to);
     cede(dht, &own);
     owe(dht, &own);
-    ranges_both(&dht->complete, &dht->complete, &own);
-    ranges_minus(&dht->ceded, &dht->ceded, &own);
-    dht->own = own;
+    struct ranges complete = parts_get(&dht->complete);
+    ranges_both(&complete, &complete, &own);
+    parts_keep(&dht->complete, dht->memory, &complete);
+    struct ranges ceded = parts_get(&dht->ceded);
+    ranges_minus(&ceded, &ceded, &own);
+    parts_keep(&dht->ceded, dht->memory, &ceded);
+    dht->own_from = from;
+    dht->own_to = to;
     dht->own_known = true;
   }
   /* Else the predecessor is not known just now: what was ours stays ours until it is. */

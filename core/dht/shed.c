@@ -7,7 +7,7 @@
 bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out) {
   bool final = false;
   const struct peer *predecessor = overlay_predecessor(dht->overlay);
-  if (predecessor == NULL || (dht->own_known && ranges_has(&dht->own, key))) return false;
+  if (predecessor == NULL || dht_is_own(dht, key)) return false;
   /* Often it is the one before us, who came between us and the one before: a copy for it is of no
    * use at the peer before the key, where a route would lead. */
   bool known = overlay_next_hops(dht->overlay, key, NULL, 0, out, 1, &final) > 0;
@@ -77,7 +77,7 @@ void shed_on_ring(struct dht *dht) {
   stream_stop(dht, &dht->stream[SLOT_STRAYS]);
   timers_clear(&dht->timers, &dht->shed_timer);
   timers_clear(&dht->timers, &dht->owed_timer);
-  dht->owed.count = 0;
+  parts_clear(&dht->owed, dht->memory);
   dht->drop_at = 0;
 }
 
@@ -92,8 +92,9 @@ void shed_owed(struct dht *dht, struct dht_effects *fx) {
   struct stream *s = &dht->stream[SLOT_STRAYS];
   if (dht->owed.count == 0) return;
   s->kind = STREAM_SHED;
-  for (unsigned i = 0; i < dht->owed.count; i++) stream_add(dht, s, &dht->owed.item[i]);
-  dht->owed.count = 0;
+  struct ranges owed = parts_get(&dht->owed);
+  for (unsigned i = 0; i < owed.count; i++) stream_add(dht, s, &owed.item[i]);
+  parts_clear(&dht->owed, dht->memory);
   stream_step(dht, s, fx);
 }
 
@@ -178,6 +179,7 @@ void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,
   }
   shed_owed(dht, fx); /* later there is nobody to tell it */
   s->kind = STREAM_HAND_OVER;
-  parts_set(&s->todo, dht->memory, &dht->own);
+  struct ranges own = dht_own(dht);
+  parts_set(&s->todo, dht->memory, &own);
   stream_step(dht, s, fx);
 }

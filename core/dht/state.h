@@ -160,13 +160,13 @@ struct dht {
 
   bool member;
   bool own_known;
-  struct ranges own;      /* (predecessor, self] */
-  struct ranges complete; /* part of own: all records there are, are here */
-  struct ranges ceded;    /* was COMPLETE here until its new owner came */
-  bool was_complete;      /* anything was, since we became a member */
-  usec newcomer_until;    /* what we hold without that does not count before */
+  struct key own_from, own_to; /* (predecessor, self], if own_known */
+  struct parts complete;       /* part of own: all records there are, are here */
+  struct parts ceded;          /* was COMPLETE here until its new owner came */
+  bool was_complete;           /* anything was, since we became a member */
+  usec newcomer_until;         /* what we hold without that does not count before */
   struct timer ceded_timer;
-  struct ranges owed; /* was ours, and its new owner has not pulled it yet */
+  struct parts owed; /* was ours, and its new owner has not pulled it yet */
   struct timer owed_timer;
   struct fetch fetch;
   usec hand_over_deadline;
@@ -190,6 +190,11 @@ struct call *call_find(const struct dht *dht, uint32_t ticket);
 /* Its answer will find nothing. 0 is allowed. */
 void call_close(struct dht *dht, uint32_t ticket);
 void timer_set(struct dht *dht, struct timer *timer, enum timer_kind kind, uint64_t owner, usec at);
+/* Our own range; empty if it is not known. */
+struct ranges dht_own(const struct dht *dht);
+bool dht_is_own(const struct dht *dht, const struct key *key);
+/* Gaps in it: what may be missing here. */
+struct ranges dht_gaps(const struct dht *dht);
 /* Removes a durable record from memory and journal; needs room for one effect. */
 void dht_forget(struct dht *dht, struct entry *entry, struct dht_effects *fx);
 /* Live predecessor and successors other than self, nearest successors first. */

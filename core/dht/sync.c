@@ -483,18 +483,17 @@ static void round_over(struct dht *dht) {
 static void begin_next(struct dht *dht, struct dht_effects *fx) {
   struct sync *sync = &dht->sync;
   struct peer peer[COPIES_MAX];
-  struct ranges missing;
   unsigned count = copies_peers(dht, peer);
   if (count == 0) {
     timers_clear(&dht->timers, &sync->timer); /* until the ring changes */
     return;
   }
-  ranges_minus(&missing, &dht->own, &dht->complete);
-  if (missing.count > 0) { /* what is being fetched need not be compared yet */
+  if (dht_gaps(dht).count > 0) { /* what is being fetched need not be compared yet */
     sync_later(dht, SYNC_SOON_US);
     return;
   }
-  if (sync->next >= count * dht->own.count) {
+  const struct ranges ours = dht_own(dht);
+  if (sync->next >= count * ours.count) {
     round_over(dht);
     return;
   }
@@ -503,8 +502,8 @@ static void begin_next(struct dht *dht, struct dht_effects *fx) {
     sync_later(dht, SYNC_PERIOD_US);
     return;
   }
-  const struct interval *own = &dht->own.item[sync->next % dht->own.count];
-  sync->run->to = peer[sync->next / dht->own.count];
+  const struct interval *own = &ours.item[sync->next % ours.count];
+  sync->run->to = peer[sync->next / ours.count];
   sync->run->until = dht_wall(dht) + SYNC_MARGIN_MS;
   sync->next++;
   struct sync_part all = {.upto = {.key = own->last}};

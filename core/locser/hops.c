@@ -6,8 +6,8 @@
 
 _Static_assert(sizeof(struct hop) <= HOP_BYTES_MAX, "R-2.x: a forwarding entry is small");
 
-#define HOPS_CHUNK 64u
-#define COPIES_CHUNK 64u
+#define HOPS_CHUNK 32u
+#define COPIES_CHUNK 8u
 
 static const struct slice branch_cookie = {"z9hG4bK", 7};
 #define TAG_DIGITS 8u

@@ -3,8 +3,8 @@
 #include "base/plant.h"
 #include "node/internal.h"
 
-#define OPERATIONS_CHUNK 64u
-#define ERRANDS_CHUNK 64u
+#define OPERATIONS_CHUNK 16u
+#define ERRANDS_CHUNK 16u
 #define TRIM_US SEC(10)
 
 void node_config_defaults(struct node_config *config) {

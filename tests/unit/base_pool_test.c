@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/pool.h"
+#include "base/rng.h"
 #include "support/memory.h"
 
 struct thing {
@@ -93,14 +94,14 @@ static void test_allocation_failure(void **state) {
   }
 }
 
-/* What a pool takes follows what lies in it; handles come as without trimming. */
+/* What a pool takes follows what lies in it, and old handles stay dead. */
 static void test_chunks_grow_and_are_given_back(void **state) {
   (void)state;
   struct test_memory m;
   test_memory_init(&m, TEST_MEMORY_UNLIMITED);
   struct pool pool;
   pool_init(&pool, &m.memory, 504, 64, 1000);
-  struct handle handle[300], one;
+  struct handle handle[300], one, two;
   assert_non_null(pool_take(&pool, &handle[0]));
   assert_in_range(m.bytes, 512, 512 + 128);
   for (uint32_t i = 1; i < 300; i++) {
@@ -108,29 +109,72 @@ static void test_chunks_grow_and_are_given_back(void **state) {
     uint32_t used = i + 1;
     assert_in_range(m.bytes, used * 512, (used < 64 ? 2 * used : used + 64) * 512 + 512 * 16);
   }
-  for (uint32_t i = 0; i < 300; i++) pool_give(&pool, handle[i]);
   size_t full = m.bytes;
+  for (uint32_t i = 0; i < 300; i++)
+    if (i != 70) pool_give(&pool, handle[i]);
   pool_trim(&pool);
-  assert_int_equal(m.bytes, full); /* they were in use a moment ago */
+  assert_in_range(m.bytes, 300 * 512, full); /* they were in use a moment ago */
   assert_non_null(pool_take(&pool, &one));
-  assert_int_equal(one.index, 299);
+  assert_int_equal(one.index, 0);
   pool_trim(&pool);
-  assert_in_range(m.bytes, 44 * 512, 64 * 512 + 512 * 16); /* the chunk that 299 lies in */
+  assert_in_range(m.bytes, 65 * 512, 65 * 512 + 4096); /* the chunks that 0 and 70 lie in */
   assert_non_null(pool_at(&pool, one));
-  for (uint32_t i = 0; i < 300; i++) assert_null(pool_at(&pool, handle[i]));
-  for (uint32_t i = 299; i-- > 0;) { /* last given, first taken */
-    struct handle again;
-    char *object = pool_take(&pool, &again);
+  assert_non_null(pool_at(&pool, handle[70]));
+  for (uint32_t i = 0; i < 300; i++)
+    if (i != 70) assert_null(pool_at(&pool, handle[i]));
+  for (uint32_t i = 1; i < 300; i++) {
+    if (i == 70) continue;
+    char *object = pool_take(&pool, &two);
     assert_non_null(object);
-    assert_int_equal(again.index, i);
-    assert_true(again.generation > handle[i].generation);
-    assert_ptr_equal(pool_at(&pool, again), object);
-    assert_true(handle_same(pool_handle_of(&pool, object), again));
+    assert_int_equal(two.index, i);
+    assert_true(two.generation > handle[i].generation);
+    assert_null(pool_at(&pool, handle[i]));
+    assert_ptr_equal(pool_at(&pool, two), object);
+    assert_true(handle_same(pool_handle_of(&pool, object), two));
     for (unsigned k = 0; k < 504; k++) assert_int_equal(object[k], 0);
-    pool_give(&pool, again);
-    assert_non_null(pool_take(&pool, &again)); /* keep it, so that the next is another */
   }
-  assert_int_equal(m.bytes, full);
+  assert_in_range(m.bytes, 300 * 512, full);
+  pool_free(&pool);
+  assert_int_equal(m.blocks, 0);
+}
+
+/* Against a list of what was taken, with failures and at random. */
+static void test_trimming_at_random(void **state) {
+  (void)state;
+  const uint8_t seed[16] = {7};
+  struct rng rng;
+  struct test_memory m;
+  struct pool pool;
+  static struct handle taken[400], stale[4000];
+  uint32_t count = 0, stale_count = 0;
+  rng_init(&rng, seed);
+  test_memory_init(&m, TEST_MEMORY_UNLIMITED);
+  pool_init(&pool, &m.memory, sizeof(struct thing), 16, 400);
+  for (unsigned round = 0; round < 20000; round++) {
+    bool filling = round / 1000 % 2 == 0;
+    if (rng_below(&rng, 50) == 0) m.fail_once = m.asked + 1;
+    if (rng_below(&rng, 100) == 0) {
+      pool_trim(&pool);
+    } else if (rng_below(&rng, 10) < (filling ? 8 : 2)) {
+      struct thing *thing = pool_take(&pool, &taken[count]);
+      if (thing != NULL) thing->number = round;
+      if (thing != NULL) memcpy(thing->text, &taken[count], sizeof taken[count]);
+      count += thing != NULL;
+    } else if (count > 0) {
+      uint32_t i = (uint32_t)rng_below(&rng, count);
+      pool_give(&pool, taken[i]);
+      stale[stale_count++ % 4000] = taken[i];
+      taken[i] = taken[--count];
+    }
+    assert_int_equal(pool.used, count);
+    if (round % 16 != 0) continue;
+    for (uint32_t i = 0; i < count; i++) {
+      struct thing *thing = pool_at(&pool, taken[i]);
+      assert_non_null(thing);
+      assert_memory_equal(thing->text, &taken[i], sizeof taken[i]);
+    }
+    for (uint32_t i = 0; i < stale_count && i < 4000; i++) assert_null(pool_at(&pool, stale[i]));
+  }
   pool_free(&pool);
   assert_int_equal(m.blocks, 0);
 }
@@ -185,6 +229,7 @@ int main(void) {
       cmocka_unit_test(test_every_limit),
       cmocka_unit_test(test_allocation_failure),
       cmocka_unit_test(test_chunks_grow_and_are_given_back),
+      cmocka_unit_test(test_trimming_at_random),
       cmocka_unit_test(test_a_chunk_that_was_given_back_can_fail_to_come_again),
       cmocka_unit_test(test_stale_handles),
   };
