@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "crypto/identity.h"
+#include "crypto/membership.h"
 #include "crypto/openssl.h"
 #include "crypto/user_keys.h"
 #include "host/config.h"
@@ -18,22 +18,49 @@ static int fail(int status, const char *text) {
   return status;
 }
 
-static int run_with_keys(struct daemon_setup *setup, const char *data) {
+struct member {
+  const char *data;
+  struct membership membership;
+};
+
+static bool renew(void *context, struct why *why) {
+  struct member *member = context;
+  struct key_error reason = {""};
+  if (membership_renew(member->data, &member->membership, &reason) == OK) return true;
+  (void)why_say(why, ERR_REFUSED, "%s", reason.text);
+  return false;
+}
+
+static int run_with_keys(struct daemon_setup *setup, const struct identity *identity,
+                         struct member *member) {
+  struct key_error why = {""};
+  const struct membership *membership = &member->membership;
+  uint32_t keys_max = (uint32_t)settings_number(setup->settings, SET_USER_KEYS_MAX);
+  struct user_keys *keys = user_keys_open(member->data, keys_max, &why);
+  if (keys == NULL) return fail(EXIT_FAILED, why.text);
+  setup->peer_id = identity->peer_id;
+  setup->tls =
+      (struct tls_setup){.key = identity->key,
+                         .certificate = membership->certificate != NULL ? membership->certificate
+                                                                        : identity->certificate,
+                         .trusted = membership->trusted};
+  setup->renew = renew;
+  setup->renew_context = member;
+  setup->keys = (struct loop_keys){user_keys_sign, user_keys_verify, keys};
+  int status = daemon_run(setup);
+  user_keys_close(keys);
+  return status;
+}
+
+static int run_as_member(struct daemon_setup *setup, const char *data) {
   struct key_error why = {""};
   struct identity identity;
+  struct member member = {.data = data};
   if (identity_open(data, &identity, &why) != OK) return fail(EXIT_FAILED, why.text);
-  uint32_t keys_max = (uint32_t)settings_number(setup->settings, SET_USER_KEYS_MAX);
-  struct user_keys *keys = user_keys_open(data, keys_max, &why);
-  int status;
-  if (keys != NULL) {
-    setup->peer_id = identity.peer_id;
-    setup->tls = (struct tls_setup){.key = identity.key, .certificate = identity.certificate};
-    setup->keys = (struct loop_keys){user_keys_sign, user_keys_verify, keys};
-    status = daemon_run(setup);
-  } else {
-    status = fail(EXIT_FAILED, why.text);
-  }
-  user_keys_close(keys);
+  int status = membership_open(data, &identity, &member.membership, &why) == OK
+                   ? run_with_keys(setup, &identity, &member)
+                   : fail(EXIT_FAILED, why.text);
+  membership_close(&member.membership);
   identity_close(&identity);
   return status;
 }
@@ -51,7 +78,7 @@ static int run(struct settings *settings, int argc, char **argv) {
                                .argv = argv,
                                .version = LOCSER_VERSION,
                                .crypto = &crypto};
-  int status = run_with_keys(&setup, data);
+  int status = run_as_member(&setup, data);
   crypto_openssl_free(&crypto);
   close(lock);
   return status;

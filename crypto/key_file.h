@@ -8,17 +8,20 @@
 
 #include "base/err.h"
 #include "base/key.h"
-
-/* Says what went wrong, for people: file, reason, what to do. */
-struct key_error {
-  char text[512];
-};
+#include "crypto/file.h"
 
 /* Reads the key at dir/name; if there is no such file, makes one (mode 0600). The caller frees
  * *out with EVP_PKEY_free. ERR_IO: the file system failed. ERR_CORRUPT: the file is there and is no
  * P-256 key; it is never overwritten. ERR_REFUSED: others may read it. */
 enum err key_file_open(const char *dir, const char *name, EVP_PKEY **out,
                        struct key_error *why) MUST_USE;
+/* The same, but there must be one: else ERR_NOT_FOUND. */
+enum err key_file_load(const char *dir, const char *name, EVP_PKEY **out,
+                       struct key_error *why) MUST_USE;
+/* A new one in place of whatever is there. */
+enum err key_file_new(const char *dir, const char *name, EVP_PKEY **out,
+                      struct key_error *why) MUST_USE;
+bool key_file_is_p256(EVP_PKEY *key);
 /* SHA-1 of the DER SubjectPublicKeyInfo. */
 enum err key_file_hash(EVP_PKEY *key, struct key *out) MUST_USE;
 

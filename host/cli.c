@@ -53,6 +53,8 @@ static void usage(FILE *to) {
     snprintf(left, sizeof left, "%s %s%s", commands[i].name, commands[i].words, more);
     fprintf(to, "  %-34s %s\n", left, commands[i].text);
   }
+  fputs("  identity, ca                       keys and certificates: see locser identity --help\n",
+        to);
   fputs(
       "\n  --control PATH  control socket (else $LOCSER_CONTROL, else in the default data folder)\n"
       "  --json          print the answer as JSON\n"

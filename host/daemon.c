@@ -155,6 +155,8 @@ static bool reload(void *context, struct why *why) {
     err = node_reconfigure(p->loop.node, &config);
     if (err != OK) why_say(why, err, "%s", err_text(err));
   }
+  if (err == OK && p->setup->renew != NULL && !p->setup->renew(p->setup->renew_context, why))
+    err = ERR_REFUSED;
   if (err != OK) {
     log_line(&p->log, TRACE_ERROR, "reload: %s; everything stays as it was", why->text);
     settings_free(&fresh);
@@ -167,6 +169,7 @@ static bool reload(void *context, struct why *why) {
   settings_free(p->setup->settings);
   *p->setup->settings = fresh;
   configure_live(&p->config, p->setup->settings);
+  tcp_close_untrusted(p->loop.tcp);
   log_line(&p->log, TRACE_INFO, "reload: done");
   return true;
 }

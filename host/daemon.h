@@ -19,6 +19,9 @@ struct daemon_setup {
   const struct crypto *crypto;
   struct tls_setup tls; /* key, certificate, trusted: lent by crypto/ */
   struct loop_keys keys;
+  /* What a reload reads again beside the settings; false: *why says why not. NULL: nothing. */
+  bool (*renew)(void *context, struct why *why);
+  void *renew_context;
 };
 
 /* Runs until a signal or `locser leave`. Returns the exit status; the reason of a 1 is on standard

@@ -482,6 +482,13 @@ void tcp_close_flow(struct tcp *tcp, uint32_t flow) {
   if (conn != NULL) conn_last_words(conn);
 }
 
+void tcp_close_untrusted(struct tcp *tcp) {
+  uint32_t index = 0;
+  for (struct conn *conn; (conn = pool_next(&tcp->conns, &index)) != NULL;)
+    if (conn->state == CONN_OPEN && conn->entered && !tls_still_trusted(conn->tls))
+      conn_close(conn, ERR_REFUSED);
+}
+
 void tcp_flush(struct tcp *tcp) {
   struct conn *conn = tcp->dirty;
   tcp->dirty = NULL;

@@ -35,6 +35,8 @@ void tcp_send(struct tcp *tcp, uint32_t flow, const struct endpoint *peer, const
               uint64_t ticket, struct slice data);
 /* Closes the flow once what was sent on it is written. */
 void tcp_close_flow(struct tcp *tcp, uint32_t flow);
+/* Closes links to peers whose certificate does not count any more: revoked, or expired. */
+void tcp_close_untrusted(struct tcp *tcp);
 /* Writes what tcp_send gathered. */
 void tcp_flush(struct tcp *tcp);
 /* Does anything still wait to be written on an open connection? */

@@ -84,9 +84,9 @@ static int verify_peer(X509_STORE_CTX *store, void *context) {
   return 0;
 }
 
-/* A resumed session was verified when it began: its certificate may be revoked or expired now. */
-static bool still_trusted(struct tls_session *session, X509 *leaf) {
-  if (session->tls->trusted == NULL || !SSL_session_reused(session->ssl)) return true;
+bool tls_still_trusted(struct tls_session *session) {
+  X509 *leaf = SSL_get0_peer_certificate(session->ssl);
+  if (session->tls->trusted == NULL || leaf == NULL) return true;
   X509_STORE_CTX *store = X509_STORE_CTX_new();
   bool good = store != NULL &&
               X509_STORE_CTX_init(store, session->tls->trusted, leaf,
@@ -277,7 +277,9 @@ static void meet(struct tls_session *session) {
   X509 *leaf = SSL_get0_peer_certificate(session->ssl);
   session->state = TLS_READY;
   if (leaf == NULL) return; /* a phone; a peer would not have got here without */
-  if (!still_trusted(session, leaf) || !peer_id_of(leaf, &session->proven)) {
+  /* A resumed session was verified when it began: its certificate may be revoked by now. */
+  bool trusted = !SSL_session_reused(session->ssl) || tls_still_trusted(session);
+  if (!trusted || !peer_id_of(leaf, &session->proven)) {
     fail(session);
   } else if (!key_is_zero(&session->expect) && !key_equal(&session->expect, &session->proven)) {
     say(session, "another peer answers at this address");

@@ -58,6 +58,8 @@ void tls_say_end(struct tls_session *session);
 const struct key *tls_expected(const struct tls_session *session);
 /* The Peer-ID that the other end has proven; NULL: it is a phone, or not ready. */
 const struct key *tls_proven(const struct tls_session *session);
+/* Would its certificate be accepted now? True for whoever showed none. */
+bool tls_still_trusted(struct tls_session *session);
 bool tls_resumed(const struct tls_session *session);
 /* Why it failed, for people; static or of the session. */
 const char *tls_reason(const struct tls_session *session);
