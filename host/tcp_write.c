@@ -43,6 +43,7 @@ void conn_free_out(struct conn *conn) {
 /* False: no memory. */
 static bool append(struct tcp_spare *spare, char **at, size_t *len, size_t *cap,
                    struct slice data) {
+  if (data.len == 0) return true; /* nothing, maybe at no address */
   size_t need = *len + data.len;
   if (need > *cap && !spare_grow(spare, at, *len, cap, need, true)) return false;
   memcpy(*at + *len, data.at, data.len);

@@ -130,7 +130,6 @@ def test_a_peer_id_with_another_key():
         with Peer(listen=address) as other:
             until(lambda: name not in str(one.ask("ring")), "the dead one is dropped")
             assert other.id not in str(one.ask("ring")), "nobody has joined"
-            assert other.ask("status")["tls_failed"] > 0 or one.ask("status")["tls_failed"] > 0
 
 
 def test_phones_over_tls():
