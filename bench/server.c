@@ -54,6 +54,8 @@ static int run_daemon(int argc, char **argv) {
                                      .version = "bench",
                                      .peer_id = identity.peer_id,
                                      .crypto = bench_crypto(),
+                                     .tls = {.key = identity.key,
+                                             .certificate = identity.certificate},
                                      .keys = {user_keys_sign, user_keys_verify, keys}};
   return daemon_run(&setup);
 }
