@@ -49,7 +49,7 @@ static usec map_latency(const struct world *world, uint32_t from, uint32_t to) {
   return (usec)world->weather.of[LATENCY_MAX_US] * root(dx * dx + dy * dy) / 1448; /* diagonal */
 }
 
-static usec latency(struct world *world, uint32_t from, uint32_t to) {
+usec net_latency(struct world *world, uint32_t from, uint32_t to) {
   /* sixteenths of the maximum: most are short, a few are long */
   static const uint8_t tail[] = {1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 9, 14, 40};
   usec min = world->weather.of[LATENCY_MIN_US];
@@ -218,7 +218,7 @@ static void tell_closed(struct world *world, usec at, uint32_t c, unsigned end) 
 
 static uint32_t conn_open(struct world *world, uint32_t from, uint32_t to) {
   uint32_t c = conn_new(world);
-  usec there = latency(world, from, to), back = latency(world, to, from);
+  usec there = net_latency(world, from, to), back = net_latency(world, to, from);
   world->conn[c] = (struct conn){.peer = {from, to}, .open = {true, true}};
   struct conn *conn = &world->conn[c];
   for (unsigned end = 0; end < 2; end++) {
@@ -246,16 +246,16 @@ static void conn_send(struct world *world, uint32_t c, unsigned end, struct slic
   if (conn->broken) return;
   if (!end_lives(world, conn, end)) {
     bool answers = world->peer[to].state == PEER_UP || !world->peer[to].dark;
-    usec at = answers ? world->now + 2 * latency(world, from, to) : world->now + STALLED_US;
+    usec at = answers ? world->now + 2 * net_latency(world, from, to) : world->now + STALLED_US;
     conn->broken = true;
     tell_closed(world, at, c, 1 - end);
     return;
   }
   if (dice(world, world->weather.of[BREAKS], 100000)) {
-    break_conn(world, c, world->now + latency(world, from, to));
+    break_conn(world, c, world->now + net_latency(world, from, to));
     return;
   }
-  usec at = line_time(world, from, data.len) + latency(world, from, to);
+  usec at = line_time(world, from, data.len) + net_latency(world, from, to);
   conn->last_at[end] = usec_max(conn->last_at[end], at);
   struct event *event = event_new(EVENT_MESSAGE, data);
   event->from = from;
@@ -283,7 +283,7 @@ static void send_over_link(struct world *world, uint32_t from, uint32_t to,
     bool unheard = world_blocked(world, from, to) || world_blocked(world, to, from) ||
                    (target->state != PEER_UP && target->dark);
     if (unheard || target->state != PEER_UP) {
-      usec at = world->now + (unheard ? CONNECT_US : 2 * latency(world, from, to));
+      usec at = world->now + (unheard ? CONNECT_US : 2 * net_latency(world, from, to));
       tell(world, at, from, 0, ERR_CLOSED, out->ticket, &out->peer);
       return;
     }
@@ -307,9 +307,9 @@ static void send_datagram(struct world *world, uint32_t from, uint32_t to,
   if (sent_at > world->now + UPLINK_QUEUE_US) copies = 0;
   if (copies == 0) world->datagrams_lost++;
   for (unsigned i = 0; i < copies; i++) {
-    usec at = sent_at + latency(world, from, to);
+    usec at = sent_at + net_latency(world, from, to);
     if (dice(world, world->weather.of[REORDER], 1000))
-      at += rng_between(&world->rng, 1, 5) * latency(world, from, to);
+      at += rng_between(&world->rng, 1, 5) * net_latency(world, from, to);
     struct event *event = event_new(EVENT_MESSAGE, out->data);
     event->from = from;
     event->at = world_address(from);
@@ -337,7 +337,7 @@ void net_close(struct world *world, uint32_t peer, uint32_t flow) {
   if (flow == 0 || c >= world->conn_count || world->conn[c].peer[end] != peer) return;
   if (!end_lives(world, &world->conn[c], end)) return;
   uint32_t to = world->conn[c].peer[1 - end];
-  usec at = usec_max(world->conn[c].last_at[1 - end], world->now + latency(world, peer, to));
+  usec at = usec_max(world->conn[c].last_at[1 - end], world->now + net_latency(world, peer, to));
   tell_closed(world, world->now, c, end);
   tell_closed(world, at, c, 1 - end);
   world->conn[c].broken = true;
@@ -350,7 +350,7 @@ void net_on_crash(struct world *world, uint32_t peer, bool dark) {
     const struct conn *conn = &world->conn[c];
     uint32_t other = conn->peer[1 - end];
     if (!dark && !conn->broken && !world_blocked(world, peer, other))
-      tell_closed(world, world->now + latency(world, peer, other), c, 1 - end);
+      tell_closed(world, world->now + net_latency(world, peer, other), c, 1 - end);
     end_close(world, c, end);
   }
 }

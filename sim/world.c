@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KEYS_US 200 /* signing, verifying */
+#define PLACED_LINKS_MAX 64u /* successors and fingers of a placed peer */
+#define KEYS_US 200          /* signing, verifying */
 /* What is known of every step, narrated or not: tracing must not change what happens. */
 #define TRACES_WANTED \
   (~((uint64_t)1 << TRACE_SIP_IN | (uint64_t)1 << TRACE_SIP_OUT | (uint64_t)1 << TRACE_SIP_BAD))
@@ -389,10 +390,19 @@ void world_place(struct world *world, uint32_t i, const struct peer *ring, uint3
                  uint32_t at, uint32_t by) {
   struct endpoint bootstrap = world_address(by);
   if (!be_born(world, i, NULL, 0)) return;
-  if (node_place(world->peer[i].node, world->now, ring, count, at, &bootstrap))
-    set_tick(world, i);
-  else
+  struct node *node = world->peer[i].node;
+  if (!node_place(node, world->now, ring, count, at, &bootstrap)) {
     world_fail(world, "peer %u: no memory", i);
+    return;
+  }
+  struct peer known[PLACED_LINKS_MAX];
+  unsigned links = node_peers(node, known, PLACED_LINKS_MAX);
+  for (unsigned k = 0; k < links; k++) {
+    uint32_t other = world_peer_at(world, &known[k].at);
+    usec rtt = net_latency(world, i, other) + net_latency(world, other, i);
+    node_place_link(node, world->now, &known[k], rtt);
+  }
+  set_tick(world, i);
 }
 
 void world_start(struct world *world, uint32_t i, const uint32_t *joins, unsigned count) {

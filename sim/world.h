@@ -158,6 +158,8 @@ void net_close(struct world *world, uint32_t peer, uint32_t flow);
 void net_on_message(struct world *world, struct event *event);
 void net_on_flow(struct world *world, struct event *event);
 void net_on_crash(struct world *world, uint32_t peer, bool dark);
+/* Of one message now. */
+usec net_latency(struct world *world, uint32_t from, uint32_t to);
 void net_free(struct world *world);
 void net_open(struct world *world);
 /* Closes connections that nobody uses; from time to time. */

@@ -21,6 +21,13 @@ bool node_place(struct node *node, usec now, const struct peer *ring, uint32_t c
   return true;
 }
 
+void node_place_link(struct node *node, usec now, const struct peer *peer, usec rtt_us) {
+  struct peer to = *peer;
+  to.at.transport = (uint8_t)node->config.peer_transport;
+  struct link *link = links_get(&node->links, now, &to);
+  if (link != NULL) link_measured(link, rtt_us);
+}
+
 bool node_inspect_each(const struct node *node, uint32_t *cursor, struct record *out) {
   return dht_each(node->dht, cursor, out);
 }

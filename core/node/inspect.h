@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Looking into a node from beside it, for simulators and tests that compare it with the truth:
- * but for node_place read only, nothing is sent, no XML is read. Everything is copied but the bytes of records, which
- * are borrowed until the node's next step. */
+ * but for node_place and node_place_link read only, nothing is sent, no XML is read. Everything is
+ * copied but the bytes of records, which are borrowed until the node's next step. */
 #ifndef NODE_INSPECT_H
 #define NODE_INSPECT_H
 
@@ -24,6 +24,9 @@ void node_inspect_ring(const struct node *node, struct node_ring *out);
  * none of them with records; ring[at] is this node. False: no memory. */
 bool node_place(struct node *node, usec now, const struct peer *ring, uint32_t count, uint32_t at,
                 const struct endpoint *bootstrap) MUST_USE;
+
+/* Then: a round trip to this peer took so long, as the pings of a join would have shown. */
+void node_place_link(struct node *node, usec now, const struct peer *peer, usec rtt_us);
 
 /* Every durable record held, tombstones included, in key order; start with cursor 0. */
 bool node_inspect_each(const struct node *node, uint32_t *cursor, struct record *out);
