@@ -4,15 +4,32 @@
  * and a while has passed, dropped (R-5.22). Also the last of it: handing all over (R-5.21). */
 #include "dht/state.h"
 
+#define KNOWN_MAX 64u
+
+/* The nearest at or after the key, up to `last`. */
+static struct peer nearest_after(const struct dht *dht, const struct key *key,
+                                 const struct peer *last) {
+  struct peer known[KNOWN_MAX], best = *last;
+  unsigned count = overlay_known_peers(dht->overlay, known, KNOWN_MAX);
+  struct key least = key_distance(key, &best.id);
+  for (unsigned i = 0; i < count; i++) {
+    struct key distance = key_distance(key, &known[i].id);
+    if (key_compare(&distance, &least) >= 0) continue;
+    least = distance;
+    best = known[i];
+  }
+  return best;
+}
+
 bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out) {
   bool final = false;
   const struct peer *predecessor = overlay_predecessor(dht->overlay);
   if (predecessor == NULL || dht_is_own(dht, key)) return false;
-  /* Often it is the one before us, who came between us and the one before: a copy for it is of no
-   * use at the peer before the key, where a route would lead. */
+  /* Often it is the one before us, who came between us and the one before, or one a little farther:
+   * a copy for it is of no use at the peer before the key, where a route would lead. */
   bool known = overlay_next_hops(dht->overlay, key, NULL, 0, out, 1, &final) > 0;
   if (!known || (!final && key_in_range_open_closed(key, &out->id, &predecessor->id)))
-    *out = *predecessor;
+    *out = nearest_after(dht, key, predecessor);
   return true;
 }
 
@@ -22,13 +39,13 @@ static int compare_distance(const struct key *self, const struct key *a, const s
   return key_compare(&da, &db);
 }
 
-/* What we may hold as one of k: from the k-th peer before us, and some more since not each of those
- * known need be alive. Peers that we do not know only make it smaller. */
-static void compute_keep(const struct dht *dht, struct ranges *keep) {
+/* What we hold as one of k: from the k-th peer before us, or `margin` more, since not each of those
+ * known need be alive. Peers that we do not know only make it larger. */
+static void compute_keep(const struct dht *dht, unsigned margin, struct ranges *keep) {
   const struct key *self = &overlay_self(dht->overlay)->id;
-  struct peer known[64];
-  unsigned count = overlay_known_peers(dht->overlay, known, 64);
-  unsigned wanted = dht->limits.replicas + SHED_MARGIN;
+  struct peer known[KNOWN_MAX];
+  unsigned count = overlay_known_peers(dht->overlay, known, KNOWN_MAX);
+  unsigned wanted = dht->limits.replicas + margin;
   if (count < wanted || !dht->own_known) {
     ranges_of(keep, self, self); /* all of the ring */
     return;
@@ -44,14 +61,21 @@ static void compute_keep(const struct dht *dht, struct ranges *keep) {
   ranges_of(keep, &known[wanted - 1].id, self);
 }
 
+static void outside_of_keep(const struct dht *dht, unsigned margin, struct ranges *outside) {
+  const struct key *self = &overlay_self(dht->overlay)->id;
+  struct ranges all, keep;
+  compute_keep(dht, margin, &keep);
+  ranges_of(&all, self, self);
+  ranges_minus(outside, &all, &keep);
+}
+
+/* Those just beyond the k of a replica set push theirs, too, but keep it: nobody compares it with
+ * them, and it may be what the others lack. */
 static void shed_start(struct dht *dht, struct dht_effects *fx) {
   struct stream *s = &dht->stream[SLOT_SHED];
-  struct ranges all, keep, outside;
+  struct ranges outside;
   if (!dht->member || !dht->own_known || s->kind != STREAM_NONE || dht->drop_at != 0) return;
-  const struct key *self = &overlay_self(dht->overlay)->id;
-  compute_keep(dht, &keep);
-  ranges_of(&all, self, self);
-  ranges_minus(&outside, &all, &keep);
+  outside_of_keep(dht, 0, &outside);
   if (outside.count == 0) return;
   parts_set(&s->todo, dht->memory, &outside);
   s->kind = STREAM_SHED;
@@ -98,8 +122,18 @@ void shed_owed(struct dht *dht, struct dht_effects *fx) {
   stream_step(dht, s, fx);
 }
 
+bool shed_needs_push(const struct entry *entry, const struct ranges *may_go) {
+  return !entry->shed && (!entry->told || ranges_has(may_go, &entry->record.key));
+}
+
+void shed_may_go(const struct dht *dht, struct ranges *out) {
+  outside_of_keep(dht, SHED_MARGIN, out);
+}
+
 void shed_on_safe(struct dht *dht, struct stream *stream) {
+  struct ranges may_go;
   if (stream->slot != SLOT_SHED) return;
+  shed_may_go(dht, &may_go);
   const struct interval *part = parts_first(&stream->todo);
   struct record_id at = stream->after;
   bool has_at = stream->has_after;
@@ -108,7 +142,10 @@ void shed_on_safe(struct dht *dht, struct stream *stream) {
     at = record_id_of(&e->record);
     has_at = true;
     if (record_id_compare(&at, &stream->batch_last) > 0) break;
-    if (e->shedding) e->shed = true;
+    if (e->shedding && ranges_has(&may_go, &at.key))
+      e->shed = true;
+    else if (e->shedding)
+      e->told = true;
     e->shedding = false;
   }
 }
@@ -122,11 +159,8 @@ void shed_pushed_all(struct dht *dht) {
 
 /* What was shed and is still not ours goes. False: more than there was room for. */
 static bool drop_shed(struct dht *dht, struct dht_effects *fx) {
-  const struct key *self = &overlay_self(dht->overlay)->id;
-  struct ranges all, keep, outside;
-  compute_keep(dht, &keep);
-  ranges_of(&all, self, self);
-  ranges_minus(&outside, &all, &keep);
+  struct ranges outside;
+  shed_may_go(dht, &outside);
   for (unsigned i = 0; i < outside.count; i++) {
     struct record_id at;
     bool has_at = false;
@@ -152,9 +186,8 @@ void shed_on_timer(struct dht *dht, struct dht_effects *fx) {
       return;
     }
     dht->drop_at = 0;
-  } else {
-    shed_start(dht, fx);
   }
+  shed_start(dht, fx);
   if (!dht->shed_timer.set) shed_later(dht, SHED_US);
 }
 

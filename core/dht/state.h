@@ -15,7 +15,7 @@
 #define DEATH_SOURCES 2u                         /* these have the copies */
 #define FETCH_SOURCES (OVERLAY_REPLICAS_MAX - 1) /* a join: the nearest may be as new as we are */
 #define FIND_SOURCES (FETCH_SOURCES + 1)
-#define FETCH_VOUCH_TRIES 4u /* a join waits so often for the old owner to know of it */
+#define FETCH_VOUCH_TRIES 4u     /* a join waits so often for the old owner to know of it */
 #define FETCH_VOUCH_US MSEC(300) /* the first time; longer each time, 3 s in all */
 #define FETCH_RETRY_US MSEC(500)
 #define FETCH_JOIN_MAX_US SEC(1) /* others who joined after us may wait for us in their turn */
@@ -249,6 +249,9 @@ void shed_on_timer(struct dht *dht, struct dht_effects *fx);
 /* A batch arrived safely; all did. */
 void shed_on_safe(struct dht *dht, struct stream *stream);
 void shed_pushed_all(struct dht *dht);
+/* What is so far from us that it may go when it is safe. */
+void shed_may_go(const struct dht *dht, struct ranges *out);
+bool shed_needs_push(const struct entry *entry, const struct ranges *may_go);
 /* Whom to push a record of this key to; false: nobody better than us is known. */
 bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out);
 void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx);

@@ -219,7 +219,7 @@ void store_set(struct store *store, struct entry *entry, const struct record *re
   give_bytes(store, &entry->record);
   entry->record = *record;
   entry->durable = true;
-  entry->shed = entry->shedding = false;
+  entry->shed = entry->told = entry->shedding = false;
   store->bytes += record->bytes.len;
   store->tombstones += (uint32_t)record->tombstone;
   timers_set(&store->lapses, &entry->lapse, record->floor);

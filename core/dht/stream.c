@@ -59,7 +59,10 @@ static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_
   bool has_at = stream->has_after;
   unsigned count = 0, looked = 0;
   size_t bytes = 0;
+  struct ranges may_go;
+  may_go.count = 0;
   stream->batch_more = false;
+  if (stream->slot == SLOT_SHED) shed_may_go(dht, &may_go);
   for (struct entry *e;
        (e = store_next_in(&dht->store, &part->first, &part->last, has_at ? &at : NULL)) != NULL;) {
     bool fits = fits_batch(dht, stream, e, &stream->to, count == 0);
@@ -72,7 +75,7 @@ static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_
     has_at = true;
     if (stream->slot == SLOT_SHED) e->shedding = false;
     if (!fits || e->record.floor <= dht_wall(dht)) continue;
-    if (stream->kind == STREAM_SHED && stream->slot == SLOT_SHED && e->shed) continue;
+    if (stream->slot == SLOT_SHED && !shed_needs_push(e, &may_go)) continue;
     if (stream->slot == SLOT_SHED) e->shedding = true;
     out->record[count++] = e->record;
     bytes += e->record.bytes.len;

@@ -347,6 +347,28 @@ static void test_stray_write_far_from_its_route(void **state) {
   assert_true(world_close());
 }
 
+/* Just beyond the replica set, where nobody compares: it goes to the owner, and stays here
+ * (R-5.22).
+ */
+static void test_newest_is_beyond_the_replicas(void **state) {
+  (void)state;
+  world_open(11);
+  ring_of(6);
+  unsigned home = responsible_for(60), beyond = (home + 3) % 6;
+  struct record old = make_record(60, 5, 9, false), r = old;
+  assert_int_equal(put_at(home, &old, 1), DHT_NEW);
+  run_for(SEC(2));
+  r.version = 11;
+  world_fx.count = 0;
+  assert_int_equal(dht_restore(world.node[beyond].dht, wall_now(), &r, &world_fx), OK);
+  run_for(SEC(150));
+  for (unsigned i = 0; i < 4; i++) assert_int_equal(version_at((home + i) % 6, &r), 11);
+  unsigned pushes = world.pushes;
+  run_for(SEC(300)); /* once is enough */
+  assert_int_equal(world.pushes, pushes);
+  assert_true(world_close());
+}
+
 /* What a peer took for one that was only believed dead goes there, also when it leaves before the
  * 5 s of R-5.32 are over (R-5.21). */
 static void test_hand_over_of_what_is_owed(void **state) {
@@ -558,6 +580,7 @@ int main(void) {
       cmocka_unit_test(test_stray_write),
       cmocka_unit_test(test_stray_write_far_from_its_route),
       cmocka_unit_test(test_hand_over_of_what_is_owed),
+      cmocka_unit_test(test_newest_is_beyond_the_replicas),
       cmocka_unit_test(test_return_with_old_records),
       cmocka_unit_test(test_many_records_of_one_key),
       cmocka_unit_test(test_weather),
