@@ -13,6 +13,7 @@ int bench_core(void);
 int bench_wire(void);
 int bench_journal(void);
 int bench_memory(void);
+int bench_sign(void);
 
 /* CPU time of this process, in nanoseconds. */
 uint64_t bench_cpu_ns(void);

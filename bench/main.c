@@ -15,10 +15,12 @@ static const struct {
     {"core", bench_core, "the core alone, no sockets: CPU for the requests of `wire`"},
     {"wire", bench_wire,
      "CPU of the server for one request of 832 bytes and its answer; loopback, 512 under way;\n"
-     "  all checks of a message on, records not signed yet, no digest, tracing off"},
+     "  all checks of a message on, records signed, no digest, tracing off"},
     {"journal", bench_journal,
      "put-auth with the journal on: answered when durable (SQLite, WAL, synchronous=FULL,\n"
-     "  one fsync for a group), one copy, records not signed yet"},
+     "  one fsync for a group), one copy, each signed and verified"},
+    {"sign", bench_sign,
+     "a signed put at the storing peer, its store excluded; 1.00 is xmlsec's own verify"},
     {"memory", bench_memory, "an idle peer, and what each thing costs that a peer remembers"},
 };
 #define BENCHMARKS (sizeof benchmarks / sizeof *benchmarks)

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/record_layout.h"
 #include "bench/keys.h"
+#include "crypto/record_verify.h"
+#include "sim/record_model.h"
 #include "xml/body.h"
 
 static uint64_t read_clock(clockid_t clock, uint64_t per_second) {
@@ -65,8 +68,10 @@ void bench_peer_stop(struct bench_peer *peer) {
 }
 
 /* The answer to what the peer asks of its host; false: it asked nothing. */
-static bool grant(const struct output *output, char *text, size_t cap, struct input *input) {
+static bool grant(const struct bench_peer *peer, const struct output *output, char *text,
+                  size_t cap, struct input *input) {
   struct buf record = buf_over(text, cap);
+  const char *why;
   *input = (struct input){.ticket = output->ticket, .status = OK};
   switch (output->kind) {
     case OUT_STORE:
@@ -74,10 +79,11 @@ static bool grant(const struct output *output, char *text, size_t cap, struct in
       return true;
     case OUT_VERIFY:
       input->kind = IN_VERIFIED;
+      if (peer->verifier != NULL) input->status = record_verify(peer->verifier, output->data, &why);
       return true;
     case OUT_SIGN: {
       struct key owner = crypto_key(bench_crypto(), output->text);
-      xml_put_record_signed(&record, output->data, &owner);
+      input->status = record_model_sign(bench_crypto(), &owner, output->data, &record);
       input->kind = IN_SIGNED;
       input->data = buf_slice(&record);
       return true;
@@ -99,7 +105,7 @@ void bench_peer_step(struct bench_peer *peer, const struct input *input) {
   for (uint32_t i = 0; i < peer->box.count; i++) {
     if (peer->box.item[i].kind == OUT_SEND && peer->send != NULL)
       peer->send(peer->context, &peer->box.item[i]);
-    if (!grant(&peer->box.item[i], text, sizeof text, &granted)) continue;
+    if (!grant(peer, &peer->box.item[i], text, sizeof text, &granted)) continue;
     if (outbox_ready(&peer->box)) node_step(peer->node, bench_now(), &granted, &peer->box);
   }
   outbox_reset(&peer->box);

@@ -7,6 +7,8 @@
 
 #include "node/node.h"
 
+struct record_verifier; /* crypto/record_verify.h */
+
 struct peer_memory {
   struct memory memory;
   uint64_t taken; /* allocations so far */
@@ -20,6 +22,7 @@ struct bench_peer {
   struct output *items;
   char *bytes;
   usec deadline;
+  struct record_verifier *verifier; /* NULL: every record is taken for good */
   void (*send)(void *context, const struct output *output);
   void *context;
 };

@@ -15,6 +15,7 @@
 #include "bench/bare.h"
 #include "bench/keys.h"
 #include "crypto/identity.h"
+#include "crypto/record_verify.h"
 #include "crypto/user_keys.h"
 #include "host/client.h"
 #include "host/config.h"
@@ -48,15 +49,17 @@ static int run_daemon(int argc, char **argv) {
     fprintf(stderr, "locser-bench: %s\n", key_why.text);
     return 1;
   }
-  const struct daemon_setup setup = {.settings = &settings,
-                                     .argc = argc,
-                                     .argv = argv,
-                                     .version = "bench",
-                                     .peer_id = identity.peer_id,
-                                     .crypto = bench_crypto(),
-                                     .tls = {.key = identity.key,
-                                             .certificate = identity.certificate},
-                                     .keys = {user_keys_sign, user_keys_verify, keys}};
+  struct record_verifier *verifier = record_verifier_new(16384, SLICE_EMPTY);
+  if (verifier == NULL) return 1;
+  const struct daemon_setup setup = {
+      .settings = &settings,
+      .argc = argc,
+      .argv = argv,
+      .version = "bench",
+      .peer_id = identity.peer_id,
+      .crypto = bench_crypto(),
+      .tls = {.key = identity.key, .certificate = identity.certificate},
+      .keys = {user_keys_sign, record_verify_for, keys, verifier}};
   return daemon_run(&setup);
 }
 

@@ -5,6 +5,7 @@
 
 #include "crypto/membership.h"
 #include "crypto/openssl.h"
+#include "crypto/record_verify.h"
 #include "crypto/user_keys.h"
 #include "host/config.h"
 #include "host/daemon.h"
@@ -12,6 +13,7 @@
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
+#define RECORDS_REMEMBERED 16384u /* found good: 32 bytes each */
 
 static int fail(int status, const char *text) {
   fprintf(stderr, "locserd: %s\n", text);
@@ -38,6 +40,11 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
   uint32_t keys_max = (uint32_t)settings_number(setup->settings, SET_USER_KEYS_MAX);
   struct user_keys *keys = user_keys_open(member->data, keys_max, &why);
   if (keys == NULL) return fail(EXIT_FAILED, why.text);
+  struct record_verifier *verifier = record_verifier_new(RECORDS_REMEMBERED, SLICE_EMPTY);
+  if (verifier == NULL) {
+    user_keys_close(keys);
+    return fail(EXIT_FAILED, "no memory");
+  }
   setup->peer_id = identity->peer_id;
   setup->tls =
       (struct tls_setup){.key = identity->key,
@@ -46,8 +53,9 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
                          .trusted = membership->trusted};
   setup->renew = renew;
   setup->renew_context = member;
-  setup->keys = (struct loop_keys){user_keys_sign, user_keys_verify, keys};
+  setup->keys = (struct loop_keys){user_keys_sign, record_verify_for, keys, verifier};
   int status = daemon_run(setup);
+  record_verifier_free(verifier);
   user_keys_close(keys);
   return status;
 }

@@ -64,21 +64,34 @@ static bool is_rsa(EVP_PKEY *key) {
          EVP_PKEY_get_bits(key) <= 4096;
 }
 
-/* The bytes that the certificate has, not what we would write for the same key: the owner of a
- * key must not depend on who encodes it. A key in another encoding than OpenSSL's is refused, so
- * both are the same. */
+/* What stands before the 64 bytes of the point in the SubjectPublicKeyInfo of an uncompressed P-256
+ * key: RFC 5480. */
+static const unsigned char p256_head[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
+                                          0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+                                          0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
+
+/* One key has one owner, whoever encodes it: the SubjectPublicKeyInfo has the bytes that OpenSSL
+ * would write. For P-256, whose form is fixed, they are compared without writing them, which takes
+ * OpenSSL 3 longer than to verify a signature. */
+static bool is_usual_form(EVP_PKEY *key, bool p256, const unsigned char *there, int len) {
+  if (p256)
+    return len == (int)sizeof p256_head + 64 && memcmp(there, p256_head, sizeof p256_head) == 0;
+  unsigned char *ours = NULL;
+  int ours_len = i2d_PUBKEY(key, &ours);
+  bool same = ours_len == len && memcmp(there, ours, (size_t)len) == 0;
+  OPENSSL_free(ours);
+  return same;
+}
+
 static enum err read_key(X509 *certificate, struct certificate_key *out) {
   EVP_PKEY *key = X509_get_pubkey(certificate);
   if (key == NULL) return ERR_UNSUPPORTED;
   bool p256 = is_p256(key);
-  unsigned char *there = NULL, *ours = NULL;
-  int there_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &there);
-  int ours_len = i2d_PUBKEY(key, &ours);
-  bool good = (p256 || is_rsa(key)) && there_len > 0 && there_len == ours_len &&
-              memcmp(there, ours, (size_t)ours_len) == 0 &&
-              EVP_Digest(ours, (size_t)ours_len, out->owner.byte, NULL, EVP_sha1(), NULL) == 1;
+  unsigned char *there = NULL;
+  int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &there);
+  bool good = (p256 || is_rsa(key)) && len > 0 && is_usual_form(key, p256, there, len) &&
+              EVP_Digest(there, (size_t)len, out->owner.byte, NULL, EVP_sha1(), NULL) == 1;
   OPENSSL_free(there);
-  OPENSSL_free(ours);
   if (!good) {
     EVP_PKEY_free(key);
     return ERR_UNSUPPORTED;

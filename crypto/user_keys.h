@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The keys of users: one P-256 key for each Address-of-Record, made by its home peer when it first
- * signs for it, kept in DIR/keys/<SHA-1 of the address>.pem (R-4.20). What was read is remembered
- * in a bounded table. Safe to use from several threads. */
+ * signs for it, kept in DIR/keys/<SHA-1 of the address>.pem with its certificate beside it in .crt
+ * (R-4.20). What was read is remembered in a bounded table. Safe to use from several threads. */
 #ifndef CRYPTO_USER_KEYS_H
 #define CRYPTO_USER_KEYS_H
 
@@ -21,15 +21,9 @@ void user_keys_close(struct user_keys *keys);
  * ERR_FULL: files_max are there. Slow: reads, maybe writes and syncs a file. */
 enum err user_keys_owner(struct user_keys *keys, struct slice address, struct key *owner) MUST_USE;
 
-/* Answers OUT_SIGN: appends `record` (a dhtRecord without owner) to out, completed with KeyInfo
- * before its end tag (R-4.15). context: struct user_keys. ERR_SYNTAX: no such end tag. ERR_FULL:
- * out has no room, or too many keys. */
+/* Answers OUT_SIGN: appends `record` signed (crypto/record_sign.h) for that address. context:
+ * struct user_keys. ERR_FULL: out has no room, or too many keys. Slow as user_keys_owner. */
 enum err user_keys_sign(void *context, struct slice address, struct slice record,
                         struct buf *out) MUST_USE;
-
-/* Answers OUT_VERIFY. Records carry no signature yet, so there is nothing to check and every
- * record is allowed (R-4.15, R-6.7): this one function is where the answer will change. The
- * request keeps its ticket and its asynchronous answer, so that nothing around it has to. */
-enum err user_keys_verify(void *context, struct slice record) MUST_USE;
 
 #endif

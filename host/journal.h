@@ -13,7 +13,7 @@
 #include "host/why.h"
 
 #define JOURNAL_SCHEMA 1        /* of the file; a newer one is refused */
-#define JOURNAL_RECORD_FORMAT 1 /* of a row's bytes: 1 = unsigned dhtRecord */
+#define JOURNAL_RECORD_FORMAT 2 /* of a row's bytes: 2 = signed dhtRecord; 1 had none */
 #define JOURNAL_GROUP_MAX 512u  /* writes in one transaction */
 #define JOURNAL_QUEUE_BYTES_MAX ((size_t)64 << 20) /* waiting writes; beyond: ERR_FULL */
 

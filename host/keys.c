@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More than the owner's KeyInfo needs. */
-#define SIGNED_BYTES_MORE 256
+#include "base/record_layout.h"
 
 struct request {
   uv_work_t work;
@@ -15,14 +14,16 @@ struct request {
   struct slice address, record; /* in the bytes behind */
   struct buf result;
   enum err status;
+  const char *why;
 };
 
 static void run(uv_work_t *work) {
   struct request *request = work->data;
   const struct loop_keys *keys = &request->loop->keys;
-  request->status = request->answer == IN_SIGNED ? keys->sign(keys->context, request->address,
-                                                              request->record, &request->result)
-                                                 : keys->verify(keys->context, request->record);
+  request->status =
+      request->answer == IN_SIGNED
+          ? keys->sign(keys->signer, request->address, request->record, &request->result)
+          : keys->verify(keys->verifier, request->record, &request->why);
 }
 
 static void done(uv_work_t *work, int status) {
@@ -31,9 +32,12 @@ static void done(uv_work_t *work, int status) {
   loop->keys_busy--;
   if (status != 0) request->status = ERR_CLOSED;
   if (request->status != OK && request->answer == IN_SIGNED)
-    log_often(loop->log, LOG_KEYS, TRACE_ERROR, "keys: no key for '%.*s': %s",
+    log_often(loop->log, LOG_KEYS, TRACE_ERROR, "keys: nothing signed for '%.*s': %s",
               (int)(request->address.len < 100 ? request->address.len : 100), request->address.at,
               err_text(request->status));
+  if (request->status == ERR_REFUSED && request->answer == IN_VERIFIED && request->why != NULL)
+    log_often(loop->log, LOG_REFUSED, TRACE_WARNING, "keys: a record was refused: %s",
+              request->why);
   loop_later(loop, &(struct input){.kind = request->answer,
                                    .ticket = request->ticket,
                                    .status = request->status,
@@ -47,12 +51,13 @@ static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, s
     loop_later(loop, &(struct input){.kind = answer, .ticket = ticket, .status = ERR_BUSY});
     return;
   }
-  size_t room = answer == IN_SIGNED ? record.len + SIGNED_BYTES_MORE : 0;
+  size_t room = answer == IN_SIGNED ? record.len + RECORD_SIGNATURE_ROOM : 0;
   struct request *request = host_take(sizeof *request + address.len + record.len + room);
   char *bytes = (char *)(request + 1);
   request->loop = loop;
   request->answer = answer;
   request->ticket = ticket;
+  request->why = NULL;
   if (address.len > 0) memcpy(bytes, address.at, address.len);
   if (record.len > 0) memcpy(bytes + address.len, record.at, record.len);
   request->address = slice_of(bytes, address.len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* OUT_SIGN and OUT_VERIFY on the thread pool: a key may have to be made and synced to disk, and
- * signatures will take time. Each is answered by IN_SIGNED or IN_VERIFIED. */
+ * signatures take time. Each is answered by IN_SIGNED or IN_VERIFIED. */
 #ifndef HOST_KEYS_H
 #define HOST_KEYS_H
 

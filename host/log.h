@@ -14,7 +14,8 @@ enum log_topic {
   LOG_CONNECTION, /* a connection was refused or dropped: a limit, a stall, bad bytes */
   LOG_DATAGRAM,   /* a datagram could not be sent */
   LOG_JOURNAL,    /* the journal cannot write, or can again */
-  LOG_KEYS,       /* a user's key could not be read or made */
+  LOG_KEYS,       /* a record could not be signed */
+  LOG_REFUSED,    /* a record was refused: forged, or not in the layout */
   LOG_CONTROL,    /* a control client was refused or dropped */
   LOG_TOPIC_COUNT
 };

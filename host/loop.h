@@ -19,9 +19,10 @@ struct control;
 
 /* What crypto/ does for OUT_SIGN and OUT_VERIFY. Called on pool threads, several at a time. */
 struct loop_keys {
-  enum err (*sign)(void *context, struct slice address, struct slice record, struct buf *out);
-  enum err (*verify)(void *context, struct slice record);
-  void *context;
+  enum err (*sign)(void *signer, struct slice address, struct slice record, struct buf *out);
+  /* ERR_REFUSED: *why, a static phrase, says what is wrong. */
+  enum err (*verify)(void *verifier, struct slice record, const char **why);
+  void *signer, *verifier;
 };
 
 struct loop_later; /* an input that waits; loop.c */

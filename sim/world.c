@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/record_layout.h"
+#include "sim/record_model.h"
+
 #define PLACED_LINKS_MAX 64u /* successors and fingers of a placed peer */
 #define KEYS_US 200          /* signing, verifying */
 /* What is known of every step, narrated or not: tracing must not change what happens. */
@@ -128,27 +131,24 @@ struct key world_owner(const struct world *world, uint32_t peer, struct slice ad
   return crypto_key(world->crypto, buf_slice(&name));
 }
 
-/* As a home does until signatures come. */
 static void carry_sign(struct world *world, uint32_t peer, const struct output *out) {
-  static const char end[] = "</dhtRecord>";
-  size_t room = out->data.len + 128, body = out->data.len - (sizeof end - 1);
   struct key owner = world_owner(world, peer, out->text);
+  size_t room = out->data.len + RECORD_SIGNATURE_ROOM;
   char *text = sim_take(room);
   struct buf record = buf_over(text, room);
-  buf_put(&record, slice_first(out->data, body));
-  buf_put_cstr(&record, "<KeyInfo><KeyValue><DigestValue>");
-  buf_put_base64(&record, owner.byte, sizeof owner.byte);
-  buf_put_cstr(&record, "</DigestValue></KeyValue></KeyInfo>");
-  buf_put_cstr(&record, end);
+  enum err status = record_model_sign(world->crypto, &owner, out->data, &record);
   struct event *event = event_new(EVENT_SIGNED, buf_slice(&record));
   free(text);
   event->ticket = out->ticket;
+  event->status = status;
   world_later(world, world->now + KEYS_US, peer, event);
 }
 
 static void carry_verify(struct world *world, uint32_t peer, const struct output *out) {
+  const char *why;
   struct event *event = event_new(EVENT_VERIFIED, SLICE_EMPTY);
   event->ticket = out->ticket;
+  event->status = record_model_verify(world->crypto, out->data, &why);
   world_later(world, world->now + KEYS_US, peer, event);
 }
 
@@ -257,13 +257,17 @@ static void happen(struct world *world, struct event *event) {
       disk_on_done(world, event->peer);
       break;
     case EVENT_SIGNED: {
-      const struct input input = {
-          .kind = IN_SIGNED, .ticket = event->ticket, .data = slice_of(event->bytes, event->len)};
+      const struct input input = {.kind = IN_SIGNED,
+                                  .status = event->status,
+                                  .ticket = event->ticket,
+                                  .data = slice_of(event->bytes, event->len)};
       world_step(world, event->peer, &input);
       break;
     }
     case EVENT_VERIFIED:
-      world_step(world, event->peer, &(struct input){.kind = IN_VERIFIED, .ticket = event->ticket});
+      world_step(
+          world, event->peer,
+          &(struct input){.kind = IN_VERIFIED, .status = event->status, .ticket = event->ticket});
       break;
     case EVENT_ACT:
     case EVENT_SWEEP:

@@ -19,7 +19,8 @@ enum output_kind {
   OUT_CLOSE,  /* flow: close it */
   OUT_STORE,  /* record: write it to the journal; answered by IN_STORED with ticket */
   OUT_ERASE,  /* record (key, owner, nonce): forget it in the journal; not answered */
-  OUT_SIGN,   /* data = record without owner, text = Address-of-Record; answered by IN_SIGNED */
+  OUT_SIGN,   /* data = record without owner and Signature (base/record_layout.h), text =
+                 Address-of-Record; answered by IN_SIGNED */
   OUT_VERIFY, /* data = record bytes; answered by IN_VERIFIED */
   OUT_REPLY,  /* reply: the answer to an IN_COMMAND with the same ticket */
   OUT_TRACE,  /* trace */

@@ -9,7 +9,7 @@
 #include "dht/merge.h"
 #include "dht/state.h"
 
-/* What surrounds a value in its record: key, attributes, owner, later a signature. */
+/* What surrounds a value in its record: key, attributes, owner, signature. */
 #define AROUND_VALUE_BYTES 4096u
 
 /* ---- verdicts ---- */

@@ -78,7 +78,7 @@ enum input_kind {
                  else flow is closed, or (flow 0) a send with ticket to peer failed. proven as in
                  IN_MESSAGE */
   IN_STORED,  /* answer to OUT_STORE: ticket, status */
-  IN_SIGNED,  /* answer to OUT_SIGN: ticket, status, data = whole record */
+  IN_SIGNED,  /* answer to OUT_SIGN: ticket, status, data = whole record, signed */
   IN_VERIFIED, /* answer to OUT_VERIFY: ticket, status (OK or ERR_REFUSED) */
   IN_COMMAND,  /* command, ticket: answered by OUT_REPLY */
 };

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/peer.h"
 #include "base/record.h"
+#include "base/record_layout.h"
 #include "base/slice.h"
 #include "base/sync.h"
 
@@ -27,7 +28,7 @@
 #define XML_RECORD_DEPTH_MAX 12u
 #define XML_RECORD_ELEMENTS_MAX 120u
 /* R-4.7, R-4.21. */
-#define XML_RECORD_BYTES_MAX 20480u
+#define XML_RECORD_BYTES_MAX RECORD_BYTES_MAX
 #define XML_VALUE_BYTES_MAX 16384u
 #define XML_KEY_BYTES_MAX 1024u
 #define XML_NONCE_BYTES_MAX 128u
@@ -55,7 +56,8 @@ enum xml_method {
 };
 const char *xml_method_name(enum xml_method method);
 
-/* Parts of a record that the core acts on. Times as milliseconds since 1970. */
+/* Parts of a record that the core acts on. One with a value is in the layout of R-4.29, and key and
+ * value are those that are signed there (R-4.31). Times as milliseconds since 1970. */
 struct xml_record {
   struct slice bytes;    /* the dhtRecord element, exactly as received */
   struct slice key_text; /* text of <key>, unescaped, trimmed; empty if there is none */
@@ -68,7 +70,7 @@ struct xml_record {
   msec_wall floor;
   bool removed; /* o:removed="true" */
   bool has_owner;
-  struct key owner;      /* KeyInfo/KeyValue/DigestValue */
+  struct key owner;      /* o:owner; of a query: KeyInfo/KeyValue/DigestValue */
   struct slice key_hash; /* plain text of KeyInfo/KeyValue (Figure 1's courtesy copy) */
 };
 
@@ -152,8 +154,9 @@ enum err xml_contacts_read(struct xml_reader *reader, struct slice value, struct
                            unsigned *count, const char **why) MUST_USE;
 
 /* ---- writing ---- */
-void xml_put_text(struct buf *out, struct slice text); /* escapes & < > " */
-void xml_put_time(struct buf *out, msec_wall time);    /* xs:dateTime, UTC, milliseconds */
+/* Of an element, in canonical form. */
+void xml_put_text(struct buf *out, struct slice text);
+void xml_put_time(struct buf *out, msec_wall time); /* xs:dateTime, UTC, milliseconds */
 bool xml_time_parse(struct slice text, msec_wall *out);
 
 struct xml_record_new {
@@ -165,11 +168,9 @@ struct xml_record_new {
   struct slice value;        /* inner XML, written as it is */
   struct slice value_digest; /* removal: base64 text */
 };
-/* A dhtRecord without owner, all namespaces declared inside; the signer completes it by
- * xml_put_record_owner's text before "</dhtRecord>" (OUT_SIGN). */
+/* A dhtRecord in the layout of R-4.29, but without Signature and with an empty o:owner, which the
+ * signer fills in (OUT_SIGN). A key text or nonce over its bound overflows `out`. */
 void xml_put_record(struct buf *out, const struct xml_record_new *record);
-/* `unsigned_record` with <KeyInfo> of `owner` put in before its end tag. */
-void xml_put_record_signed(struct buf *out, struct slice unsigned_record, const struct key *owner);
 void xml_put_contact_value(struct buf *out, const struct contact *contact);
 
 /* Calls: the envelope around records (may be none) and an overlay part (may be NULL). For get and

@@ -108,7 +108,8 @@ struct xml_reader {
   unsigned record_depth;    /* 0: not inside of a record */
   unsigned record_elements; /* before it */
   const char *record_from;
-  bool foreign; /* the record uses a namespace declared outside of it */
+  bool foreign;           /* the record uses a namespace declared outside of it */
+  struct slice key_inner; /* between the tags of the record's key */
   const char *value_from;
   enum { MEMBER_OTHER, MEMBER_CODE, MEMBER_STRING } member;
   struct slice embedded[XML_RECORDS_MAX]; /* arguments given as text */

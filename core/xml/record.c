@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "xml/record.h"
+#include "base/record_layout.h"
 
 void record_start(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
   (void)rule, (void)attributes;
@@ -12,9 +13,27 @@ void record_start(struct xml_reader *r, const struct rule *rule, const XML_Char 
   r->record_depth = r->depth;
   r->record_elements = r->elements - 1;
   r->foreign = false;
+  r->key_inner = SLICE_EMPTY;
 }
 
 static struct xml_record *current(struct xml_reader *r) { return &r->record[r->record_count]; }
+
+static bool same_place(struct slice a, struct slice b) { return a.at == b.at && a.len == b.len; }
+
+/* what is acted on are the very bytes that the layout says are signed. */
+static void check_layout(struct xml_reader *r, struct xml_record *record) {
+  struct record_layout layout;
+  const char *why;
+  enum err err = record_layout_read(record->bytes, &layout, &why);
+  if (err != OK) {
+    reader_refuse(r, err, why);
+  } else if (!same_place(layout.key_text, r->key_inner) ||
+             !same_place(layout.content, record->value)) {
+    reader_refuse(r, ERR_SYNTAX, "dhtRecord whose key and value are not where its layout has them");
+  }
+  record->has_owner = true;
+  record->owner = layout.owner;
+}
 
 void record_end(struct xml_reader *r, const struct rule *rule, struct slice text) {
   struct xml_record *record = current(r);
@@ -25,19 +44,22 @@ void record_end(struct xml_reader *r, const struct rule *rule, struct slice text
     reader_refuse(r, ERR_SYNTAX, "dhtRecord without key");
   else if (record->has_value && r->foreign) /* a query is never stored */
     reader_refuse(r, ERR_SYNTAX, "dhtRecord uses a namespace declared outside of it");
-  else
-    r->record_count++;
+  else if (record->has_value)
+    check_layout(r, record);
+  if (r->why == NULL) r->record_count++;
 }
 
 void record_start_key(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
   (void)rule, (void)attributes;
   /* The scratch is never at NULL, so that an empty first key is noticed, too. */
   if (current(r)->key_text.at != NULL) reader_refuse(r, ERR_SYNTAX, "dhtRecord with two keys");
+  r->key_inner = slice_of(reader_event_to(r), 0);
 }
 
 void record_end_key(struct xml_reader *r, const struct rule *rule, struct slice text) {
   struct xml_record *record = current(r);
   text = slice_trim(text);
+  if (rule->element == EL_KEY) r->key_inner = slice_between(r->key_inner.at, reader_event_from(r));
   /* <key><string>: the child ended first. */
   if (rule->element == EL_KEY && record->key_text.at != NULL) return;
   if (record->key_text.len != 0)
@@ -144,7 +166,7 @@ static const char *what_is_missing(const struct xml_record *record) {
   if (record->version == 0) return "value without o:version";
   if (record->floor == 0) return "value without o:floor";
   if (record->floor < record->expires) return "o:floor is before expires";
-  if (!record->has_owner) return "dhtRecord without owner (KeyInfo/KeyValue/DigestValue)";
+  if (!record->has_owner) return "dhtRecord without owner";
   if (record->removed && record->floor != record->expires)
     return "removal whose expires is not its o:floor";
   if (record->removed && record->value_digest.len == 0) return "removal without DigestValue";

@@ -21,31 +21,32 @@ static size_t character_len(struct slice text, size_t i) {
   return code < least[len] || code > 0x10FFFF || surrogate || none ? 0 : len;
 }
 
-static const char *escape_of(char c) {
+/* Canonical XML 1.0, section 2.3: text and attributes escape differently. */
+static const char *escape_of(char c, bool attribute) {
   switch (c) {
     case '&':
       return "&amp;";
     case '<':
       return "&lt;";
     case '>':
-      return "&gt;";
+      return attribute ? NULL : "&gt;";
     case '"':
-      return "&quot;";
+      return attribute ? "&quot;" : NULL;
     case '\t':
-      return "&#9;"; /* as they are, a reader would change these three */
+      return attribute ? "&#x9;" : NULL;
     case '\n':
-      return "&#10;";
+      return attribute ? "&#xA;" : NULL;
     case '\r':
-      return "&#13;";
+      return "&#xD;";
     default:
       return NULL;
   }
 }
 
-void xml_put_text(struct buf *out, struct slice text) {
+static void put_escaped(struct buf *out, struct slice text, bool attribute) {
   for (size_t i = 0; i < text.len;) {
     size_t len = character_len(text, i);
-    const char *escape = len == 1 ? escape_of(text.at[i]) : NULL;
+    const char *escape = len == 1 ? escape_of(text.at[i], attribute) : NULL;
     if (len == 0)
       buf_put_char(out, '?');
     else if (escape != NULL)
@@ -56,6 +57,8 @@ void xml_put_text(struct buf *out, struct slice text) {
   }
 }
 
+void xml_put_text(struct buf *out, struct slice text) { put_escaped(out, text, false); }
+
 /* ` name="` ... `"` */
 static void open_attribute(struct buf *out, const char *name) {
   buf_put_char(out, ' ');
@@ -65,7 +68,7 @@ static void open_attribute(struct buf *out, const char *name) {
 
 static void put_attribute(struct buf *out, const char *name, struct slice value) {
   open_attribute(out, name);
-  xml_put_text(out, value);
+  put_escaped(out, value, true);
   buf_put_char(out, '"');
 }
 
@@ -111,15 +114,27 @@ void xml_put_query(struct buf *out, struct slice key_text, const struct key *own
 }
 
 void xml_put_record(struct buf *out, const struct xml_record_new *record) {
-  buf_put_cstr(out, "<dhtRecord xmlns=\"" XML_NS_DHT "\" xmlns:o=\"" XML_NS_OVERLAY "\">");
-  put_key(out, record->key_text);
-  buf_put_cstr(out, "<value");
-  put_attribute_time(out, "expires", record->expires);
-  put_attribute(out, "nonce", record->nonce);
-  put_attribute_number(out, "o:version", record->version);
-  put_attribute_time(out, "o:floor", record->floor);
-  if (record->removed) put_attribute(out, "o:removed", SLICE("true"));
-  buf_put_char(out, '>');
+  /* "&quot;" is the longest escape; 24 characters a time, 20 a number. */
+  char text[6 * (XML_KEY_BYTES_MAX + XML_NONCE_BYTES_MAX) + 68];
+  struct buf escaped = buf_over(text, sizeof text);
+  struct record_layout_head head = {.removed = record->removed};
+  size_t ends[5];
+  xml_put_text(&escaped, record->key_text);
+  ends[0] = escaped.len;
+  put_escaped(&escaped, record->nonce, true);
+  ends[1] = escaped.len;
+  xml_put_time(&escaped, record->expires);
+  ends[2] = escaped.len;
+  xml_put_time(&escaped, record->floor);
+  ends[3] = escaped.len;
+  buf_put_u64(&escaped, record->version);
+  ends[4] = escaped.len;
+  head.key_text = slice_of(text, ends[0]);
+  head.nonce = slice_of(text + ends[0], ends[1] - ends[0]);
+  head.expires = slice_of(text + ends[1], ends[2] - ends[1]);
+  head.floor = slice_of(text + ends[2], ends[3] - ends[2]);
+  head.version = slice_of(text + ends[3], ends[4] - ends[3]);
+  record_layout_put_head(out, &head);
   if (record->removed) {
     buf_put_cstr(out, "<DigestValue>");
     xml_put_text(out, record->value_digest);
@@ -127,15 +142,8 @@ void xml_put_record(struct buf *out, const struct xml_record_new *record) {
   } else {
     buf_put(out, record->value);
   }
-  buf_put_cstr(out, "</value>" RECORD_END);
-}
-
-void xml_put_record_signed(struct buf *out, struct slice unsigned_record, const struct key *owner) {
-  size_t end = sizeof RECORD_END - 1;
-  size_t body = unsigned_record.len < end ? 0 : unsigned_record.len - end;
-  buf_put(out, slice_first(unsigned_record, body));
-  put_owner(out, owner);
-  buf_put_cstr(out, RECORD_END);
+  record_layout_put_unsigned_end(out);
+  if (escaped.overflow) out->overflow = true;
 }
 
 /* q as "0.75": no more decimals than needed. */
@@ -153,16 +161,17 @@ static void put_q(struct buf *out, uint16_t permille) {
 
 void xml_put_contact_value(struct buf *out, const struct contact *contact) {
   buf_put_cstr(out, "<contacts xmlns=\"" XML_NS_SIP "\"><contact");
-  if (contact->q_permille < 1000) put_q(out, contact->q_permille);
+  /* In the order of canonical form. */
   if (contact->expires != 0) put_attribute_time(out, "expires", contact->expires);
+  if (contact->q_permille < 1000) put_q(out, contact->q_permille);
   if (contact->instance.len > 0) put_attribute(out, "o:instance", contact->instance);
-  if (contact->reg_id != 0) put_attribute_number(out, "o:reg-id", contact->reg_id);
   if (contact->path_count > 0) open_attribute(out, "o:path");
   for (unsigned i = 0; i < contact->path_count && i < CONTACT_PATHS_MAX; i++) {
     if (i > 0) buf_put_cstr(out, ", ");
-    xml_put_text(out, contact->path[i]);
+    put_escaped(out, contact->path[i], true);
   }
   if (contact->path_count > 0) buf_put_char(out, '"');
+  if (contact->reg_id != 0) put_attribute_number(out, "o:reg-id", contact->reg_id);
   buf_put_char(out, '>');
   xml_put_text(out, contact->uri);
   buf_put_cstr(out, "</contact></contacts>");

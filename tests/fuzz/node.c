@@ -4,6 +4,7 @@
  * fall silent; completions that fail, come twice, or for nothing. No promise inside may break. */
 #include <stdlib.h>
 
+#include "support/records.h"
 #include "support/world.h"
 
 #define MESSAGE_MAX 8192u
@@ -56,12 +57,9 @@ static void remember(struct net *w, uint32_t node, const struct output *out) {
 #define KEY_A "Overlay-Key: 1000000000000000000000000000000000000000"
 #define KEY_B "Overlay-Key: 6000000000000000000000000000000000000000"
 #define QUERY "<param><dhtRecord><key>sip:bob@example.net</key></dhtRecord></param>"
-#define RECORD                                                                               \
-  "<param><dhtRecord xmlns=\"urn:ietf:params:xml:ns:dht\" "                                  \
-  "xmlns:o=\"urn:ietf:params:xml:ns:p2p-sip:overlay\"><key>sip:bob@example.net</key><value " \
-  "expires=\"2026-05-03T12:00:00.000Z\" nonce=\"n\" o:version=\"5\" "                        \
-  "o:floor=\"2026-05-03T12:00:00.000Z\"><a/></value><KeyInfo><KeyValue><DigestValue>"        \
-  "AQIDBAUGBwgJCgsMDQ4PEBESExQ=</DigestValue></KeyValue></KeyInfo></dhtRecord></param>"
+#define RECORD                                                                  \
+  "<param>" TEST_RECORD("sip:bob@example.net", "2026-05-03T12:00:00.000Z", "n", \
+                        "2026-05-03T12:00:00.000Z", "5", "<a></a>") "</param>"
 
 static const char *const templates[] = {
     HEAD("sip:bob@example.net", KEY_A) "\r\n" PARAMS("get", QUERY),
@@ -160,6 +158,7 @@ static void inject(const char *bytes, size_t len) {
   uint32_t i = some_node();
   if (!net_runs(&net, i)) return;
   memcpy(text, bytes, len);
+  test_sign_records(&net.crypto, text, len);
   len = mutate(text, len);
   struct endpoint from = some_address();
   uint32_t flow = endpoint_is_stream(&from) ? net_connect(&net, i, &from) : 0;

@@ -6,11 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/ec.h>
+#include <openssl/evp.h>
 #include <cmocka.h>
 
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "crypto/certificate.h"
+#include "crypto/openssl.h"
+#include "crypto/record_sign.h"
+#include "sim/record_model.h"
 #include "support/memory.h"
 #include "xml/body.h"
 
@@ -132,6 +138,8 @@ static void test_any_bytes(void **state) {
 
 static void test_records_in_bodies(void **state) {
   (void)state;
+  struct crypto crypto;
+  crypto_openssl(&crypto);
   for (unsigned round = 0; round < 1000; round++) {
     char a[8192], u[8192], s[8192], v[4096], b[16384];
     struct buf source = buf_over(a, sizeof a), text = buf_over(u, sizeof u);
@@ -150,7 +158,7 @@ static void test_records_in_bodies(void **state) {
                                .value = buf_slice(&value),
                                .value_digest = random_token(&source)};
     xml_put_record(&text, &n);
-    xml_put_record_signed(&signed_text, buf_slice(&text), &owner);
+    assert_int_equal(record_model_sign(&crypto, &owner, buf_slice(&text), &signed_text), OK);
     struct slice records[2] = {buf_slice(&signed_text), buf_slice(&signed_text)};
     bool call = rng_below(&rng, 2) == 0;
     if (call)
@@ -172,6 +180,42 @@ static void test_records_in_bodies(void **state) {
       assert_true(r->has_owner && key_equal(&r->owner, &owner));
     }
   }
+  crypto_openssl_free(&crypto);
+}
+
+/* R-4.34: whatever the text, it is written in canonical form, or xmlsec would digest other bytes.
+ */
+static void test_records_are_canonical(void **state) {
+  (void)state;
+  EVP_PKEY *key = EVP_EC_gen("P-256");
+  char certificate_memory[RECORD_CERTIFICATE_MAX];
+  struct buf certificate = buf_over(certificate_memory, sizeof certificate_memory);
+  assert_int_equal(certificate_make(key, &certificate), OK);
+  for (unsigned round = 0; round < 200; round++) {
+    char a[8192], u[8192], s[16384], v[4096];
+    struct buf source = buf_over(a, sizeof a), text = buf_over(u, sizeof u);
+    struct buf signed_text = buf_over(s, sizeof s), value = buf_over(v, sizeof v);
+    struct contact contact = {.uri = random_text(&source, 40),
+                              .instance = random_text(&source, 40),
+                              .path = {random_text(&source, 40), random_text(&source, 40)},
+                              .path_count = (uint8_t)rng_below(&rng, 3),
+                              .reg_id = (uint32_t)rng_below(&rng, 3),
+                              .q_permille = (uint16_t)rng_below(&rng, 1001),
+                              .expires = random_time()};
+    xml_put_contact_value(&value, &contact);
+    struct xml_record_new n = {.key_text = random_text(&source, 40),
+                               .nonce = random_text(&source, 20),
+                               .expires = random_time(),
+                               .floor = random_time(),
+                               .version = rng_between(&rng, 1, XML_VERSION_MAX),
+                               .removed = rng_below(&rng, 4) == 0,
+                               .value = buf_slice(&value),
+                               .value_digest = random_token(&source)};
+    xml_put_record(&text, &n);
+    assert_false(text.overflow || value.overflow || source.overflow);
+    assert_int_equal(record_sign(key, buf_slice(&certificate), buf_slice(&text), &signed_text), OK);
+  }
+  EVP_PKEY_free(key);
 }
 
 static struct endpoint random_endpoint(void) {
@@ -285,6 +329,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
       cmocka_unit_test_setup_teardown(test_any_bytes, setup, teardown),
       cmocka_unit_test_setup_teardown(test_records_in_bodies, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_records_are_canonical, setup, teardown),
       cmocka_unit_test_setup_teardown(test_overlay_parts, setup, teardown),
       cmocka_unit_test_setup_teardown(test_comparisons, setup, teardown),
   };

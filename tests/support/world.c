@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "support/world.h"
+#include "base/record_layout.h"
+#include "sim/record_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,24 +294,25 @@ static void carry_store(struct net *net, uint32_t i, const struct output *out) {
 }
 
 static void carry_sign(struct net *net, uint32_t i, const struct output *out) {
-  char text[XML_RECORD_BYTES_MAX + 512], who[600];
+  char text[XML_RECORD_BYTES_MAX + RECORD_SIGNATURE_ROOM], who[600];
   struct buf record = buf_over(text, sizeof text), name = buf_over(who, sizeof who);
   buf_put(&name, slice_first(out->text, 512));
   buf_put_hex(&name, net->at[i].config.id.byte, KEY_BYTES);
   struct key owner = crypto_key(&net->crypto, buf_slice(&name));
-  xml_put_record_signed(&record, out->data, &owner);
   const struct input input = {.kind = IN_SIGNED,
-                              .status = record.overflow ? ERR_LIMIT : OK,
+                              .status = record_model_sign(&net->crypto, &owner, out->data, &record),
                               .ticket = out->ticket,
                               .data = buf_slice(&record)};
   later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
 }
 
 static void carry_verify(struct net *net, uint32_t i, const struct output *out) {
+  const char *why;
   bool refused = net->refuse_text != NULL &&
                  slice_find(out->data, slice_cstr(net->refuse_text)) < out->data.len;
+  enum err verified = record_model_verify(&net->crypto, out->data, &why);
   const struct input input = {
-      .kind = IN_VERIFIED, .status = refused ? ERR_REFUSED : OK, .ticket = out->ticket};
+      .kind = IN_VERIFIED, .status = refused ? ERR_REFUSED : verified, .ticket = out->ticket};
   later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
 }
 

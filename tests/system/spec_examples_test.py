@@ -12,12 +12,14 @@ import subprocess
 import time
 
 from peer import LIMIT_S, Peer, Skip, ROOT, main, until
+from signer import Signer
 
 FOLDER = os.path.join(ROOT, "docs", "spec", "examples")
 SCHEMA = os.path.join(ROOT, "docs", "spec", "locser.rng")
 LAB = ["--lab", "--peer-transport", "tcp"]  # the joiner of the examples has no key to show
 JOINER = "8000000000000000000000000000000000000001"
 rings = {}
+signers = []
 bodies = []
 
 
@@ -35,6 +37,12 @@ def ring(count):
     if count > 1:
         rings[count] = peers
     return peers
+
+
+def signer():
+    if not signers:
+        signers.append(Signer())
+    return signers[0]
 
 
 def status(peer):
@@ -68,7 +76,10 @@ class Story:
         self.turn = 0
 
     def fill(self, text, more):
-        values = {**self.fixed, **more}
+        values = {**self.fixed, **more, "SIGNATURE": "{SIGNATURE}",
+                  "FORGED": "{FORGED}"}
+        if "{OWNER" in text:
+            values.update({"OWNER": signer().owner, "OWNER_HASH": signer().owner_hash})
 
         def value(match):
             word = match[1]
@@ -77,7 +88,8 @@ class Story:
             if word.startswith("VERSION"):
                 return str(self.version + int(word[7:] or 0))
             return values[word]
-        return re.sub(r"\{([A-Z_]+(?: \d+|[+-]\d+)?)\}", value, text)
+        text = re.sub(r"\{([A-Z_]+(?: \d+|[+-]\d+)?)\}", value, text)
+        return signer().fill(text) if "{SIGNATURE}" in text or "{FORGED}" in text else text
 
     def play(self):
         peers = ring(self.count)

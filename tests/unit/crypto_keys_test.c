@@ -13,7 +13,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/record_layout.h"
 #include "crypto/identity.h"
+#include "crypto/record_verify.h"
 #include "crypto/user_keys.h"
 
 struct folder {
@@ -170,36 +172,82 @@ static void keys_have_a_limit(void **state) {
   user_keys_close(keys);
 }
 
-/* */
-static void signing_completes_the_record(void **state) {
+static struct slice unsigned_record(struct buf *out) {
+  const struct record_layout_head head = {.key_text = SLICE("sip:bob@a.example"),
+                                          .expires = SLICE("2026-05-01T12:00:00.000Z"),
+                                          .nonce = SLICE("n"),
+                                          .floor = SLICE("2026-05-01T12:00:00.000Z"),
+                                          .version = SLICE("1")};
+  record_layout_put_head(out, &head);
+  record_layout_put_unsigned_end(out);
+  return buf_slice(out);
+}
+
+static struct slice sign(struct user_keys *keys, char *memory, size_t cap) {
+  char text[1024];
+  struct buf plain = buf_over(text, sizeof text), out = buf_over(memory, cap);
+  assert_int_equal(user_keys_sign(keys, SLICE("sip:bob@a.example"), unsigned_record(&plain), &out),
+                   OK);
+  return buf_slice(&out);
+}
+
+/* */
+static void signs_for_an_address(void **state) {
   struct folder *folder = *state;
   struct key_error why;
+  const char *wrong;
   struct user_keys *keys = user_keys_open(folder->path, 10, &why);
+  struct record_verifier *verifier = record_verifier_new(64, SLICE_EMPTY);
   struct key owner;
+  char first_text[4096], second_text[4096];
+  struct slice first = sign(keys, first_text, sizeof first_text);
   assert_int_equal(user_keys_owner(keys, SLICE("sip:bob@a.example"), &owner), OK);
-  char memory[512], expected[512];
-  struct buf out = buf_over(memory, sizeof memory), want = buf_over(expected, sizeof expected);
-  assert_int_equal(user_keys_sign(keys, SLICE("sip:bob@a.example"),
-                                  SLICE("<dhtRecord><key>k</key></dhtRecord>"), &out),
-                   OK);
-  buf_put(&want, SLICE("<dhtRecord><key>k</key><KeyInfo><KeyValue><DigestValue>"));
-  buf_put_base64(&want, owner.byte, sizeof owner.byte);
-  buf_put(&want, SLICE("</DigestValue></KeyValue></KeyInfo></dhtRecord>"));
-  assert_true(slice_equal(buf_slice(&out), buf_slice(&want)));
-  assert_int_equal(user_keys_verify(keys, buf_slice(&out)), OK);
+  assert_int_equal(record_verify(verifier, first, &wrong), OK);
+  struct record_layout layout, again;
+  assert_int_equal(record_layout_read(first, &layout, &wrong), OK);
+  assert_true(key_equal(&layout.owner, &owner));
   user_keys_close(keys);
+  keys = user_keys_open(folder->path, 10, &why); /* the same certificate, from disk */
+  struct slice second = sign(keys, second_text, sizeof second_text);
+  assert_int_equal(record_layout_read(second, &again, &wrong), OK);
+  assert_true(slice_equal(again.certificate, layout.certificate));
+  assert_int_equal(record_verify(verifier, second, &wrong), OK);
+  user_keys_close(keys);
+  record_verifier_free(verifier);
+}
+
+/* A certificate is only a form of the key: a damaged one, or one of another key, is replaced. */
+static void damaged_certificate_is_replaced(void **state) {
+  struct folder *folder = *state;
+  struct key_error why;
+  const char *wrong;
+  struct record_verifier *verifier = record_verifier_new(64, SLICE_EMPTY);
+  char text[4096], command[256];
+  for (unsigned round = 0; round < 3; round++) {
+    struct user_keys *keys = user_keys_open(folder->path, 10, &why);
+    assert_int_equal(record_verify(verifier, sign(keys, text, sizeof text), &wrong), OK);
+    struct key other;
+    assert_int_equal(user_keys_owner(keys, SLICE("sip:eve@a.example"), &other), OK);
+    user_keys_close(keys);
+    snprintf(command, sizeof command,
+             round == 0 ? "cd %s/keys && for f in *.crt; do echo rubbish > $f; done"
+                        : "cd %s/keys && set -- *.crt && cp $1 t && cp $2 $1 && cp t $2",
+             folder->path);
+    assert_int_equal(system(command), 0);
+  }
+  record_verifier_free(verifier);
 }
 
 static void signing_refuses_what_is_no_record(void **state) {
   struct folder *folder = *state;
   struct key_error why;
   struct user_keys *keys = user_keys_open(folder->path, 10, &why);
-  char memory[512];
-  struct buf out = buf_over(memory, sizeof memory), tight = buf_over(memory, 40);
+  char memory[512], text[1024];
+  struct buf out = buf_over(memory, sizeof memory), plain = buf_over(text, sizeof text);
   struct slice bob = SLICE("sip:bob@a.example");
   assert_int_equal(user_keys_sign(keys, bob, SLICE("<dhtRecord>"), &out), ERR_SYNTAX);
   assert_int_equal(user_keys_sign(keys, bob, SLICE_EMPTY, &out), ERR_SYNTAX);
-  assert_int_equal(user_keys_sign(keys, bob, SLICE("<dhtRecord></dhtRecord>"), &tight), ERR_FULL);
+  assert_int_equal(user_keys_sign(keys, bob, unsigned_record(&plain), &out), ERR_FULL);
   user_keys_close(keys);
 }
 
@@ -214,7 +262,8 @@ int main(void) {
       TEST(no_folder_is_an_error),
       TEST(one_key_for_each_address),
       TEST(keys_have_a_limit),
-      TEST(signing_completes_the_record),
+      TEST(signs_for_an_address),
+      TEST(damaged_certificate_is_replaced),
       TEST(signing_refuses_what_is_no_record),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

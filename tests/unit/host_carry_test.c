@@ -95,8 +95,8 @@ static enum err no_sign(void *context, struct slice address, struct slice record
   (void)context, (void)address, (void)record, (void)out;
   return ERR_UNSUPPORTED;
 }
-static enum err no_verify(void *context, struct slice record) {
-  (void)context, (void)record;
+static enum err no_verify(void *context, struct slice record, const char **why) {
+  (void)context, (void)record, (void)why;
   return OK;
 }
 static void no_store(void *context, uint64_t ticket, enum err status) {
@@ -110,7 +110,7 @@ static struct world *start(struct tcp_limits limits) {
   w->log_file = open_memstream(&w->log_text, &w->log_len);
   log_init(&w->log, w->log_file, TRACE_DEBUG);
   crypto_openssl(&w->crypto);
-  loop_init(&w->loop, &w->log, &(struct loop_keys){no_sign, no_verify, NULL});
+  loop_init(&w->loop, &w->log, &(struct loop_keys){no_sign, no_verify, NULL, NULL});
   strcpy(w->journal_path, "/tmp/locser-carry-XXXXXX");
   assert_non_null(mkdtemp(w->journal_path));
   strcat(w->journal_path, "/j");

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "support/records.h"
 #include "support/world.h"
 
 #define ADDRESS "sip:bob@example.net"
@@ -77,19 +78,20 @@ static unsigned get(uint32_t node) {
 
 /* A version of the one record, or its removal. */
 static unsigned write_version(uint32_t node, unsigned version, bool removed) {
-  char body[TEXT_MAX / 2];
+#define EXPIRES "2026-05-01T13:00:00.000Z"
+  static const char put[] =
+      TEST_RECORD(ADDRESS, EXPIRES, "N", EXPIRES, "%u",
+                  "<contacts xmlns=\"urn:ietf:params:xml:ns:p2p-sip\"><contact>"
+                  "sip:bob@192.0.2.4</contact></contacts>");
+  static const char removal[] =
+      TEST_RECORD_HEAD(ADDRESS, EXPIRES, "N", EXPIRES, " o:removed=\"true\"",
+                       "%u") "<DigestValue>" TEST_OWNER_BASE64 "</DigestValue>" TEST_RECORD_TAIL;
+  char record[TEXT_MAX / 2], body[TEXT_MAX / 2 + 200];
+  snprintf(record, sizeof record, removed ? removal : put, version);
+  test_sign_records(&net.crypto, record, strlen(record));
   snprintf(body, sizeof body,
-           "<methodCall><methodName>%s</methodName><params><param><dhtRecord "
-           "xmlns=\"urn:ietf:params:xml:ns:dht\" "
-           "xmlns:o=\"urn:ietf:params:xml:ns:p2p-sip:overlay\"><key>" ADDRESS
-           "</key><value expires=\"2026-05-01T13:00:00.000Z\" nonce=\"N\" o:version=\"%u\" "
-           "o:floor=\"2026-05-01T13:00:00.000Z\"%s</value><KeyInfo><KeyValue><DigestValue>"
-           "AQIDBAUGBwgJCgsMDQ4PEBESExQ=</DigestValue></KeyValue></KeyInfo></dhtRecord></param>"
-           "</params></methodCall>",
-           removed ? "remove-auth" : "put-auth", version,
-           removed ? " o:removed=\"true\"><DigestValue>AQIDBAUGBwgJCgsMDQ4PEBESExQ=</DigestValue>"
-                   : "><contacts xmlns=\"urn:ietf:params:xml:ns:p2p-sip\"><contact>"
-                     "sip:bob@192.0.2.4</contact></contacts>");
+           "<methodCall><methodName>%s</methodName><params><param>%s</param></params></methodCall>",
+           removed ? "remove-auth" : "put-auth", record);
   return ask(node, "", body, NULL);
 }
 

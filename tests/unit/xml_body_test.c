@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "support/memory.h"
+#include "support/records.h"
 #include "xml/body.h"
 
 struct fixture {
@@ -100,12 +101,9 @@ static void test_with_namespaces_and_prefixes(void **state) {
   assert_int_equal(f->body.record[0].key_hash.len, 0);
 }
 
-#define RECORD                                                                            \
-  "<dhtRecord xmlns=\"urn:ietf:params:xml:ns:dht\" "                                      \
-  "xmlns:o=\"urn:ietf:params:xml:ns:p2p-sip:overlay\"><key>sip:bob@example.net</key>"     \
-  "<value expires=\"2026-05-01T12:00:00.000Z\" nonce=\"n1\" o:version=\"7\" "             \
-  "o:floor=\"2026-05-01T12:00:01Z\"><string>a &lt; b</string></value><KeyInfo><KeyValue>" \
-  "<DigestValue>AQIDBAUGBwgJCgsMDQ4PEBESExQ=</DigestValue></KeyValue></KeyInfo></dhtRecord>"
+#define RECORD                                                                                 \
+  TEST_RECORD("sip:bob@example.net", "2026-05-01T12:00:00.000Z", "n1", "2026-05-01T12:00:01Z", \
+              "7", "<string>a &lt; b</string>")
 
 static void assert_record(const struct xml_record *r) {
   assert_slice(r->bytes, RECORD);
@@ -134,12 +132,14 @@ static void test_escaped_string(void **state) {
   struct fixture *f = *state;
   read_ok(f,
           "<methodCall><methodName>put-auth</methodName><params><param><value><string>"
-          "&lt;dhtRecord xmlns=\"urn:ietf:params:xml:ns:dht\" "
-          "xmlns:o=\"urn:ietf:params:xml:ns:p2p-sip:overlay\">&lt;key>sip:bob@example.net&lt;/key>"
-          "<![CDATA[<value expires=\"2026-05-01T12:00:00.000Z\" nonce=\"n1\" o:version=\"7\" "
-          "o:floor=\"2026-05-01T12:00:01Z\"><string>a &lt; b</string></value><KeyInfo><KeyValue>]]>"
-          "&lt;DigestValue>AQIDBAUGBwgJCgsMDQ4PEBESExQ=&lt;/DigestValue>&lt;/KeyValue>"
-          "&lt;/KeyInfo>&lt;/dhtRecord></string></value></param></params></methodCall>");
+          "&lt;dhtRecord xmlns=\"urn:ietf:params:xml:ns:dht\">&lt;key "
+          "xmlns=\"urn:ietf:params:xml:ns:dht\" Id=\"One\">sip:bob@example.net&lt;/key><![CDATA["
+          "<value xmlns=\"urn:ietf:params:xml:ns:dht\" "
+          "xmlns:o=\"urn:ietf:params:xml:ns:p2p-sip:overlay\" Id=\"Two\" "
+          "expires=\"2026-05-01T12:00:00.000Z\" nonce=\"n1\" o:floor=\"2026-05-01T12:00:01Z\" "
+          "o:owner=\"" TEST_OWNER
+          "\" o:version=\"7\"><string>a &lt; b</string></value>" TEST_SIGNATURE
+          "]]>&lt;/dhtRecord></string></value></param></params></methodCall>");
   assert_int_equal(f->body.record_count, 1);
   assert_record(&f->body.record[0]);
 }

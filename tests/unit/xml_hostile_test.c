@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "support/memory.h"
+#include "support/records.h"
 #include "xml/body.h"
 
 struct fixture {
@@ -170,6 +171,12 @@ static void test_records(void **state) {
       "dhtRecord with two owners");
 }
 
+#define RECORD_HEAD                                                                                \
+  TEST_RECORD_HEAD("sip:bob@example.net", "2026-05-01T12:00:00Z", "n", "2026-05-01T12:00:00Z", "", \
+                   "1")
+#define RECORD(content) RECORD_HEAD content TEST_RECORD_TAIL
+#define SIGNATURE_ELEMENTS 18
+
 /* a record is stored without its surroundings and must be readable without them. */
 static void test_records_stand_alone(void **state) {
   struct fixture *f = *state;
@@ -184,16 +191,48 @@ static void test_records_stand_alone(void **state) {
       "<dhtRecords xmlns='urn:ietf:params:xml:ns:dht'><dhtRecord><key>a</key><value/></dhtRecord>"
       "</dhtRecords></param></params></methodCall>",
       "dhtRecord uses a namespace declared outside of it");
+  bad(f,
+      "<methodCall xmlns:x='u:x'><methodName>put</methodName><params><param>" RECORD(
+          "<x:a></x:a>") "</param></params></methodCall>",
+      "dhtRecord uses a namespace declared outside of it");
   /* declared again inside: fine, and so is a query, which is never stored */
   assert_int_equal(
       xml_body_read(f->reader,
-                    SLICE("<methodCall " OO "><methodName>put</methodName><params><param>"
-                          "<dhtRecord " OO "><key>a</key><value o:version='1'/></dhtRecord></param>"
-                          "<param><dhtRecords xmlns='urn:ietf:params:xml:ns:dht'><dhtRecord>"
-                          "<key>a</key></dhtRecord></dhtRecords></param></params></methodCall>"),
+                    SLICE("<methodCall " OO "><methodName>put</methodName><params><param>" RECORD(
+                        "") "</param><param><dhtRecords xmlns='urn:ietf:params:xml:ns:dht'>"
+                            "<dhtRecord><key>a</key></dhtRecord></dhtRecords></param></params>"
+                            "</methodCall>"),
                     &f->body, &why),
       OK);
   assert_int_equal(f->body.record_count, 2);
+}
+
+/* whatever expat takes for key and value, it is what the layout says is signed. */
+static void test_records_have_one_reading(void **state) {
+  struct fixture *f = *state;
+#define PUT(record)                                                \
+  "<methodCall><methodName>put</methodName><params><param>" record \
+  "</param></params></"                                            \
+  "methodCall>"
+  bad(f, PUT(RECORD("a</value><value xmlns=\"urn:other\">b")),
+      "dhtRecord whose key and value are not where its layout has them");
+  bad(f, PUT(RECORD("a</value><value>b")), "dhtRecord with two values");
+  bad(f, PUT(RECORD("a</value><key>b</key><value xmlns=\"urn:other\">c")),
+      "dhtRecord with two keys");
+  bad(f, PUT(RECORD("a<!-- b -->")),
+      "value with a comment, a CDATA section, a declaration or a processing instruction");
+  bad(f, PUT(RECORD("<![CDATA[a]]>")),
+      "value with a comment, a CDATA section, a declaration or a processing instruction");
+  bad(f, PUT("<dhtRecord><key>a</key><value>b</value></dhtRecord>"),
+      "dhtRecord is not opened as the layout of a record says");
+  /* */
+  bad(f,
+      PUT("<dhtRecord xmlns=\"urn:ietf:params:xml:ns:dht\" "
+          "xmlns:o=\"urn:ietf:params:xml:ns:p2p-sip:overlay\"><key>sip:bob@example.net</key>"
+          "<value expires=\"2026-05-01T12:00:00.000Z\" nonce=\"n1\" o:version=\"7\" "
+          "o:floor=\"2026-05-01T12:00:01Z\">b</value><KeyInfo><KeyValue><DigestValue>"
+          "AQIDBAUGBwgJCgsMDQ4PEBESExQ=</DigestValue></KeyValue></KeyInfo></dhtRecord>"),
+      "dhtRecord is not opened as the layout of a record says");
 }
 
 static void test_overlay_part(void **state) {
@@ -305,11 +344,9 @@ static void test_limits(void **state) {
                XML_BODY_BYTES_MAX - (unsigned)strlen("<methodCall><methodName>a</methodName>"
                                                      "</methodCall>"),
                "</methodCall>", "body larger than 65536 bytes");
-  at_the_bound(f,
-               "<methodCall><methodName>a</methodName><params><param><dhtRecord><key>k</key>"
-               "<value>",
-               "<a/>", XML_RECORD_ELEMENTS_MAX - 3,
-               "</value></dhtRecord></param></params></methodCall>",
+  at_the_bound(f, "<methodCall><methodName>a</methodName><params><param>" RECORD_HEAD, "<a/>",
+               XML_RECORD_ELEMENTS_MAX - 3 - SIGNATURE_ELEMENTS,
+               TEST_RECORD_TAIL "</param></params></methodCall>",
                "dhtRecord of more than 120 elements");
   at_the_bound(f, "<methodCall><methodName>a</methodName><params><param><dhtRecord><key>", "k",
                XML_KEY_BYTES_MAX, "</key></dhtRecord></param></params></methodCall>",
@@ -336,10 +373,10 @@ static void test_depth(void **state) {
     bool fits = depth == XML_RECORD_DEPTH_MAX;
     buf_put_cstr(&out, fits ? "<methodResponse><params><param><dhtRecords>"
                             : "<methodResponse><params><param>");
-    buf_put_cstr(&out, "<dhtRecord><key>k</key><value>");
+    buf_put_cstr(&out, RECORD_HEAD);
     put_many(&out, "<a>", depth - 2);
     put_many(&out, "</a>", depth - 2);
-    buf_put_cstr(&out, "</value></dhtRecord>");
+    buf_put_cstr(&out, TEST_RECORD_TAIL);
     buf_put_cstr(&out, fits ? "</dhtRecords></param></params></methodResponse>"
                             : "</param></params></methodResponse>");
     const char *why = NULL;
@@ -403,12 +440,19 @@ static void test_embedded_once(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(test_declarations),    TEST(test_encodings),
-      TEST(test_not_well_formed), TEST(test_truncated),
-      TEST(test_records),         TEST(test_records_stand_alone),
-      TEST(test_overlay_part),    TEST(test_limits),
-      TEST(test_depth),           TEST(test_attributes_and_namespaces),
-      TEST(test_embedded_once),   TEST(test_comparison),
+      TEST(test_declarations),
+      TEST(test_encodings),
+      TEST(test_not_well_formed),
+      TEST(test_truncated),
+      TEST(test_records),
+      TEST(test_records_stand_alone),
+      TEST(test_records_have_one_reading),
+      TEST(test_overlay_part),
+      TEST(test_limits),
+      TEST(test_depth),
+      TEST(test_attributes_and_namespaces),
+      TEST(test_embedded_once),
+      TEST(test_comparison),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
