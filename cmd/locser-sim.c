@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "crypto/openssl.h"
 #include "sim/report.h"
+#include "sim/stoica.h"
 
 static char replay_text[1024]; /* for a broken promise inside the core, too */
 
@@ -37,11 +38,13 @@ static void usage(FILE *out) {
       "usage: locser-sim [--seed S] [--seeds N] [--peers N] [--scenario NAME] [--set NAME=NUMBER]\n"
       "                  [--csv FILE] [--series FILE] [--keep-going] [--explain] [--follow]\n"
       "                  [--progress] [--quiet]\n"
+      "       locser-sim --table 2|3|all [--seed S] [--peers N] [--set NAME=NUMBER]\n"
       "Runs peers of the shipping core under virtual time. Exits 1 at the first seed that breaks\n"
       "a rule, after printing the command that shows it again.\n\n"
       "  --seed S          first seed (1)\n"
       "  --seeds N         so many seeds, one after the other (1)\n"
       "  --peers N         peers at the beginning\n"
+      "  --table T         play Table II or III of Stoica et al. 2003, or both\n"
       "  --keep-going      go on after a seed that breaks a rule\n"
       "  --csv FILE        a row of figures for each run; -: on standard output\n"
       "  --series FILE     a row for each virtual second\n"
@@ -74,6 +77,7 @@ struct arguments {
   struct sim_options options;
   uint64_t seeds;
   bool quiet, keep_going, progress;
+  unsigned tables; /* bits 2 and 3 */
   FILE *csv;
   struct report_series series;
   struct report_progress report;
@@ -129,6 +133,13 @@ static uint64_t number(const char *text, uint64_t max) {
   exit(2);
 }
 
+static unsigned tables(const char *text) {
+  if (strcmp(text, "all") == 0) return 1u << 2 | 1u << 3;
+  if (strcmp(text, "2") == 0 || strcmp(text, "3") == 0) return 1u << (text[0] - '0');
+  fprintf(stderr, "locser-sim: the tables are 2, 3 and all\n");
+  exit(2);
+}
+
 static void read_set(struct sim_options *options, const char *text) {
   unsigned kind;
   uint32_t value;
@@ -146,7 +157,8 @@ static void read_arguments(int argc, char **argv, struct arguments *out) {
       {"scenario", 1, NULL, 'c'}, {"set", 1, NULL, 'w'},      {"explain", 0, NULL, 'e'},
       {"follow", 0, NULL, 'f'},   {"progress", 0, NULL, 'g'}, {"quiet", 0, NULL, 'q'},
       {"csv", 1, NULL, 't'},      {"series", 1, NULL, 'r'},   {"keep-going", 0, NULL, 'k'},
-      {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'v'},  {NULL, 0, NULL, 0}};
+      {"table", 1, NULL, 'T'},    {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'v'},
+      {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     switch (c) {
       case 's':
@@ -187,6 +199,9 @@ static void read_arguments(int argc, char **argv, struct arguments *out) {
       case 'r':
         out->series.out = open_file(optarg);
         break;
+      case 'T':
+        out->tables = tables(optarg);
+        break;
       case 'v':
         puts("locser-sim " LOCSER_VERSION);
         exit(0);
@@ -204,7 +219,12 @@ static bool run_all(struct arguments *arguments) {
   struct crypto crypto;
   crypto_openssl(&crypto);
   bool good = true;
-  for (uint64_t i = 0; i < arguments->seeds && (good || arguments->keep_going); i++) {
+  for (unsigned table = 2; table <= 3; table++) {
+    if ((arguments->tables >> table & 1) != 0)
+      good = stoica_table(&arguments->options, &crypto, table, stdout) && good;
+  }
+  uint64_t seeds = arguments->tables != 0 ? 0 : arguments->seeds;
+  for (uint64_t i = 0; i < seeds && (good || arguments->keep_going); i++) {
     good = run_one(arguments, &crypto) && good;
     arguments->options.seed++;
     fflush(stdout);

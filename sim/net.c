@@ -59,6 +59,8 @@ usec net_latency(struct world *world, uint32_t from, uint32_t to) {
       return usec_max(min, max * tail[rng_below(&world->rng, sizeof tail)] / 16);
     case 2:
       return min + map_latency(world, from, to) + rng_below(&world->rng, min + 1);
+    case 3:
+      return min + exponential(&world->rng, max);
     default:
       return rng_between(&world->rng, min, max);
   }

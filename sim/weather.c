@@ -32,6 +32,17 @@ void weather_set_calm(struct weather *weather) {
   for (unsigned i = 0; i < WEATHER_COUNT; i++) weather->of[i] = weathers[i].calm;
 }
 
+/* Von Neumann 1951: where the first falling run of random numbers has an odd length its first one
+ * is the fraction, else one more mean has passed. */
+usec exponential(struct rng *rng, usec mean) {
+  for (usec whole = 0;; whole += mean) {
+    uint64_t first = rng_u64(rng) >> 32, last = first;
+    unsigned run = 1;
+    for (uint64_t next; (next = rng_u64(rng) >> 32) < last; last = next) run++;
+    if (run % 2 == 1) return whole + mean * first / ((uint64_t)1 << 32);
+  }
+}
+
 static void toss(struct weather *weather, struct rng *rng, enum weather_kind kind, uint32_t low,
                  uint32_t high) {
   /* Both are drawn always, so that one setting does not change the others. */

@@ -6,10 +6,12 @@
 
 #include "base/rng.h"
 #include "base/slice.h"
+#include "base/usec.h"
 
 /* X(ENUM, "name", calm value, what it is) */
 #define WEATHERS(X)                                                                                \
-  X(LATENCY, "latency", 0, "0: between its ends; 1: table with a long tail; 2: map")               \
+  X(LATENCY, "latency", 0,                                                                         \
+    "0: between its ends; 1: table with a long tail; 2: map; 3: exponential, max in the mean")     \
   X(LATENCY_MIN_US, "latency-min-us", 1000, "")                                                    \
   X(LATENCY_MAX_US, "latency-max-us", 20000, "")                                                   \
   X(UDP, "udp", 0, "1: peers talk in datagrams")                                                   \
@@ -25,6 +27,7 @@
   X(SUCCESSORS, "successors", 8, "r")                                                              \
   X(REPLICAS, "replicas", 3, "k")                                                                  \
   X(STABILIZE_MS, "stabilize-ms", 5000, "")                                                        \
+  X(LOOKUP_MS, "lookup-ms", 8000, "after which a peer gives up what it asked for")                 \
   X(LEARNT, "learnt", 1024, "peers learnt beyond fingers")                                         \
   X(CRASH_S, "crash-s", 0, "mean seconds between crashes; 0: none")                                \
   X(CRASHES, "crashes", 1, "at most so many at once")                                              \
@@ -65,6 +68,8 @@ uint32_t weather_calm(unsigned kind);
 /* "NAME=NUMBER". False: no such name, or no number. */
 bool weather_parse(struct slice text, unsigned *kind, uint32_t *value);
 void weather_set_calm(struct weather *weather);
+/* Exponentially distributed, by comparisons alone. */
+usec exponential(struct rng *rng, usec mean);
 /* Each fault is in the world or not by the toss of a coin; how strong it is comes from the dice. */
 void weather_draw(struct weather *weather, struct rng *rng);
 

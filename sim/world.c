@@ -361,6 +361,7 @@ static void configure(struct world *world, uint32_t i, struct node_config *confi
   config->successors = world->weather.of[SUCCESSORS];
   config->replicas = world->weather.of[REPLICAS];
   config->stabilize_us = MSEC(world->weather.of[STABILIZE_MS]);
+  config->lookup_timeout_us = MSEC(world->weather.of[LOOKUP_MS]);
   config->limits.learnt_peers_max = world->weather.of[LEARNT];
   rng_fill(&world->rng, config->seed, sizeof config->seed);
   config->memory = &peer->memory;

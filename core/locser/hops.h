@@ -39,8 +39,10 @@ struct hop {
   uint8_t tries;
   uint8_t copy_size; /* enum hop_copy_size */
   bool taken_over;   /* 100 seen: the next hop retries, not we */
+  bool given_up;     /* our own: another try is under way beside it; its answer is still welcome */
   bool resent;       /* UDP: sent twice to the same hop */
   bool final;        /* sent to the peer believed responsible: its 503 is not tried elsewhere */
+  bool ours; /* it came as final: if the nearer predecessor is silent, this peer executes it */
 };
 struct hop_copy {
   uint32_t len;

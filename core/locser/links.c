@@ -63,7 +63,7 @@ struct link *links_get(struct links *links, usec now, const struct peer *peer) {
     link->peer.id = peer->id;
     link->peer.incarnation = peer->incarnation;
     if (!learnt_name) {
-      link->srtt_us = link->rttvar_us = 0;
+      link->rtt = (struct round_trips){0};
       link->silent = false;
     }
   }
@@ -79,21 +79,37 @@ struct link *links_at(const struct links *links, struct handle handle) {
   return pool_at(&links->pool, handle);
 }
 
-void link_measured(struct link *link, usec rtt) {
-  uint32_t sample = rtt > SEC(60) ? (uint32_t)SEC(60) : rtt == 0 ? 1 : (uint32_t)rtt;
-  if (link->srtt_us == 0) {
-    link->srtt_us = sample;
-    link->rttvar_us = sample / 2;
+#define RTTVAR_MASK 0xfffffffu /* never more than a minute: nothing is lost */
+
+static void measured(struct round_trips *of, uint32_t sample) {
+  if (of->samples < LINK_SAMPLES) of->samples++;
+  if (of->srtt_us == 0) {
+    of->srtt_us = sample;
+    of->rttvar_us = sample / 2 & RTTVAR_MASK;
     return;
   }
-  uint32_t error = sample > link->srtt_us ? sample - link->srtt_us : link->srtt_us - sample;
-  link->rttvar_us = link->rttvar_us - link->rttvar_us / 4 + error / 4;
-  link->srtt_us = link->srtt_us - link->srtt_us / 8 + sample / 8;
-  if (link->srtt_us == 0) link->srtt_us = 1;
+  uint32_t error = sample > of->srtt_us ? sample - of->srtt_us : of->srtt_us - sample;
+  uint32_t rttvar = of->rttvar_us;
+  of->rttvar_us = (rttvar - rttvar / 4 + error / 4) & RTTVAR_MASK;
+  of->srtt_us = of->srtt_us - of->srtt_us / 8 + sample / 8;
+  if (of->srtt_us == 0) of->srtt_us = 1;
 }
 
-usec link_patience(const struct link *link) {
-  if (link->srtt_us == 0) return LINK_PATIENCE_UNKNOWN;
-  usec patience = 3 * (usec)link->srtt_us + 4 * (usec)link->rttvar_us;
-  return usec_min(usec_max(patience, LINK_PATIENCE_MIN), LINK_PATIENCE_MAX);
+void link_measured(struct links *links, struct link *link, usec rtt) {
+  uint32_t sample = rtt > SEC(60) ? (uint32_t)SEC(60) : rtt == 0 ? 1 : (uint32_t)rtt;
+  measured(&link->rtt, sample);
+  measured(&links->rtt, sample);
+}
+
+static usec patience_with(const struct round_trips *of, unsigned trips) {
+  return trips * (usec)of->srtt_us + 6 * (usec)of->rttvar_us;
+}
+
+usec link_patience(const struct links *links, const struct link *link) {
+  usec unknown = LINK_PATIENCE_UNKNOWN;
+  if (links->rtt.samples == LINK_SAMPLES)
+    unknown = usec_min(unknown, patience_with(&links->rtt, 4));
+  usec least = unknown * (LINK_SAMPLES - link->rtt.samples) / LINK_SAMPLES;
+  usec patience = usec_max(patience_with(&link->rtt, 3), usec_max(least, LINK_PATIENCE_MIN));
+  return usec_min(patience, LINK_PATIENCE_MAX);
 }

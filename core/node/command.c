@@ -97,7 +97,7 @@ static void run_peers(struct step *s, uint64_t ticket) {
     at.transport = (uint8_t)node->config.peer_transport;
     const struct link *link = links_find(&node->links, &at);
     rows[i] = peer_row(link != NULL && link->silent ? "suspect" : "peer", &peers[i]);
-    if (link != NULL) rows[i].n = link->srtt_us;
+    if (link != NULL) rows[i].n = link->rtt.srtt_us;
   }
   command_reply_rows(s, ticket, COMMAND_PEERS, rows, count);
 }

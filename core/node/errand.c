@@ -6,8 +6,9 @@
 #include "node/internal.h"
 #include "usage/location.h"
 
-/* The first try may take this long, so that a path that died behind the first hop costs no more;
- * each further one longer, since all may just be slow. */
+/* The first try may take this long before another is made beside it, so that a path that died
+ * behind the first hop costs no more; each further one longer, since all may just be slow. What was
+ * given up may still answer. */
 #define TRY_TIMEOUT MSEC(2500)
 
 uint64_t errand_ticket(const struct node *node, const struct errand *errand) {
@@ -143,19 +144,20 @@ static const char *method_of(const struct errand *errand) {
 static void ask_peer(struct step *s, struct errand *errand, const struct peer *to, bool final) {
   struct own_request own = {
       .kind = HOP_ERRAND,
-      .user = errand_ticket(s->node, errand),
+      .user = tag_handle(TAG_ERRAND, pool_handle_of(&s->node->errands, errand), ++errand->tries),
       .to = to,
       .target = {.key = errand->key, .final = final},
       .body = slice_of(errand->body, errand->body_len),
       .method = method_of(errand),
-      .deadline = usec_min(errand->deadline, s->now + (errand->silences + 1) * TRY_TIMEOUT),
+      .deadline = errand->deadline,
       .redirect = errand->kind == ERRAND_TRACE,
   };
   /* */
   if (slice_starts_nocase(errand->key_text, SLICE("sip:"))) own.uri = errand->key_text;
   errand->asked = *to;
   errand->asked_at = s->now;
-  errand->tries++;
+  usec patience = (errand->silences + 1) * TRY_TIMEOUT;
+  timers_set(&s->node->timers, &errand->timer, usec_min(errand->deadline, s->now + patience));
   if (!forward_own(s, &own)) ask_later(s, errand, short_pause(s->node));
 }
 
@@ -196,6 +198,7 @@ static void ask_with(struct step *s, struct errand *errand, enum errand_stage st
     return;
   }
   errand->stage = stage;
+  errand->first_try = errand->tries + 1;
   errand->avoid_count = 0;
   ask(s, errand);
 }
@@ -433,9 +436,21 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status) {
   }
 }
 
+static bool is_asking(const struct errand *errand) {
+  return errand->stage == STAGE_READING || errand->stage == STAGE_WRITING ||
+         errand->stage == STAGE_ROUTING;
+}
+
+bool errand_wants(const struct errand *errand, unsigned try, uint16_t status) {
+  if (!is_asking(errand) || try < errand->first_try) return false;
+  return status == 200 || (try == errand->tries && !errand->waiting);
+}
+
 void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, struct slice body,
                       const struct peer *contact) {
-  if (errand->waiting) return; /* late answer to an earlier try */
+  if (errand->waiting && status != 200) return; /* late answer to an earlier try */
+  errand->waiting = false;
+  timers_set(&s->node->timers, &errand->timer, errand->deadline);
   if (errand->kind == ERRAND_TRACE && (status == 200 || status == 302)) {
     on_trace_hop(s, errand, status, contact);
   } else if (status != 200) {
@@ -472,6 +487,9 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
 void errand_on_timer(struct step *s, struct errand *errand) {
   if (errand->waiting && s->now < errand->deadline) {
     ask(s, errand);
+  } else if (is_asking(errand) && s->now < errand->deadline) {
+    struct peer slow = errand->asked; /* its way is long or stuck: another is tried beside it */
+    errand_on_silence(s, errand, &slow);
   } else {
     fail(s, errand, 503, "no peer could answer before the deadline");
   }

@@ -44,7 +44,7 @@ static bool enter_link(struct step *s, struct hop *hop, const struct peer *to) {
   hop->link = links_handle(&s->node->links, link);
   hop->sent_at = s->now;
   hop->tries++;
-  wait_for(s, hop, link_patience(link));
+  wait_for(s, hop, link_patience(&s->node->links, link));
   return true;
 }
 
@@ -66,7 +66,7 @@ static void send_to_link(struct step *s, const struct hop *hop, enum transport t
   out->peer.transport = (uint8_t)transport;
   out->expect = link_of(s, hop)->peer.id;
   out->data = message;
-  out->ticket = tag_handle(TAG_HOP, handle_unpack(hop->timer.owner), 0);
+  out->ticket = tag_handle(TAG_HOP, handle_unpack(hop->timer.owner), hop->tries);
 }
 
 static uint32_t deadline_ms_left(const struct hop *hop, usec now) {
@@ -135,6 +135,7 @@ void forward_request(struct step *s, const struct sip_message *request,
   uint32_t ms = target->deadline_ms != 0 ? target->deadline_ms : LOOKUP_DEADLINE_MS;
   hop->deadline = s->now + MSEC(ms);
   hop->flow = flow;
+  hop->ours = hint != NULL;
   hop->loop_tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
   if (!enter_link(s, hop, &next)) {
     hop_close(&node->hops, hop);
@@ -229,25 +230,54 @@ static bool retry_elsewhere(struct step *s, struct hop *hop) {
   return true;
 }
 
-/* Nothing came from the peer this hop waits for. */
-static void hop_failed(struct step *s, struct hop *hop) {
+/* R-5.8: the nearer predecessor that was believed in does not take the request, and its sender
+ * believes in this peer. */
+static bool execute_here(struct step *s, struct hop *hop) {
+  struct node *node = s->node;
+  const struct hop_copy *copy = hop_copy_of(&node->hops, hop);
+  struct sip_message request;
+  struct locser_target target;
+  if (!hop->ours || copy == NULL || s->now >= hop->deadline) return false;
+  if (!read_copy(copy, &request, &target)) return false;
+  const struct reply_to to = {.request = &request, .flow = hop->flow, .from = copy->from};
+  struct handle handle = handle_unpack(hop->timer.owner);
+  leave_link(s, hop);
+  execute_request(s, &to, &target, request.body);
+  hop = pool_at(&node->hops.pool, handle);
+  if (hop != NULL) hop_close(&node->hops, hop);
+  return true;
+}
+
+/* Another try is made; this one may still be answered, if only late. */
+static void errand_try_failed(struct step *s, struct hop *hop, const struct peer *silent,
+                              bool gone) {
+  struct errand *errand = errand_of(s->node, hop->user);
+  bool current = errand != NULL && item_of(hop->user) == errand->tries;
+  if (gone || !current || s->now >= hop->deadline) {
+    close_hop(s, hop);
+  } else {
+    hop->given_up = true;
+    timers_set(&s->node->hops.timers, &hop->timer, hop->deadline);
+  }
+  if (current) errand_on_silence(s, errand, silent);
+}
+
+/* Nothing came from the peer this hop waits for; gone: nor will anything. */
+static void hop_failed(struct step *s, struct hop *hop, bool gone) {
   struct peer silent = {0};
   struct link *link = link_of(s, hop);
   if (link != NULL) silent = link->peer;
   uint64_t user = hop->user;
   switch ((enum hop_kind)hop->kind) {
     case HOP_FORWARD:
-      if (!retry_elsewhere(s, hop)) {
+      if (!execute_here(s, hop) && !retry_elsewhere(s, hop)) {
         refuse_upstream(s, hop);
         close_hop(s, hop);
       }
       break;
-    case HOP_ERRAND: {
-      close_hop(s, hop);
-      struct errand *errand = errand_of(s->node, user);
-      if (errand != NULL) errand_on_silence(s, errand, &silent);
+    case HOP_ERRAND:
+      errand_try_failed(s, hop, &silent, gone);
       break;
-    }
     case HOP_CALL:
       close_hop(s, hop);
       pump_on_answer(s, user, 0, SLICE_EMPTY, NULL);
@@ -255,13 +285,13 @@ static void hop_failed(struct step *s, struct hop *hop) {
   }
 }
 
-static void on_silence(struct step *s, struct hop *hop) {
+static void on_silence(struct step *s, struct hop *hop, bool gone) {
   struct link *link = link_of(s, hop);
   struct peer silent = {0};
-  bool suspect = link != NULL && !hop->taken_over && !key_is_zero(&link->peer.id);
+  bool suspect = link != NULL && !hop->taken_over && !hop->given_up && !key_is_zero(&link->peer.id);
   if (link != NULL) silent = link->peer;
   if (suspect) link->silent = true;
-  hop_failed(s, hop);
+  hop_failed(s, hop, gone);
   if (suspect) note_silence(s, &silent);
 }
 
@@ -279,7 +309,7 @@ static bool resend_datagram(struct step *s, struct hop *hop) {
                  outbox_copy(s->out, slice_of(copy->bytes, copy->len)));
   }
   hop->resent = true;
-  wait_for(s, hop, 2 * link_patience(link));
+  wait_for(s, hop, 2 * link_patience(&s->node->links, link));
   return true;
 }
 
@@ -294,10 +324,10 @@ void forward_on_timer(struct step *s) {
         close_hop(s, hop); /* the previous hop's deadline is the same instant */
       } else {
         hop->taken_over = true; /* its way is long or stuck; the neighbour is not to blame */
-        on_silence(s, hop);
+        on_silence(s, hop, false);
       }
     } else if (!resend_datagram(s, hop)) {
-      on_silence(s, hop);
+      on_silence(s, hop, false);
     }
   }
 }
@@ -305,9 +335,9 @@ void forward_on_timer(struct step *s) {
 void forward_on_undelivered(struct step *s, uint64_t ticket) {
   if (tag_of(ticket) != TAG_HOP) return;
   struct hop *hop = ticket_object(&s->node->hops.pool, ticket);
-  if (hop == NULL) return;
+  if (hop == NULL || item_of(ticket) != hop->tries) return; /* an earlier try, given up already */
   hop->taken_over = false; /* the flow is gone: whoever took it over may be gone with it */
-  on_silence(s, hop);
+  on_silence(s, hop, true);
 }
 
 void forward_on_link_closed(struct step *s, const struct endpoint *at, const struct key *proven) {
@@ -328,7 +358,7 @@ void forward_on_link_closed(struct step *s, const struct endpoint *at, const str
 static void heard_from(struct step *s, struct hop *hop, uint16_t status) {
   struct link *link = link_of(s, hop);
   if (link == NULL) return;
-  if (!hop->taken_over && !hop->resent) link_measured(link, s->now - hop->sent_at);
+  if (!hop->taken_over && !hop->resent) link_measured(&s->node->links, link, s->now - hop->sent_at);
   link->silent = false;
   if (!key_is_zero(&link->peer.id) && status != 410 && status != 503) {
     struct peer peer = link->peer;
@@ -355,7 +385,7 @@ static void own_answer(struct step *s, struct hop *hop, const struct sip_message
   close_hop(s, hop);
   if (is_errand) {
     struct errand *errand = errand_of(s->node, user);
-    if (errand == NULL) return;
+    if (errand == NULL || !errand_wants(errand, item_of(user), response->status)) return;
     outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCSER_ANSWER,
                                          .at = s->now,
                                          .key = errand->key,
@@ -391,7 +421,8 @@ void forward_response(struct step *s, const struct sip_message *response) {
     timers_set(&s->node->hops.timers, &hop->timer, hop->deadline);
   } else if (hop->kind != HOP_FORWARD) {
     own_answer(s, hop, response);
-  } else if (response->status == 503 && !hop->final && retry_elsewhere(s, hop)) { /* */
+  } else if (response->status == 503 &&
+             (execute_here(s, hop) || (!hop->final && retry_elsewhere(s, hop)))) { /* */
     return;
   } else {
     answer_upstream(s, hop, response);

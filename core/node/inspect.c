@@ -25,7 +25,7 @@ void node_place_link(struct node *node, usec now, const struct peer *peer, usec 
   struct peer to = *peer;
   to.at.transport = (uint8_t)node->config.peer_transport;
   struct link *link = links_get(&node->links, now, &to);
-  if (link != NULL) link_measured(link, rtt_us);
+  if (link != NULL) link_measured(&node->links, link, rtt_us);
 }
 
 bool node_inspect_each(const struct node *node, uint32_t *cursor, struct record *out) {

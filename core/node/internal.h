@@ -122,7 +122,8 @@ struct errand {
   uint64_t user; /* the edge's user, the command's ticket, or the client's operation */
   usec started_at, deadline, asked_at;
   struct key key;
-  unsigned tries;
+  unsigned tries;     /* the last one's number is in the user of its hop */
+  unsigned first_try; /* of the question that is being asked now */
   unsigned silences;
   bool waiting; /* for the timer, before the next try */
   bool learnt_version;
@@ -306,6 +307,9 @@ void errand_start(struct step *s, struct errand *errand);
 void errand_close(struct node *node, struct errand *errand);
 uint64_t errand_ticket(const struct node *node, const struct errand *errand);
 struct errand *errand_of(const struct node *node, uint64_t ticket);
+/* Is this answer to that try still of use? A 200 is, however late, while the same is being asked.
+ */
+bool errand_wants(const struct errand *errand, unsigned try, uint16_t status);
 /* contact: of a 302, or NULL. */
 void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, struct slice body,
                       const struct peer *contact);

@@ -137,8 +137,8 @@ static bool came_from(const struct step *s, const struct sip_message *request,
 static void on_final(struct step *s, const struct reply_to *to, const struct sip_message *request,
                      const struct locser_target *target) {
   const struct peer *nearer = overlay_predecessor(s->node->overlay);
-  bool is_nearer =
-      nearer != NULL && !key_in_range_open_closed(&target->key, &nearer->id, &s->node->config.id);
+  bool is_nearer = nearer != NULL && !overlay_is_suspect(s->node->overlay, &nearer->id) &&
+                   !key_in_range_open_closed(&target->key, &nearer->id, &s->node->config.id);
   if (!is_nearer || came_from(s, request, nearer) ||
       execute_can_read(s, &target->key, request->body)) {
     deliver(s, to, request, target);

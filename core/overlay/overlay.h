@@ -137,6 +137,8 @@ unsigned overlay_replica_set(const struct overlay *overlay, unsigned k, struct p
 /* (from, to] this peer is responsible for: (predecessor, self]; false when not known. */
 bool overlay_range(const struct overlay *overlay, struct key *from, struct key *to);
 const struct peer *overlay_predecessor(const struct overlay *overlay); /* NULL: none known */
+/* It fell silent, and has not answered since. */
+bool overlay_is_suspect(const struct overlay *overlay, const struct key *id);
 unsigned overlay_successors(const struct overlay *overlay, struct peer *out, unsigned max);
 /* Every distinct peer this one would route to (successors, fingers, learnt), by Peer-ID. */
 unsigned overlay_known_peers(const struct overlay *overlay, struct peer *out, unsigned max);

@@ -32,6 +32,10 @@ const struct peer *overlay_predecessor(const struct overlay *overlay) {
                                                                             : NULL;
 }
 
+bool overlay_is_suspect(const struct overlay *overlay, const struct key *id) {
+  return doubt_is(overlay, id);
+}
+
 unsigned overlay_successors(const struct overlay *overlay, struct peer *out, unsigned max) {
   unsigned count = overlay->list.count < max ? overlay->list.count : max;
   for (unsigned i = 0; i < count; i++) out[i] = overlay->list.at[i];
@@ -111,13 +115,10 @@ static void choose_in_ring(struct choice *choice, const struct key *key, bool *f
   const struct overlay *overlay = choice->overlay;
   const struct key *self = &overlay->self.id;
   const struct peers *list = &overlay->list;
-  uint32_t live = 0;
-  while (live < list->count && !is_usable(choice, &list->at[live])) live++;
-  if (live < list->count && key_in_range_open_closed(key, self, &list->at[live].id)) {
-    *final = true;
-    for (uint32_t i = live; i < list->count; i++) choose(choice, &list->at[i]);
-    return;
-  }
+  for (uint32_t i = peers_place(list, self, key); i < list->count; i++)
+    choose(choice, &list->at[i]);
+  *final = choice->count > 0;
+  if (*final) return;
   const struct peer *exact = peers_find(list, self, key);
   if (exact == NULL) exact = peers_find(&overlay->fingers, self, key);
   if (exact == NULL) exact = peers_find(&overlay->learnt, self, key);

@@ -106,10 +106,14 @@ static void test_next_hops_best_first(void **state) {
   assert_int_equal(hops_to(100, 1, NULL, 0, out, 1, &final), 1);
   assert_true(final);
   assert_int_equal(out[0], 110);
+  /* within the list: the first at or after the key */
+  assert_int_equal(hops_to(110, 1, NULL, 0, out, 16, &final), 2);
+  assert_true(final);
+  assert_memory_equal(out, ((uint8_t[]){120, 130}), 2);
+  assert_int_equal(hops_to(125, 0, (uint8_t[]){130}, 1, out, 16, &final), 2);
+  assert_false(final); /* nobody left there: the closest before it may know more */
+  assert_memory_equal(out, ((uint8_t[]){120, 110}), 2);
   /* beyond: the closest before the key, from all tables */
-  assert_int_equal(hops_to(110, 1, NULL, 0, out, 1, &final), 1);
-  assert_false(final);
-  assert_int_equal(out[0], 110);
   assert_int_equal(hops_to(201, 0, NULL, 0, out, 16, &final), 5);
   assert_false(final);
   assert_memory_equal(out, ((uint8_t[]){200, 150, 130, 120, 110}), 5);
