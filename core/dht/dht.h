@@ -67,6 +67,7 @@ struct dht_effect {
   unsigned limit;         /* pull: so many records are enough; 0: as many as there are */
   struct sync_part part;  /* sync: how it looks here */
   msec_wall until;        /* sync: records with a floor up to then are left out */
+  bool stray;             /* push: not for a replica of ours: dht_pass_on is to follow there */
   bool last;              /* push: the range (range_from, range_to] is complete with this batch */
   unsigned record_count;
   struct record record[16]; /* borrowed from the store until the next dht_ call */
@@ -102,6 +103,10 @@ enum dht_verdict dht_put(struct dht *dht, usec now, msec_wall wall, const struct
  * durable here (no further copies are made from here). */
 enum dht_verdict dht_accept(struct dht *dht, usec now, msec_wall wall, const struct record *record,
                             uint64_t user, struct dht_effects *fx);
+
+/* A record of this key was pushed here as a stray, and is in: it goes on to whoever is nearer to
+ * the key, after it, until it is at the responsible peer. */
+void dht_pass_on(struct dht *dht, usec now, const struct key *key, struct dht_effects *fx);
 
 /* Live records of a key, in owner/nonce order: start with cursor 0, false at the end. Tombstones
  * and lapsed ones are left out. *out borrows until the next dht_ call that changes the store. */

@@ -112,6 +112,15 @@ void shed_add_stray(struct dht *dht, const struct key *key, struct dht_effects *
   stream_step(dht, s, fx);
 }
 
+void dht_pass_on(struct dht *dht, usec now, const struct key *key, struct dht_effects *fx) {
+  struct peer hop;
+  dht_note_time(dht, now, NULL);
+  if (!dht->own_known || !shed_next_hop(dht, key, &hop)) return;
+  struct key there = key_distance(key, &hop.id);
+  struct key here = key_distance(key, &overlay_self(dht->overlay)->id);
+  if (key_compare(&there, &here) < 0) shed_add_stray(dht, key, fx); /* so that it ends */
+}
+
 void shed_owed(struct dht *dht, struct dht_effects *fx) {
   struct stream *s = &dht->stream[SLOT_STRAYS];
   if (dht->owed.count == 0) return;

@@ -122,6 +122,7 @@ void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx)
       continue;
     }
     e->to = stream->to;
+    e->stray = stream->kind == STREAM_SHED;
     e->ticket = stream->ticket = call_open(dht, CALL_STREAM, HANDLE_NONE, stream->slot);
     if (stream->ticket == 0) {
       fx->count--;

@@ -157,6 +157,7 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
     reply_later(s, to, "this peer has as many requests waiting as it can");
     return;
   }
+  op->stray = body->overlay.stray;
   operation_accept(s, op);
 }
 

@@ -90,7 +90,7 @@ struct operation {
   size_t extra_len;
   unsigned pending, failed; /* records on their way through verification and store */
   uint32_t pull_ticket;
-  bool incomplete, takes_writes, more;
+  bool incomplete, takes_writes, more, stray;
   struct record_id after;
   bool found; /* a search is over, but its answer has to wait for the next step */
   enum err found_status;

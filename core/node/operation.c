@@ -359,6 +359,15 @@ void operation_accept(struct step *s, struct operation *op) {
   if (read_own_records(s, op)) verify_records(s, op);
 }
 
+static void pass_on(struct step *s, const struct operation *op) {
+  for (unsigned i = 0; i < op->record_count; i++) {
+    struct dht_effects fx;
+    fx.count = 0;
+    dht_pass_on(s->node->dht, s->now, &op->records[i].key, &fx);
+    pump_dht(s, &fx);
+  }
+}
+
 static void records_are_in(struct step *s, struct operation *op) {
   if (op->kind == OPERATION_PULLED) {
     uint32_t ticket = op->pull_ticket;
@@ -375,6 +384,7 @@ static void records_are_in(struct step *s, struct operation *op) {
   } else {
     struct xml_overlay self = {.present = true};
     self.peer[self.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
+    if (op->stray) pass_on(s, op);
     size_t mark = outbox_mark(s->out);
     xml_put_answer(&s->out->bytes, 1, NULL, 0, &self);
     finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));

@@ -152,6 +152,7 @@ static struct slice replicate_body(struct step *s, const struct dht_effect *effe
   struct slice texts[16];
   struct xml_overlay xml = {.present = true,
                             .limit = effect->limit,
+                            .stray = effect->stray,
                             .has_range = true,
                             .range_from = effect->range_from,
                             .range_to = effect->range_to,

@@ -200,6 +200,7 @@ static void start_overlay(struct xml_reader *r, const struct rule *rule,
   read_number(r, attributes, "load", UINT64_MAX, &overlay->load, "load is not a number");
   overlay->lost = read_flag(r, attributes, "lost");
   overlay->more = read_flag(r, attributes, "more");
+  overlay->stray = read_flag(r, attributes, "stray");
   overlay->incomplete = read_flag(r, attributes, "incomplete");
   overlay->owner = read_flag(r, attributes, "owner");
   const char *after = reader_attribute(attributes, "after", false);

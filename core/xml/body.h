@@ -99,6 +99,7 @@ struct xml_overlay {
   struct record_id after;
   uint32_t limit;     /* a pull: so many records are enough; 0: none given */
   bool more;          /* there is more after the last record */
+  bool stray;         /* a push: to be passed on to the responsible peer */
   bool incomplete;    /* answer to a pull: others may hold more of the range */
   bool owner;         /* the same: it is responsible for some of the range, and takes writes */
   uint32_t copies;    /* put answer, and wish in a put; 0: none given */

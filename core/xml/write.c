@@ -256,6 +256,7 @@ static void put_overlay(struct buf *out, const struct xml_overlay *overlay) {
   if (overlay->copies != 0) put_attribute_number(out, "copies", overlay->copies);
   if (overlay->lost) put_attribute(out, "lost", SLICE("true"));
   if (overlay->more) put_attribute(out, "more", SLICE("true"));
+  if (overlay->stray) put_attribute(out, "stray", SLICE("true"));
   if (overlay->incomplete) put_attribute(out, "incomplete", SLICE("true"));
   if (overlay->owner) put_attribute(out, "owner", SLICE("true"));
   if (overlay->has_after) put_place(out, "after", &overlay->after, false);

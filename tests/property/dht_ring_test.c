@@ -347,6 +347,26 @@ static void test_stray_write_far_from_its_route(void **state) {
   assert_true(world_close());
 }
 
+/* Each knows the one before it and a few after it: from hand to hand, and no farther. */
+static void test_stray_write_is_passed_on(void **state) {
+  (void)state;
+  world_open(12);
+  ring_of(8);
+  for (unsigned n = 0; n < 8; n++) {
+    world.node[n].overlay.successor_count = 3;
+    world.node[n].overlay.knows_few = true;
+  }
+  unsigned home = responsible_for(60);
+  struct record r = make_record(60, 5, 9, false);
+  assert_int_equal(put_at((home + 3) % 8, &r, 1), DHT_NEW);
+  unsigned pushes = world.pushes;
+  run_for(SEC(2));
+  assert_int_equal(version_at(home, &r), 9);
+  /* two copies, three strays, and two copies by the owner */
+  assert_in_range(world.pushes - pushes, 4, 8);
+  assert_true(world_close());
+}
+
 /* Just beyond the replica set, where nobody compares: it goes to the owner, and stays here
  * (R-5.22).
  */
@@ -580,6 +600,7 @@ int main(void) {
       cmocka_unit_test(test_stray_write),
       cmocka_unit_test(test_stray_write_far_from_its_route),
       cmocka_unit_test(test_hand_over_of_what_is_owed),
+      cmocka_unit_test(test_stray_write_is_passed_on),
       cmocka_unit_test(test_newest_is_beyond_the_replicas),
       cmocka_unit_test(test_return_with_old_records),
       cmocka_unit_test(test_many_records_of_one_key),

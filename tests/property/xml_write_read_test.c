@@ -243,6 +243,7 @@ static void test_overlay_parts(void **state) {
                                     {random_key(), random_endpoint(), (uint32_t)rng_u64(&rng)}};
     o.lost = rng_below(&rng, 2) == 0;
     o.more = rng_below(&rng, 2) == 0;
+    o.stray = rng_below(&rng, 2) == 0;
     o.incomplete = rng_below(&rng, 2) == 0;
     o.owner = rng_below(&rng, 2) == 0;
     o.copies = (uint32_t)rng_below(&rng, 4);

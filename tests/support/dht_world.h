@@ -37,7 +37,7 @@ struct event {
   uint32_t ticket;
   enum err status;
   struct key range_from, range_to;
-  bool has_after, more, vouched, owner;
+  bool stray, has_after, more, vouched, owner;
   struct record_id after;
   unsigned limit;
   struct sync_view sync;
@@ -184,6 +184,7 @@ static void carry_out(unsigned n, const struct dht_effects *fx) {
         e->has_after = f->has_after;
         e->after = f->after;
         e->limit = f->limit;
+        e->stray = f->stray;
         world.moved += f->record_count;
         break;
       }
@@ -229,6 +230,11 @@ static void finish_takings(unsigned n) {
       e->ticket = answer.ticket;
       e->status = failed ? ERR_REFUSED : OK;
       e->life = answer.life;
+      for (unsigned k = 0; answer.stray && !failed && k < answer.count; k++) {
+        world_fx.count = 0;
+        dht_pass_on(node->dht, world.now, &answer.record[k].key, &world_fx);
+        carry_out(n, &world_fx);
+      }
     } else {
       enum err status = failed ? ERR_REFUSED : answer.vouched ? OK : ERR_BUSY;
       world_fx.count = 0;
