@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 SEED       ?= 1
 
 .DEFAULT_GOAL := build
-.PHONY: all build demo test check interop bench sim sim-soak sim-plots fuzz cover format install clean help
+.PHONY: all build demo test check interop bench sim worlds sim-soak sim-plots fuzz cover format install clean help
 
 # $(call compile,PRESET,SUFFIX): configures and builds one preset of CMakePresets.json in build SUFFIX.
 compile = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build build$(2) -j $(JOBS)
@@ -64,6 +64,11 @@ sim-plots: ## docs/plots: hops, convergence and cost, measured and drawn
 	@tools/deps build plots
 	@$(call compile,default,)
 	@tools/sim-plots
+
+worlds: ## every interleaving in small rings and merges, deeper than make test goes
+	@tools/deps test
+	@$(call compile,default,)
+	@LOCSER_DEEP=1 tests/system/exhaustive_test.py
 
 fuzz: ## libFuzzer; T=name picks one target, FUZZ_SECONDS=n the time for each
 	@tools/deps fuzz

@@ -63,6 +63,17 @@ foreach(group unit property torture golden)
   endforeach()
 endforeach()
 
+# Exhaustive worlds: with the sanitizers to a small depth, optimised to the depth that is stated.
+file(GLOB sources CONFIGURE_DEPENDS tests/exhaustive/*.c)
+foreach(source ${sources})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  link_test(${name})
+  add_test(NAME ${name} COMMAND ${name} --quick WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS exhaustive TIMEOUT 300)
+endforeach()
+
 file(GLOB sources CONFIGURE_DEPENDS bench/*.c)
 if(sources)
   add_executable(locser-bench ${sources})

@@ -136,6 +136,25 @@ static struct put *put_new(struct dht *dht, const struct record *record, bool co
   return put;
 }
 
+/* The latest floor that is known of an identity. */
+static msec_wall latest_floor(const struct entry *entry, msec_wall floor) {
+  if (entry == NULL) return floor;
+  if (entry->durable && entry->record.floor > floor) floor = entry->record.floor;
+  for (const struct put *p = entry->writes; p != NULL; p = p->older)
+    if (p->record.floor > floor) floor = p->record.floor;
+  return floor;
+}
+
+/* Writes the record again with its later floor. Not while another write is on its way: the journal
+ * would end with this one. */
+static void pay_row(struct entry *entry, struct dht_effects *fx) {
+  if (!entry->owes_row || !entry->durable || entry->writes != NULL) return;
+  entry->owes_row = false;
+  struct dht_effect *e = fx_add(fx, DHT_STORE); /* nobody waits: ticket 0 */
+  e->record_count = 1;
+  e->record[0] = entry->record;
+}
+
 /* Gives the put its entry, a copy of the bytes and the order to the journal. */
 static bool put_store(struct dht *dht, struct put *put, struct entry *entry,
                       const struct record *record, struct dht_effects *fx) {
@@ -143,6 +162,7 @@ static bool put_store(struct dht *dht, struct put *put, struct entry *entry,
   if (bytes == NULL) return false;
   memcpy(bytes, record->bytes.at, record->bytes.len);
   put->record = *record;
+  put->record.floor = latest_floor(entry, record->floor);
   put->record.bytes = slice_of(bytes, record->bytes.len);
   if (entry == NULL) entry = store_insert(&dht->store, &put->id);
   put->store_ticket = entry == NULL ? 0 : call_open(dht, CALL_STORE, put->handle, 0);
@@ -242,7 +262,9 @@ void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht
   ASSERT(entry != NULL);
   put->store_ticket = 0;
   if (status != OK) {
+    bool durable = entry->durable; /* or it goes with its last write */
     unlink_write(dht, put);
+    if (durable) pay_row(entry, fx);
     put_finish(dht, put, ERR_IO, fx);
     return;
   }
@@ -254,6 +276,7 @@ void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht
     put->record.bytes = SLICE_EMPTY;
   }
   unlink_write(dht, put);
+  pay_row(entry, fx);
   put->stored = true;
   if (put->copies) {
     if (dht->own_known && !dht_is_own(dht, &put->id.key)) shed_add_stray(dht, &put->id.key, fx);
@@ -283,12 +306,17 @@ void put_on_timer(struct dht *dht, struct put *put, struct dht_effects *fx) {
  * then, or a copy of the loser could come back after it (R-4.7). */
 static void raise_floor(struct dht *dht, struct entry *entry, const struct record *loser,
                         struct dht_effects *fx) {
-  if (!entry->durable || loser->floor <= entry->record.floor) return;
   if (loser->floor > dht_wall(dht) + dht->limits.lifetime_max + CLOCK_SLACK_MS) return;
-  store_set_floor(&dht->store, entry, loser->floor);
-  struct dht_effect *e = fx_add(fx, DHT_STORE); /* nobody waits: ticket 0 */
-  e->record_count = 1;
-  e->record[0] = entry->record;
+  for (struct put *p = entry->writes; p != NULL; p = p->older) {
+    if (loser->floor <= p->record.floor) continue;
+    p->record.floor = loser->floor;
+    entry->owes_row = true;
+  }
+  if (entry->durable && loser->floor > entry->record.floor) {
+    store_set_floor(&dht->store, entry, loser->floor);
+    entry->owes_row = true;
+  }
+  pay_row(entry, fx);
 }
 
 enum dht_verdict dht_put(struct dht *dht, usec now, msec_wall wall, const struct record *record,

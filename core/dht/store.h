@@ -19,6 +19,7 @@ struct entry {
   struct record record; /* its identity always; the rest, with bytes of its own, once durable */
   bool durable;
   bool counts;        /* the newest version, durable or not, is no tombstone */
+  bool owes_row;      /* the journal has an earlier floor than memory */
   bool shed;          /* this version is safe at the responsible peer, and may go */
   bool told;          /* it was safe there while we were near enough to keep it */
   bool shedding;      /* it is on the way there */

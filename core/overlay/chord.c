@@ -3,6 +3,7 @@
 #include "overlay/chord.h"
 
 #include "base/assert.h"
+#include "base/plant.h"
 
 struct overlay *overlay_new(const struct overlay_config *config) {
   ASSERT(config->successors >= 2 && config->successors <= OVERLAY_SUCCESSORS_MAX);
@@ -262,6 +263,7 @@ static bool is_held(const struct overlay *overlay, const struct key *id) {
 void chord_lost(struct overlay *overlay, const struct step *step, const struct peer *peer,
                 bool silent) {
   struct peer gone = *peer; /* it may lie in a table that changes now */
+  if (members_hold_later_life(overlay, &gone)) return;
   if (is_held(overlay, &gone.id)) chord_remember(overlay, &gone.at);
   fingers_forget(overlay, &gone.id);
   if (silent) {
@@ -303,6 +305,7 @@ void overlay_on_peer_silent(struct overlay *overlay, usec now, const struct peer
 static void note_sender(struct overlay *overlay, const struct step *step,
                         const struct peer *sender) {
   if (!overlay->small) return;
+  if (PLANTED(20)) members_enter(overlay, step, sender); /* before it has answered */
   const struct peer *known = peers_find(&overlay->members, &overlay->self.id, &sender->id);
   if (known == NULL || !peer_same_life(known, sender)) chord_verify(overlay, step, sender);
 }

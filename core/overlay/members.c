@@ -25,6 +25,7 @@
  * less than 2r peers, they are its membership from that answer on: two lists that skip no
  * principal, joined at a peer that both hold, skip none. */
 #include "base/assert.h"
+#include "base/plant.h"
 #include "overlay/chord.h"
 
 /* Others that make a ring of 2r. */
@@ -101,7 +102,8 @@ static void open_ring(struct overlay *overlay, const struct step *step) {
 static void grow_if_full(struct overlay *overlay, const struct step *step) {
   uint32_t count = overlay->members.count;
   uint64_t all = ((uint64_t)1 << count) - 1;
-  if (count >= others_of_ring(overlay) && overlay->answered == all) open_ring(overlay, step);
+  bool proved = overlay->answered == all || PLANTED(24); /* 24: whether they live or not */
+  if (count >= others_of_ring(overlay) && proved) open_ring(overlay, step);
 }
 
 bool members_take(struct overlay *overlay, const struct step *step, const struct peer *head,
@@ -113,7 +115,8 @@ bool members_take(struct overlay *overlay, const struct step *step, const struct
   overlay->members.count = 0;
   overlay->answered = 0;
   bool all = true;
-  for (unsigned i = 0; i < answer->member_count; i++) {
+  unsigned taken = PLANTED(22) ? 0 : answer->member_count; /* 22: nobody but the one that admits */
+  for (unsigned i = 0; i < taken; i++) {
     const struct peer *member = &answer->member[i];
     if (!peer_is(member) || key_equal(&member->id, self) || key_is_zero(&member->id)) continue;
     if (key_equal(&member->id, &head->id)) continue;
@@ -180,8 +183,14 @@ bool members_close(struct overlay *overlay, const struct step *step,
   return true;
 }
 
+bool members_hold_later_life(const struct overlay *overlay, const struct peer *peer) {
+  const struct peer *member = peers_find(&overlay->members, &overlay->self.id, &peer->id);
+  return member != NULL && peer->incarnation != 0 && member->incarnation > peer->incarnation;
+}
+
 void members_enter(struct overlay *overlay, const struct step *step, const struct peer *peer) {
   if (key_equal(&peer->id, &overlay->self.id)) return;
+  if (members_hold_later_life(overlay, peer)) return; /* an answer that was long on its way */
   struct ring_view old = ring_view(overlay);
   bool fits = put(overlay, peer, true);
   if (fits) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The key-based routing interface: pure questions about the state. */
+#include "base/plant.h"
 #include "overlay/chord.h"
 
 bool overlay_is_member(const struct overlay *overlay) { return overlay->state == OVERLAY_MEMBER; }
@@ -16,6 +17,9 @@ static bool is_alone(const struct overlay *overlay) {
 /* */
 bool overlay_is_responsible(const struct overlay *overlay, const struct key *key) {
   struct key from, to;
+  if (PLANTED(21) && overlay_range(overlay, &from, &to)) { /* closed at the wrong end */
+    return key_equal(key, &from) || key_in_range_open_open(key, &from, &to);
+  }
   return overlay_range(overlay, &from, &to) && key_in_range_open_closed(key, &from, &to);
 }
 

@@ -87,6 +87,10 @@ static uint32_t best_successor(const struct ring_world *w, uint32_t i) {
   return RING_WORLD_NONE;
 }
 
+bool ring_world_has_successor(const struct ring_world *w, uint32_t i) {
+  return is_member(w, i) && best_successor(w, i) != RING_WORLD_NONE;
+}
+
 /* One ring that is ordered, and everybody's way leads into it. */
 static const char *check_ring(struct ring_world *w) {
   static uint32_t best[RING_WORLD_PEERS_MAX];
@@ -189,26 +193,28 @@ uint32_t ring_world_principals(const struct ring_world *w) {
   return principals_without(w, RING_WORLD_NONE);
 }
 
-/* An answer under way is, for its receiver, as good as adopted: it must name a live peer. */
+bool ring_world_answer_is_good(const struct ring_world *w, const struct overlay_message *answer) {
+  bool small = answer->member_count > 0 || answer->successor_count == 0;
+  bool holds_sender =
+      answer->method == OVERLAY_NEIGHBORS || (small && answer->member_count < w->successors);
+  bool good = holds_sender && live(w, &answer->sender) != RING_WORLD_NONE;
+  unsigned kept = answer->method == OVERLAY_NEIGHBORS ? w->successors - 1 : w->successors;
+  if (kept > answer->successor_count) kept = answer->successor_count;
+  for (unsigned i = 0; i < kept && !good; i++) {
+    good = live(w, &answer->successor[i]) != RING_WORLD_NONE;
+  }
+  /* a joiner that would be one too many keeps but the list */
+  bool keeps_all = answer->member_count + 1 <= 2 * w->successors;
+  for (unsigned i = 0; i < answer->member_count && !good && keeps_all; i++) {
+    good = live(w, &answer->member[i]) != RING_WORLD_NONE;
+  }
+  return good;
+}
+
 static bool answers_stay_good(const struct ring_world *w) {
-  const struct overlay_message *answer;
   for (uint32_t e = 0; e < w->heap_count; e++) {
-    if ((answer = ring_world_answer(w, e)) == NULL) continue;
-    bool small = answer->member_count > 0 || answer->successor_count == 0;
-    bool holds_sender =
-        answer->method == OVERLAY_NEIGHBORS || (small && answer->member_count < w->successors);
-    bool good = holds_sender && live(w, &answer->sender) != RING_WORLD_NONE;
-    unsigned kept = answer->method == OVERLAY_NEIGHBORS ? w->successors - 1 : w->successors;
-    if (kept > answer->successor_count) kept = answer->successor_count;
-    for (unsigned i = 0; i < kept && !good; i++) {
-      good = live(w, &answer->successor[i]) != RING_WORLD_NONE;
-    }
-    /* a joiner that would be one too many keeps but the list */
-    bool keeps_all = answer->member_count + 1 <= 2 * w->successors;
-    for (unsigned i = 0; i < answer->member_count && !good && keeps_all; i++) {
-      good = live(w, &answer->member[i]) != RING_WORLD_NONE;
-    }
-    if (!good) return false;
+    const struct overlay_message *answer = ring_world_answer(w, e);
+    if (answer != NULL && !ring_world_answer_is_good(w, answer)) return false;
   }
   return true;
 }

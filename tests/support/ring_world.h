@@ -71,6 +71,11 @@ const char *ring_world_not_ideal(struct ring_world *world);
 const struct overlay_message *ring_world_answer(const struct ring_world *world, uint32_t e);
 /* Members that no live member's extended successor list skips. */
 uint32_t ring_world_principals(const struct ring_world *world);
+/* Is peer i a member that knows a live successor? */
+bool ring_world_has_successor(const struct ring_world *world, uint32_t i);
+/* An answer under way is, for its receiver, as good as adopted: it must name a live peer. */
+bool ring_world_answer_is_good(const struct ring_world *world,
+                               const struct overlay_message *answer);
 /* Would Zave's failure assumption hold if peer i failed now? Every other member keeps a live
  * successor, and r + 1 principals stay (small rings: one). */
 bool ring_world_may_fail(struct ring_world *world, uint32_t i);

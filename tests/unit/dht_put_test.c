@@ -629,6 +629,42 @@ static void test_pages_within_one_key_and_by_size(void **state) {
   assert_int_equal(total, 20);
 }
 
+/* R-4.27: a record that lost while its winner is on its way into the journal prolongs what is
+ * held, and nothing may reach the journal after the winner but the winner. Found by merge_worlds.
+ */
+static void test_the_winner_is_the_last_row(void **state) {
+  (void)state;
+  struct record held = make(1, 1, 1, 10), winner = make(1, 1, 1, 30), loser = make(1, 1, 1, 20);
+  loser.floor += MINUTE;
+  assert_int_equal(put(&held), DHT_NEW);
+  uint32_t ticket = find_effect(DHT_STORE)->ticket;
+  f.fx.count = 0;
+  dht_on_stored(f.dht, f.now, ticket, OK, &f.fx);
+  assert_int_equal(put(&winner), DHT_NEW);
+  ticket = find_effect(DHT_STORE)->ticket;
+  assert_int_equal(put(&loser), DHT_OLDER);
+  assert_null(find_effect(DHT_STORE));
+  f.fx.count = 0;
+  dht_on_stored(f.dht, f.now, ticket, OK, &f.fx);
+  const struct dht_effect *last = find_effect(DHT_STORE);
+  assert_non_null(last);
+  assert_int_equal(last->record[0].version, 30);
+  assert_true(last->record[0].floor == loser.floor);
+}
+
+/* what was prolonged before stays so in the journal. */
+static void test_the_row_has_the_latest_floor(void **state) {
+  (void)state;
+  struct record held = make(1, 1, 1, 10), winner = make(1, 1, 1, 30);
+  held.floor += MINUTE;
+  assert_int_equal(put(&held), DHT_NEW);
+  uint32_t ticket = find_effect(DHT_STORE)->ticket;
+  f.fx.count = 0;
+  dht_on_stored(f.dht, f.now, ticket, OK, &f.fx);
+  assert_int_equal(put(&winner), DHT_NEW);
+  assert_true(find_effect(DHT_STORE)->record[0].floor == held.floor);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -657,6 +693,8 @@ int main(void) {
       TEST(test_accept),
       TEST(test_read_range),
       TEST(test_pages_within_one_key_and_by_size),
+      TEST(test_the_winner_is_the_last_row),
+      TEST(test_the_row_has_the_latest_floor),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,6 +289,37 @@ static void test_members_are_entered_by_their_own_answer(void **state) {
   one_free(&one);
 }
 
+/* The peer was started again and has answered: what its earlier life said, or was asked, comes too
+ * late. Both found by ring_worlds. */
+static void test_late_answers_of_an_earlier_life(void **state) {
+  (void)state;
+  one_init(&one, 100, 4);
+  overlay_create(one.overlay, one.now, NULL);
+  one_request(&one, OVERLAY_NOTIFY, 50);
+  struct overlay_call ping = *one_call(&one, OVERLAY_PING, 50);
+  struct overlay_message m = one_says(OVERLAY_PING, 50, 0, NULL, 0);
+  one_answer(&one, &ping, OVERLAY_OK, &m);
+  struct overlay_call old_gossip = *one_wait(&one, OVERLAY_NEIGHBORS);
+  one_request(&one, OVERLAY_LEAVE, 50);
+  struct overlay_call old_ping = *one_call(&one, OVERLAY_PING, 50);
+  one_answer(&one, &old_ping, OVERLAY_OK, &(struct overlay_message){.sender = m.sender});
+  one_request(&one, OVERLAY_LEAVE, 50);
+  old_ping = *one_call(&one, OVERLAY_PING, 50);
+
+  struct peer later = one_peer(50);
+  later.incarnation = 2;
+  one.now += MSEC(1);
+  struct step step = {.now = one.now, .calls = &one.calls};
+  chord_proved(one.overlay, &step, &later);
+  assert_int_equal(one.overlay->members.at[0].incarnation, 2);
+  m = one_says(OVERLAY_NEIGHBORS, 50, 100, (const uint8_t[]){100}, 1);
+  one_answer(&one, &old_gossip, OVERLAY_OK, &m);
+  assert_int_equal(one.overlay->members.at[0].incarnation, 2);
+  one_answer(&one, &old_ping, OVERLAY_NOT_JOINED, NULL);
+  assert_string_equal(one_list(&one), "50");
+  one_free(&one);
+}
+
 /* A joiner takes the membership of the peer before it, and pings all of it. */
 static void test_joiner_takes_and_proves_the_membership(void **state) {
   (void)state;
@@ -344,6 +375,7 @@ int main(void) {
       cmocka_unit_test(test_lossy_links),
       cmocka_unit_test(test_memory_runs_out_for_a_while),
       cmocka_unit_test(test_members_are_entered_by_their_own_answer),
+      cmocka_unit_test(test_late_answers_of_an_earlier_life),
       cmocka_unit_test(test_joiner_takes_and_proves_the_membership),
       cmocka_unit_test(test_a_membership_that_is_too_large_makes_a_ring),
   };
