@@ -242,7 +242,8 @@ bool members_take(struct overlay *overlay, const struct step *step, const struct
  * list, then the last successor's list until it comes round. False: it does not, or no memory. */
 bool members_close(struct overlay *overlay, const struct step *step,
                    const struct overlay_message *last_answer);
-/* A later life of peer is a member: what was asked of an earlier one says nothing about it. */
+/* A later life of peer is a member: what was asked of an earlier one says nothing about it
+ * (R-5.13). */
 bool members_hold_later_life(const struct overlay *overlay, const struct peer *peer);
 void members_enter(struct overlay *overlay, const struct step *step, const struct peer *peer);
 void members_drop(struct overlay *overlay, const struct step *step, const struct key *id);

@@ -290,7 +290,7 @@ static void test_members_are_entered_by_their_own_answer(void **state) {
 }
 
 /* The peer was started again and has answered: what its earlier life said, or was asked, comes too
- * late. Both found by ring_worlds. */
+ * late (R-5.13). Both found by ring_worlds. */
 static void test_late_answers_of_an_earlier_life(void **state) {
   (void)state;
   one_init(&one, 100, 4);
