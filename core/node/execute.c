@@ -202,10 +202,10 @@ static void execute_get(struct step *s, const struct reply_to *to, const struct 
   struct node *node = s->node;
   const struct key *owner = owner_filter(body);
   const struct record_id *after = body->overlay.has_after ? &body->overlay.after : NULL;
-  bool responsible = overlay_is_responsible(node->overlay, key);
-  bool sure = responsible && dht_is_complete(node->dht, key);
-  /* What is held of a range that is still FETCHING may be old, from the journal or as a copy. */
-  bool asks_first = responsible && !sure && after == NULL;
+  bool sure = overlay_is_responsible(node->overlay, key) && dht_is_complete(node->dht, key);
+  /* What is held of a range that is still FETCHING, or somebody else's, may be old: from the
+   * journal, or a copy that missed a write. */
+  bool asks_first = !sure && after == NULL;
   if (!asks_first && operation_answer_records(s, to, key, owner, after)) return;
   bool disagree = target->has_key && !key_equal(key, &target->key); /* */
   if (disagree || sure || after != NULL) {
