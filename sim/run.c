@@ -7,13 +7,22 @@
 #include "sim/check.h"
 #include "sim/claim.h"
 
-#define LOOK_US MSEC(250)      /* how often the world is looked at */
-#define BUILD_US SEC(120)      /* a ring of many is there within that after the last join */
-#define HEAL_US SEC(150)       /* a ring is ideal, and its copies agree, within that */
-#define ONE_RING_PEERS_MAX 64u /* larger rings are looked at in quiet moments only */
-#define PUT_US SEC(12)         /* in which each record is put */
-#define REST_US SEC(12)        /* in which everything under way must end once */
+#define LOOK_US MSEC(250)         /* how often the world is looked at */
+#define BUILD_US SEC(120)         /* a ring of many is there within that after the last join */
+#define HEAL_US SEC(150)          /* a ring is ideal, and its copies agree, within that */
+#define ONE_RING_PEERS_MAX 64u    /* larger rings are looked at in quiet moments only */
+#define PUT_US SEC(12)            /* in which each record is put */
+#define EACH_CHANGE_PEERS_MAX 32u /* smaller ones after each event that changed them */
+#define HEARD_PEERS_MAX 256u
+#define ANSWER_US SEC(10) /* before a pointer is adopted; it may have to wait for another */
+#define REST_US SEC(12)   /* in which everything under way must end once */
 #define EXPLAIN_LINES 200u
+
+/* First successor, predecessor. Zero: none yet. */
+struct near {
+  struct key id[2];
+  struct endpoint at[2];
+};
 
 struct run {
   const struct sim_options *options;
@@ -25,6 +34,10 @@ struct run {
   struct figures figures;
   struct claim_state claim;
   uint64_t ring_changes_seen;
+  struct near *near;   /* of each peer, in this life; NULL: there are too many of them */
+  struct near adopted; /* in this step */
+  bool joined;         /* in this step */
+  usec *heard;         /* by [peer][other]: the last message */
   uint64_t began_us, began_cpu_us;
   usec expected_us; /* about so much virtual time */
 };
@@ -43,13 +56,49 @@ static void on_reply(void *context, uint32_t peer, uint64_t ticket,
             reply->code, reply->row_count, SLICE_FMT(reply->text));
   script_on_reply(&run->script, peer, ticket, reply);
 }
+/* R-5.4: a first successor or predecessor nearer than the one before is adopted only when it has
+ * just answered. What a joiner is told, it takes on trust. */
+static void check_adopted(struct run *run, uint32_t peer) {
+  const struct near *had = &run->near[peer], *has = &run->adopted;
+  struct world *world = &run->world;
+  const struct key *self = &world->peer[peer].id;
+  for (unsigned k = 0; k < 2 && !run->joined; k++) {
+    if (key_is_zero(&had->id[k]) || key_is_zero(&has->id[k])) continue;
+    struct key before = k == 0 ? key_distance(self, &had->id[k]) : key_distance(&had->id[k], self);
+    struct key now = k == 0 ? key_distance(self, &has->id[k]) : key_distance(&has->id[k], self);
+    uint32_t other = world_peer_at(world, &has->at[k]);
+    if (key_compare(&now, &before) >= 0 || other == SIM_NONE) continue;
+    usec heard = run->heard[peer * world->peers_max + other];
+    if (heard == 0 || world->now > heard + ANSWER_US)
+      world_fail(world, "peer %u takes peer %u for its %s unasked", peer, other,
+                 k == 0 ? "successor" : "predecessor");
+  }
+}
+
+static void note_adopted(struct run *run, uint32_t peer) {
+  if (run->near == NULL) return;
+  check_adopted(run, peer);
+  for (unsigned k = 0; k < 2; k++)
+    if (!key_is_zero(&run->adopted.id[k])) run->near[peer].id[k] = run->adopted.id[k];
+  run->adopted = (struct near){0};
+  run->joined = false;
+}
+
 static void on_trace(void *context, uint32_t peer, const struct trace *trace) {
   struct run *run = context;
+  if (trace->kind == TRACE_RING_SUCCESSOR || trace->kind == TRACE_RING_PREDECESSOR) {
+    unsigned k = trace->kind == TRACE_RING_PREDECESSOR;
+    run->adopted.id[k] = trace->key;
+    run->adopted.at[k] = trace->peer;
+  }
+  if (trace->kind == TRACE_RING_JOINED) run->joined = true;
   figures_on_trace(&run->figures, trace);
   if (run->options->explain) narrate_trace(&run->narrator, peer, trace);
 }
 static void on_event(void *context, uint32_t peer, const struct event *event) {
   struct run *run = context;
+  if (event->kind == EVENT_MESSAGE && run->heard != NULL && event->from < run->world.peers_max)
+    run->heard[peer * run->world.peers_max + event->from] = run->world.now;
   figures_on_event(&run->figures, event);
   if (event->kind == EVENT_MESSAGE) claim_on_message(&run->world, event);
   if (run->options->explain) narrate_event(&run->narrator, peer, event);
@@ -57,6 +106,7 @@ static void on_event(void *context, uint32_t peer, const struct event *event) {
 static void on_gone(void *context, uint32_t peer) {
   struct run *run = context;
   if (run->options->explain) narrate(&run->narrator, "%3u    goes", peer);
+  if (run->near != NULL) run->near[peer] = (struct near){0};
   ledger_on_gone(&run->ledger, peer);
 }
 
@@ -68,6 +118,21 @@ static bool zave_holds(const struct run *run) {
   return run->world.wrong_suspicions == 0 && run->script.partitions == 0 &&
          run->script.pauses == 0 && of[LOSS] == 0 && of[BREAKS] == 0 &&
          run->options->scenario->begin == NULL && of[DROPPERS] == 0 && of[FAIL] == 0;
+}
+
+/* After each event in which a ring pointer changed, or a peer went. */
+static void look_at_ring(struct run *run) {
+  struct world *world = &run->world;
+  if (world->ring_changes == run->ring_changes_seen || world_failed(world)) return;
+  if (world->up_count > EACH_CHANGE_PEERS_MAX) return;
+  run->ring_changes_seen = world->ring_changes;
+  check_lists(world);
+  if (zave_holds(run)) check_one_ring(world);
+}
+
+static void on_stepped(void *context, uint32_t peer) {
+  note_adopted(context, peer);
+  look_at_ring(context);
 }
 
 static void look(struct run *run) {
@@ -342,13 +407,18 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   choose_weather(options, &weather, &peers);
   result->weather = weather;
   uint32_t room = weather.of[LOOKUPS] > 0 ? peers + peers / 8 + 64 : 2 * peers + 64;
+  if (room <= HEARD_PEERS_MAX) {
+    run->near = sim_take(room * sizeof *run->near);
+    run->heard = sim_take((size_t)room * room * sizeof *run->heard);
+  }
   world_open(&run->world, crypto, &weather, room, options->seed);
   ledger_open(&run->ledger, &run->world, records(&weather, peers), options->seed);
   script_open(&run->script, &run->world, &run->ledger, options->seed);
   run->script.target = peers;
   narrator_open(&run->narrator, &run->world);
   run->narrator.follow = options->follow;
-  run->world.watch = (struct world_watch){run, on_act, on_reply, on_trace, on_event, on_gone};
+  run->world.watch =
+      (struct world_watch){run, on_act, on_reply, on_trace, on_event, on_gone, on_stepped};
   figures_open(&run->figures, &run->world);
   run->claim = (struct claim_state){.claim = options->scenario->claim,
                                     .world = &run->world,
@@ -367,5 +437,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   figures_close(&run->figures);
   ledger_close(&run->ledger);
   world_close(&run->world);
+  free(run->near);
+  free(run->heard);
   free(run);
 }

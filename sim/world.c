@@ -217,6 +217,7 @@ void world_step(struct world *world, uint32_t i, const struct input *input) {
   node_step(peer->node, world->now, input, &world->box);
   carry_out(world, i);
   if (peer->node != NULL) set_tick(world, i);
+  if (world->watch.stepped != NULL) world->watch.stepped(world->watch.context, i);
 }
 
 uint64_t world_ask(struct world *world, uint32_t peer, const struct node_command *command) {

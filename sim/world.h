@@ -76,6 +76,7 @@ struct world_watch {
   void (*trace)(void *context, uint32_t peer, const struct trace *trace);
   void (*event)(void *context, uint32_t peer, const struct event *event); /* NULL: not wanted */
   void (*gone)(void *context, uint32_t peer); /* crashed or stopped; disk as it will be found */
+  void (*stepped)(void *context, uint32_t peer); /* has taken an input; NULL: not wanted */
 };
 
 struct world {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dht/ranges.h"
 
+#include "base/plant.h"
+
 static struct key key_zero(void) { return (struct key){{0}}; }
 static struct key key_last(void) {
   struct key k;
@@ -15,7 +17,8 @@ static struct key key_predecessor(const struct key *k) {
 }
 
 unsigned interval_cut(const struct key *from, const struct key *to, struct interval out[2]) {
-  struct key first = key_successor(from), zero = key_zero(), last = key_last();
+  /* 6: closed at the wrong end */
+  struct key first = PLANTED(6) ? *from : key_successor(from), zero = key_zero(), last = key_last();
   if (key_equal(from, to) && key_equal(from, &last)) {
     out[0] = (struct interval){zero, last};
     return 1;

@@ -2,6 +2,7 @@
 /* Zave's StabilizeFromSuccessor, StabilizeFromPredecessor and Rectify (R-5.2), as operations of
  * which one at a time is under way. Each changes the ring state in one step, at the answer, from
  * that one answer (R-5.4). */
+#include "base/plant.h"
 #include "overlay/chord.h"
 
 static void schedule(struct overlay *overlay, usec now, bool changed) {
@@ -72,6 +73,17 @@ static void successor_alive(struct overlay *overlay, const struct step *step,
   if (changed) look_at_size(overlay);
   if (closed && members_close(overlay, step, NULL)) return;
   const struct peer *between = &answer->predecessor;
+  if (PLANTED(2) && peer_is(between) && /* taken unasked, as in Chord as it was published */
+      ring_between(&overlay->self.id, &between->id, &head->id)) {
+    struct peers *own = &overlay->list;
+    if (own->count < overlay->r) own->count++;
+    memmove(&own->at[1], &own->at[0], (own->count - 1) * sizeof own->at[0]);
+    own->at[0] = *between;
+    (void)ring_changed(overlay, step, &old);
+    notify(overlay, step, between);
+    schedule(overlay, step->now, true);
+    return;
+  }
   if (peer_is(between) && ring_between(&overlay->self.id, &between->id, &head->id) &&
       !doubt_same_life(overlay, between)) {
     begin(overlay, step, between, OVERLAY_NEIGHBORS, CALL_PREDECESSOR);
