@@ -59,15 +59,23 @@ static void give(void *context, void *at, size_t bytes) {
 
 /* ---- the end ---- */
 
+/* libuv gives signals back their default as it lets go of them: one more SIGTERM would kill what is
+ * about to end in good order. */
+static void close_signals(struct peer_process *p) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
+  for (size_t i = 0; i < sizeof p->signal / sizeof p->signal[0]; i++)
+    uv_close((uv_handle_t *)&p->signal[i], NULL);
+}
+
 static void stop(struct peer_process *p) {
   if (p->phase == STOPPED) return;
   p->phase = STOPPED;
   if (p->udp_up) udp_stop(p->loop.udp);
   if (p->tcp_up) tcp_stop(p->loop.tcp);
   if (p->control_up) control_stop(p->loop.control);
-  if (p->signals_up)
-    for (size_t i = 0; i < sizeof p->signal / sizeof p->signal[0]; i++)
-      uv_close((uv_handle_t *)&p->signal[i], NULL);
+  if (p->signals_up) close_signals(p);
   if (p->signals_up) uv_close((uv_handle_t *)&p->timer, NULL);
   if (p->signals_up) uv_close((uv_handle_t *)&p->remember, NULL);
   loop_stop(&p->loop);
