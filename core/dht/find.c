@@ -199,7 +199,8 @@ static void find_sources(const struct dht *dht, struct find *find) {
   unsigned count =
       dht_live_successors(dht, peer, dht->was_complete ? DEATH_SOURCES : FETCH_SOURCES);
   const struct peer *predecessor = overlay_predecessor(dht->overlay);
-  if (predecessor != NULL && !dht_is_own(dht, &find->key)) {
+  if (predecessor != NULL && !dht_is_own(dht, &find->key) &&
+      !overlay_is_suspect(dht->overlay, &predecessor->id)) {
     bool known = false;
     for (unsigned i = 0; i < count; i++) known = known || peer_same(&peer[i], predecessor);
     if (!known && !peer_same(predecessor, overlay_self(dht->overlay))) peer[count++] = *predecessor;

@@ -345,13 +345,10 @@ void execute_request(struct step *s, const struct reply_to *to, const struct loc
   }
 }
 
-bool execute_can_read(struct step *s, const struct key *key, struct slice text) {
+bool execute_is_read(struct step *s, struct slice text) {
   struct xml_body body;
   const char *why;
-  uint32_t cursor = 0;
-  struct record record;
-  return dht_find(s->node->dht, node_wall(s->node, s->now), key, &cursor, &record) &&
-         xml_body_read(s->node->config.xml, text, &body, &why) == OK &&
+  return xml_body_read(s->node->config.xml, text, &body, &why) == OK && body.call &&
          (body.method == XML_GET || body.method == XML_GET_AUTH);
 }
 

@@ -231,14 +231,16 @@ static bool retry_elsewhere(struct step *s, struct hop *hop) {
 }
 
 /* R-5.8: the nearer predecessor that was believed in does not take the request, and its sender
- * believes in this peer. */
-static bool execute_here(struct step *s, struct hop *hop) {
+ * believes in this peer. Where it said itself (`alive`) that it cannot be sure what there is, a
+ * read here would be a guess. */
+static bool execute_here(struct step *s, struct hop *hop, bool alive) {
   struct node *node = s->node;
   const struct hop_copy *copy = hop_copy_of(&node->hops, hop);
   struct sip_message request;
   struct locser_target target;
   if (!hop->ours || copy == NULL || s->now >= hop->deadline) return false;
   if (!read_copy(copy, &request, &target)) return false;
+  if (alive && execute_is_read(s, request.body)) return false;
   const struct reply_to to = {.request = &request, .flow = hop->flow, .from = copy->from};
   struct handle handle = handle_unpack(hop->timer.owner);
   leave_link(s, hop);
@@ -270,7 +272,7 @@ static void hop_failed(struct step *s, struct hop *hop, bool gone) {
   uint64_t user = hop->user;
   switch ((enum hop_kind)hop->kind) {
     case HOP_FORWARD:
-      if (!execute_here(s, hop) && !retry_elsewhere(s, hop)) {
+      if (!execute_here(s, hop, false) && !retry_elsewhere(s, hop)) {
         refuse_upstream(s, hop);
         close_hop(s, hop);
       }
@@ -291,8 +293,10 @@ static void on_silence(struct step *s, struct hop *hop, bool gone) {
   bool suspect = link != NULL && !hop->taken_over && !hop->given_up && !key_is_zero(&link->peer.id);
   if (link != NULL) silent = link->peer;
   if (suspect) link->silent = true;
-  hop_failed(s, hop, gone);
-  if (suspect) note_silence(s, &silent);
+  struct handle handle = pool_handle_of(&s->node->hops.pool, hop);
+  if (suspect) note_silence(s, &silent); /* first: who is asked next depends on it */
+  hop = pool_at(&s->node->hops.pool, handle);
+  if (hop != NULL) hop_failed(s, hop, gone);
 }
 
 static bool resend_datagram(struct step *s, struct hop *hop) {
@@ -421,8 +425,8 @@ void forward_response(struct step *s, const struct sip_message *response) {
     timers_set(&s->node->hops.timers, &hop->timer, hop->deadline);
   } else if (hop->kind != HOP_FORWARD) {
     own_answer(s, hop, response);
-  } else if (response->status == 503 &&
-             (execute_here(s, hop) || (!hop->final && retry_elsewhere(s, hop)))) { /* */
+  } else if (response->status == 503 && (execute_here(s, hop, true) ||
+                                         (!hop->final && retry_elsewhere(s, hop)))) { /* */
     return;
   } else {
     answer_upstream(s, hop, response);

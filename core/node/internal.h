@@ -271,9 +271,8 @@ void execute_request(struct step *s, const struct reply_to *to, const struct loc
                      struct slice text);
 /* Without Overlay-Key. */
 void execute_client(struct step *s, const struct reply_to *to, const struct sip_message *request);
-/* Is the body a read, and is there something to answer it with, although somebody else is believed
- * responsible? */
-bool execute_can_read(struct step *s, const struct key *key, struct slice text);
+/* Is the body a get? */
+bool execute_is_read(struct step *s, struct slice text);
 
 /* ---- operation.c: requests that wait ---- */
 struct operation *operation_open(struct step *s, enum operation_kind kind,

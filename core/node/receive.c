@@ -139,8 +139,7 @@ static void on_final(struct step *s, const struct reply_to *to, const struct sip
   const struct peer *nearer = overlay_predecessor(s->node->overlay);
   bool is_nearer = nearer != NULL && !overlay_is_suspect(s->node->overlay, &nearer->id) &&
                    !key_in_range_open_closed(&target->key, &nearer->id, &s->node->config.id);
-  if (!is_nearer || came_from(s, request, nearer) ||
-      execute_can_read(s, &target->key, request->body)) {
+  if (!is_nearer || came_from(s, request, nearer)) {
     deliver(s, to, request, target);
   } else {
     pass_on(s, to, request, target, nearer);

@@ -327,12 +327,14 @@ static void test_final(void **state) {
   seen_node = other;
   seen_count = 0;
   net.on_send = see;
-  /* a copy is enough to answer a read */
+  /* a copy may be old, so the request goes to who is responsible */
   assert_int_equal(ASK(.lines = key_line(&bob, ";final"), .node = other), 200);
-  assert_int_equal(seen_count, 0);
-  /* without it, the request goes to who is responsible */
-  assert_int_equal(ASK(.lines = key_line(&bob, ""), .node = other), 200);
   assert_int_equal(seen_count, 1);
+  assert_int_equal(ASK(.lines = key_line(&bob, ""), .node = other), 200);
+  assert_int_equal(seen_count, 2);
+  /* where that one is silent, a copy is enough to answer a read */
+  net.at[home].paused = true;
+  assert_int_equal(ASK(.lines = key_line(&bob, ";final"), .node = other), 200);
   end();
 }
 
@@ -533,7 +535,7 @@ static void test_closed_link(void **state) {
   net_kill(&net, 1, false);
   usec killed_at = net.now;
   assert_int_equal(answer_within(SEC(4)), 200);
-  assert_true(net.now - killed_at <= MSEC(150));
+  assert_true(net.now - killed_at <= MSEC(300)); /* node 2 asks, too, before it answers */
   end();
 }
 
