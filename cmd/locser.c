@@ -1,9 +1,299 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* locser(1) */
+/* locser(1): most commands ask a running locserd (host/cli.h); `identity` and `ca` work on files,
+ * with or without one. */
+#include <fcntl.h>
+#include <getopt.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crypto/ca.h"
+#include "crypto/membership.h"
 #include "host/cli.h"
-#include "keys_command.h"
+#include "host/settings.h"
+
+struct words {
+  const char *data, *folder, *days_text, *name;
+  unsigned days;
+  bool private;
+  const char *verb, *argument;
+};
+struct verb {
+  const char *group, *name, *argument; /* NULL: none */
+  int (*run)(const struct words *words);
+  const char *text;
+};
+
+static int fail(const char *text) {
+  fprintf(stderr, "locser: %s\n", text);
+  return CLI_REFUSED;
+}
+
+static int print(enum err err, const struct buf *out, const struct key_error *why) {
+  if (err != OK) return fail(why->text);
+  fwrite(out->at, 1, out->len, stdout);
+  return CLI_DONE;
+}
+
+/* A file, or - for standard input. False: said why. */
+static bool read_file(const char *path, char *text, size_t cap, struct slice *out) {
+  int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+  size_t len = 0;
+  ssize_t n = fd < 0 ? -1 : 1;
+  while (n > 0 && len < cap && (n = read(fd, text + len, cap - len)) > 0) len += (size_t)n;
+  if (fd > STDIN_FILENO) close(fd);
+  *out = slice_of(text, len);
+  if (n >= 0 && len < cap) return true;
+  if (n < 0)
+    perror(path);
+  else
+    fail("the file is too long");
+  return false;
+}
+
+static void print_key(const char *name, const struct key *key) {
+  char hex[KEY_HEX];
+  struct buf out = buf_over(hex, sizeof hex);
+  key_put(&out, key);
+  printf("%-12s%.*s\n", name, KEY_HEX, hex);
+}
+
+/* ---- identity ---- */
+
+/* The key of the data folder, which must be there. False: said why. */
+static bool open_identity(const struct words *words, struct identity *identity) {
+  struct key_error why = {""};
+  EVP_PKEY *key = NULL;
+  enum err err = key_file_load(words->data, "identity", &key, &why);
+  EVP_PKEY_free(key);
+  if (err == ERR_NOT_FOUND)
+    (void)file_error(&why, err, words->data,
+                     "no identity is here; locserd makes one at its first start, or: locser "
+                     "identity new");
+  if (err == OK) err = identity_open(words->data, identity, &why);
+  if (err != OK) fail(why.text);
+  return err == OK;
+}
+
+static void print_until(const X509 *certificate) {
+  struct tm until;
+  char text[32];
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &until) != 1) return;
+  strftime(text, sizeof text, "%Y-%m-%d", &until);
+  printf("%-12s%s\n", "until", text);
+}
+
+static int identity_show(const struct words *words) {
+  struct identity identity;
+  struct membership membership;
+  struct key_error why = {""};
+  if (!open_identity(words, &identity)) return CLI_REFUSED;
+  print_key("Peer-ID", &identity.peer_id);
+  enum err err = membership_open(words->data, &identity, &membership, &why);
+  if (err == OK) {
+    printf("%-12s%s\n", "overlay", membership.trusted != NULL ? "closed" : "open");
+    if (membership.certificate != NULL) print_until(membership.certificate);
+    membership_close(&membership);
+  } else {
+    fail(why.text);
+  }
+  identity_close(&identity);
+  return err == OK ? CLI_DONE : CLI_REFUSED;
+}
+
+static int identity_new(const struct words *words) {
+  char path[FILE_PATH_BYTES];
+  struct stat status;
+  struct identity identity;
+  struct key_error why = {""};
+  if (mkdir(words->data, 0700) != 0 && access(words->data, W_OK) != 0) {
+    perror(words->data);
+    return CLI_REFUSED;
+  }
+  if (file_path(path, words->data, "identity", &why) != OK) return fail(why.text);
+  if (lstat(path, &status) == 0) {
+    (void)file_error(&why, ERR_EXISTS, path,
+                     "there is one already; move it away first (its records and its place in the "
+                     "ring are then another peer's)");
+    return fail(why.text);
+  }
+  if (identity_open(words->data, &identity, &why) != OK) return fail(why.text);
+  print_key("Peer-ID", &identity.peer_id);
+  identity_close(&identity);
+  return CLI_DONE;
+}
+
+static int identity_export(const struct words *words) {
+  struct identity identity;
+  if (!open_identity(words, &identity)) return CLI_REFUSED;
+  int done = words->private
+                 ? PEM_write_PKCS8PrivateKey(stdout, identity.key, NULL, NULL, 0, NULL, NULL)
+                 : PEM_write_PUBKEY(stdout, identity.key);
+  identity_close(&identity);
+  return done == 1 ? CLI_DONE : fail("OpenSSL wrote no key");
+}
+
+static int identity_import(const struct words *words) {
+  char text[CA_PEM_BYTES];
+  struct slice pem;
+  struct identity identity;
+  struct membership_import done;
+  struct key_error why = {""};
+  if (!read_file(words->argument, text, sizeof text, &pem)) return CLI_REFUSED;
+  if (!open_identity(words, &identity)) return CLI_REFUSED;
+  enum err err = membership_import(words->data, &identity, pem, &done, &why);
+  identity_close(&identity);
+  if (err != OK) return fail(why.text);
+  printf("imported:%s%s%s\n", done.overlay ? " the overlay's CA" : "",
+         done.certificate ? " this peer's certificate" : "",
+         done.revoked ? " the list of revoked ones" : "");
+  puts(done.revoked && !done.certificate ? "A running locserd reads it at: locser reload"
+                                         : "A running locserd must be restarted.");
+  return CLI_DONE;
+}
+
+/* ---- ca ---- */
+
+static int ca_init_verb(const struct words *words) {
+  struct key_error why = {""};
+  if (ca_init(words->folder, words->name, &why) != OK) return fail(why.text);
+  printf("made %s: keep ca.key to yourself; ca.pem is for everybody\n", words->folder);
+  return CLI_DONE;
+}
+
+static int ca_show(const struct words *words) {
+  char text[CA_PEM_BYTES];
+  struct buf out = buf_over(text, sizeof text);
+  struct key_error why = {""};
+  return print(ca_certificate(words->folder, &out, &why), &out, &why);
+}
+
+static int ca_issue(const struct words *words) {
+  char key[CA_PEM_BYTES], text[CA_PEM_BYTES];
+  struct buf out = buf_over(text, sizeof text);
+  struct key_error why = {""};
+  struct slice pem;
+  struct key id;
+  if (!read_file(words->argument, key, sizeof key, &pem)) return CLI_REFUSED;
+  return print(ca_issue_peer(words->folder, pem, words->days, &id, &out, &why), &out, &why);
+}
+
+static int ca_revoke_verb(const struct words *words) {
+  char text[CA_PEM_BYTES];
+  struct buf out = buf_over(text, sizeof text);
+  struct key_error why = {""};
+  struct key id;
+  if (words->argument == NULL || !key_parse(slice_cstr(words->argument), &id))
+    return fail("a Peer-ID is 40 hexadecimal digits");
+  return print(ca_revoke(words->folder, &id, &out, &why), &out, &why);
+}
+
+/* ---- words ---- */
+
+static const struct verb verbs[] = {
+    {"identity", "show", NULL, identity_show, "Peer-ID, and which overlay has let it in"},
+    {"identity", "new", NULL, identity_new, "make a key before the first start"},
+    {"identity", "export", NULL, identity_export, "print the public key (--private: the key)"},
+    {"identity", "import", "FILE", identity_import, "take what an overlay's CA gave"},
+    {"ca", "init", NULL, ca_init_verb, "make the CA of a closed overlay (--name NAME)"},
+    {"ca", "show", NULL, ca_show, "print its certificate"},
+    {"ca", "issue-peer", "FILE", ca_issue,
+     "print a certificate for a peer's public key (--days N)"},
+    {"ca", "revoke", "PEER-ID", ca_revoke_verb, "take a peer's certificates back; print the list"},
+};
+#define VERB_COUNT (sizeof verbs / sizeof verbs[0])
+
+static bool works_on_files(const char *word) {
+  return strcmp(word, "identity") == 0 || strcmp(word, "ca") == 0;
+}
+
+static void usage(const char *group, FILE *to) {
+  bool ca = strcmp(group, "ca") == 0;
+  fprintf(to, "usage: locser %s %s VERB\n\n", group, ca ? "[--dir DIR]" : "[--data DIR]");
+  for (size_t i = 0; i < VERB_COUNT; i++) {
+    char left[40];
+    if (strcmp(verbs[i].group, group) != 0) continue;
+    snprintf(left, sizeof left, "%s %s", verbs[i].name,
+             verbs[i].argument != NULL ? verbs[i].argument : "");
+    fprintf(to, "  %-22s %s\n", left, verbs[i].text);
+  }
+  fputs(ca ? "\n  --dir DIR   folder of the CA (locser-ca)\n"
+           : "\n  --data DIR  data folder of the peer (as locserd's)\n",
+        to);
+  fputs("FILE may be - for standard input.\n", to);
+}
+
+static int complain(const char *group, const char *text, const char *word) {
+  fprintf(stderr, "locser: %s%s%s; see locser %s --help\n", text, word != NULL ? ": " : "",
+          word != NULL ? word : "", group);
+  return CLI_USAGE;
+}
+
+static int read_words(struct words *words, const char *group, int argc, char *const argv[],
+                      bool *help) {
+  static const struct option known[] = {
+      {"data", required_argument, NULL, 'd'},
+      {"dir", required_argument, NULL, 'f'},
+      {"days", required_argument, NULL, 'n'},
+      {"name", required_argument, NULL, 'o'},
+      {"private", no_argument, NULL, 'p'},
+      {"help", no_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0},
+  };
+  uint64_t days = CA_PEER_DAYS;
+  opterr = 0;
+  for (int c; (c = getopt_long(argc, argv, "-:h", known, NULL)) != -1;) {
+    if (c == 'd') words->data = optarg;
+    if (c == 'f') words->folder = optarg;
+    if (c == 'o') words->name = optarg;
+    if (c == 'p') words->private = true;
+    if (c == 'h') *help = true;
+    if (c == ':') return complain(group, "needs a value", argv[optind - 1]);
+    if (c == '?') return complain(group, "no such option", argv[optind - 1]);
+    if (c == 'n' && (!slice_to_u64(slice_cstr(optarg), 36500, &days) || days == 0))
+      return complain(group, "--days is a number from 1 to 36500, not", optarg);
+    if (c == 1 && words->argument != NULL) return complain(group, "one word too many", optarg);
+    if (c == 1 && words->verb != NULL) words->argument = optarg;
+    if (c == 1 && words->verb == NULL) words->verb = optarg;
+  }
+  words->days = (unsigned)days;
+  return CLI_DONE;
+}
+
+static int run_verb(const char *group, const struct words *words) {
+  if (words->verb == NULL) return complain(group, "say what to do", NULL);
+  for (size_t i = 0; i < VERB_COUNT; i++) {
+    const struct verb *verb = &verbs[i];
+    if (strcmp(verb->group, group) != 0 || strcmp(verb->name, words->verb) != 0) continue;
+    if ((verb->argument == NULL) != (words->argument == NULL))
+      return complain(group, verb->argument != NULL ? "needs" : "one word too many",
+                      verb->argument != NULL ? verb->argument : words->argument);
+    return verb->run(words);
+  }
+  return complain(group, "no such verb", words->verb);
+}
+
+static int work_on_files(int argc, char *const argv[]) {
+  const char *group = argv[1];
+  char *data = settings_default_data();
+  struct words words = {.data = data, .folder = "locser-ca", .name = "locser"};
+  bool help = false;
+  int status = read_words(&words, group, argc - 1, argv + 1, &help);
+  if (help)
+    usage(group, stdout);
+  else if (status == CLI_DONE && words.data == NULL)
+    status = complain(group, "there is no home directory; say --data DIR", NULL);
+  else if (status == CLI_DONE)
+    status = run_verb(group, &words);
+  free(data);
+  return status;
+}
 
 int main(int argc, char **argv) {
-  if (argc > 1 && keys_command_is(argv[1])) return keys_command(argc, argv);
+  if (argc > 1 && works_on_files(argv[1])) return work_on_files(argc, argv);
   return cli_run(argc, argv, LOCSER_VERSION);
 }

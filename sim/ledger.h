@@ -68,7 +68,7 @@ void ledger_tell(const struct ledger *ledger, const struct item *item, char *tex
 void ledger_rebase(struct ledger *ledger);
 
 /* Up peers in the order of their Peer-IDs: the truth. Returns the count; `out` has room for all. */
-void truth_sort(const struct world *world, uint32_t *peers, uint32_t count);
+void truth_sort(const struct world *world, uint32_t *out, uint32_t count);
 uint32_t truth_ring(const struct world *world, uint32_t *out);
 /* The first of that ring at or after the key. */
 uint32_t truth_place(const struct world *world, const uint32_t *ring, uint32_t count,

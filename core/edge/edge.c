@@ -23,12 +23,16 @@ static enum err copy_domains(struct edge *edge, const struct edge_config *config
   struct edge_settings *own = &edge->config;
   size_t slices = config->domain_count * sizeof *own->domain, bytes = slices;
   for (unsigned i = 0; i < config->domain_count; i++) bytes += config->domain[i].len;
-  char *block = bytes == 0 ? NULL : memory_take(edge->memory, bytes);
-  if (bytes != 0 && block == NULL) return ERR_MEMORY;
+  char *block = NULL;
+  if (config->domain_count > 0) {
+    block = memory_take(edge->memory, bytes);
+    if (block == NULL) return ERR_MEMORY;
+  }
   give_domains(edge);
   own->domain = (void *)block;
   own->domain_bytes = bytes;
   own->domain_count = config->domain_count;
+  if (block == NULL) return OK;
   char *text = block + slices;
   for (unsigned i = 0; i < config->domain_count; i++) {
     struct slice domain = config->domain[i];

@@ -46,6 +46,7 @@ static void put_record(struct buf *out, const struct crypto *crypto, const struc
   buf_truncate(out, before);
   record->nonce = buf_slice(&nonce);
   xml_put_record(out, record);
+  record->nonce = SLICE_EMPTY; /* its text ends with this function */
   drop_front(out, mark, before - mark);
 }
 
