@@ -498,7 +498,7 @@ bool forward_own(struct step *s, const struct own_request *own) {
   enum transport transport = transport_for(s, hop, own->body.len + OWN_HEAD_BYTES);
   size_t mark = outbox_mark(s->out);
   to.at.transport = (uint8_t)transport;
-  put_own_request(s, hop, &sent, buf_slice(&call_id));
+  put_own_request(s, hop, &sent, slice_of(call_text, call_id.len));
   struct slice message = outbox_text(s->out, mark);
   if (transport == TRANSPORT_UDP) hop_keep_copy(&node->hops, hop, message, &node->config.advertise);
   send_to_link(s, hop, transport, message);
