@@ -254,7 +254,8 @@ static int read_words(struct words *words, const char *group, int argc, char *co
     if (c == 'h') *help = true;
     if (c == ':') return complain(group, "needs a value", argv[optind - 1]);
     if (c == '?') return complain(group, "no such option", argv[optind - 1]);
-    if (c == 'n' && (!slice_to_u64(slice_cstr(optarg), 36500, &days) || days == 0))
+    if (c == 'n' &&
+        (optarg == NULL || !slice_to_u64(slice_cstr(optarg), 36500, &days) || days == 0))
       return complain(group, "--days is a number from 1 to 36500, not", optarg);
     if (c == 1 && words->argument != NULL) return complain(group, "one word too many", optarg);
     if (c == 1 && words->verb != NULL) words->argument = optarg;
