@@ -149,7 +149,7 @@ def tshark_sees_sip(place):
     tcpdump = shutil.which("tcpdump", path="/usr/bin:/usr/sbin:/bin:/sbin")
     if tcpdump is None:
         raise Skip("tcpdump is not installed")
-    ring = Ring(place, 3)
+    ring = Ring(place, 3, "--lab", "--peer-transport", "tcp")  # over TLS there is nothing to see
     ports = " or ".join(f"tcp port {peer.port}" for peer in ring.peers)
     file = place.path("peers.pcap")
     capture = place.start("tcpdump", [tcpdump, "-i", "lo", "--immediate-mode", "-U", "-Z", "root" if
