@@ -232,7 +232,8 @@ def test_without_words():
 
 
 def test_idle_memory():
-    """Private memory of an idle peer: a number that is promised."""
+    """Memory that an idle peer has for itself: a number that is promised. Clean pages of the
+    libraries are not counted: whether they are private depends on who else runs here."""
     with Peer() as peer:
         until(lambda: peer.cli("status")[0] == 0, "an answer")
         with open(f"/proc/{peer.process.pid}/maps") as maps:
@@ -247,7 +248,7 @@ def test_idle_memory():
         private = kib["Private_Dirty"] + kib["Private_Clean"]
         dirty = kib["Private_Dirty"]
         print(f"     idle: private {private} KiB (dirty {dirty}), RSS {kib['Rss']} KiB")
-        assert private < 8192, text
+        assert dirty < 4096, text
 
 
 if __name__ == "__main__":
