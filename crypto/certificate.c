@@ -8,14 +8,22 @@
 
 #include "crypto/key_file.h"
 
-static bool set_name(X509 *certificate, const struct key *owner) {
+/* A CN has at most 64 characters (RFC 5280 appendix A.1): a longer address stands in the SAN only.
+ */
+static bool add_cn(X509_NAME *name, const struct key *owner, struct slice address) {
   char digits[KEY_HEX];
   struct buf text = buf_over(digits, sizeof digits);
   key_put(&text, owner);
+  return (address.len > 0 && address.len <= 64 &&
+          X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)address.at,
+                                     (int)address.len, -1, 0) == 1) ||
+         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)digits,
+                                    sizeof digits, -1, 0) == 1;
+}
+
+static bool set_name(X509 *certificate, const struct key *owner, struct slice address) {
   X509_NAME *name = X509_NAME_new();
-  bool good = name != NULL &&
-              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)digits,
-                                         sizeof digits, -1, 0) == 1 &&
+  bool good = name != NULL && add_cn(name, owner, address) &&
               X509_set_subject_name(certificate, name) == 1 &&
               X509_set_issuer_name(certificate, name) == 1;
   X509_NAME_free(name);
@@ -29,39 +37,51 @@ static bool set_serial(X509 *certificate, const struct key *owner) {
   return ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial) == 1;
 }
 
-static bool fill(X509 *certificate, EVP_PKEY *key, const struct key *owner) {
+bool certificate_name_user(X509 *certificate, int type, struct slice name) {
+  GENERAL_NAMES *names = GENERAL_NAMES_new();
+  GENERAL_NAME *one = GENERAL_NAME_new();
+  ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+  bool good = names != NULL && one != NULL && text != NULL &&
+              ASN1_STRING_set(text, name.at, (int)name.len) == 1 &&
+              sk_GENERAL_NAME_push(names, one) > 0;
+  if (good) {
+    GENERAL_NAME_set0_value(one, type, text);
+    good = X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1;
+  } else {
+    GENERAL_NAME_free(one);
+    ASN1_IA5STRING_free(text);
+  }
+  GENERAL_NAMES_free(names);
+  return good;
+}
+
+static bool fill(X509 *certificate, EVP_PKEY *key, const struct key *owner, struct slice address) {
+  struct slice cn = slice_skip(address, slice_find_byte(address, ':') + 1);
   return X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate, owner) &&
-         set_name(certificate, owner) &&
+         set_name(certificate, owner, cn) &&
+         (address.len == 0 || certificate_name_user(certificate, GEN_URI, address)) &&
          ASN1_TIME_set_string_X509(X509_getm_notBefore(certificate), "19700101000000Z") == 1 &&
          ASN1_TIME_set_string_X509(X509_getm_notAfter(certificate), "99991231235959Z") == 1 &&
          X509_set_pubkey(certificate, key) == 1 && X509_sign(certificate, key, EVP_sha256()) > 0;
 }
 
 enum err certificate_make(EVP_PKEY *key, struct buf *out) {
+  return certificate_make_user(key, SLICE_EMPTY, out);
+}
+
+enum err certificate_make_user(EVP_PKEY *key, struct slice address, struct buf *out) {
   struct key owner;
   enum err err = key_file_hash(key, &owner);
   if (err != OK) return err;
   X509 *certificate = X509_new();
   if (certificate == NULL) return ERR_MEMORY;
   unsigned char *der = NULL;
-  int len = fill(certificate, key, &owner) ? i2d_X509(certificate, &der) : -1;
+  int len = fill(certificate, key, &owner, address) ? i2d_X509(certificate, &der) : -1;
   X509_free(certificate);
   if (len <= 0) return ERR_UNSUPPORTED;
   buf_put(out, slice_of(der, (size_t)len));
   OPENSSL_free(der);
   return out->overflow ? ERR_FULL : OK;
-}
-
-static bool is_p256(EVP_PKEY *key) {
-  char group[32];
-  size_t len = 0;
-  return EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, &len) == 1 &&
-         strcmp(group, "prime256v1") == 0;
-}
-
-static bool is_rsa(EVP_PKEY *key) {
-  return EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) >= 2048 &&
-         EVP_PKEY_get_bits(key) <= 4096;
 }
 
 /* What stands before the 64 bytes of the point in the SubjectPublicKeyInfo of an uncompressed P-256
@@ -86,10 +106,10 @@ static bool is_usual_form(EVP_PKEY *key, bool p256, const unsigned char *there, 
 static enum err read_key(X509 *certificate, struct certificate_key *out) {
   EVP_PKEY *key = X509_get_pubkey(certificate);
   if (key == NULL) return ERR_UNSUPPORTED;
-  bool p256 = is_p256(key);
+  bool p256 = key_file_is_p256(key);
   unsigned char *there = NULL;
   int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &there);
-  bool good = (p256 || is_rsa(key)) && len > 0 && is_usual_form(key, p256, there, len) &&
+  bool good = (p256 || key_file_is_rsa(key)) && len > 0 && is_usual_form(key, p256, there, len) &&
               EVP_Digest(there, (size_t)len, out->owner.byte, NULL, EVP_sha1(), NULL) == 1;
   OPENSSL_free(there);
   if (!good) {

@@ -15,6 +15,11 @@
  * digits, valid from 1970 to the date that RFC 5280 4.1.2.5 has for "no end". The serial number
  * comes from the key, so all but its signature is the same each time. */
 enum err certificate_make(EVP_PKEY *key, struct buf *out) MUST_USE;
+/* The same for a user's key: CN and subjectAltName (a URI) are the address "sip:bob@example.net"
+ * (R-6.32). */
+enum err certificate_make_user(EVP_PKEY *key, struct slice address, struct buf *out) MUST_USE;
+/* Puts one subjectAltName into a certificate that is being made: GEN_URI or GEN_DNS. */
+bool certificate_name_user(X509 *certificate, int type, struct slice name);
 
 /* What a certificate says about its key. */
 struct certificate_key {

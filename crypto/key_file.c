@@ -20,7 +20,7 @@ bool key_file_is_p256(EVP_PKEY *key) {
 }
 
 /* The PEM text goes through memory that is wiped. */
-static enum err save(const char *dir, const char *name, EVP_PKEY *key, struct key_error *why) {
+enum err key_file_save(const char *dir, const char *name, EVP_PKEY *key, struct key_error *why) {
   BIO *memory = BIO_new(BIO_s_secmem());
   char *text = NULL;
   bool good =
@@ -32,35 +32,50 @@ static enum err save(const char *dir, const char *name, EVP_PKEY *key, struct ke
   return err;
 }
 
-static EVP_PKEY *parse(const char *text, size_t len) {
+bool key_file_is_rsa(EVP_PKEY *key) {
+  return EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) >= 2048 &&
+         EVP_PKEY_get_bits(key) <= 4096;
+}
+
+static EVP_PKEY *parse(const char *text, size_t len, enum key_file_kind kind) {
   char no_password[] = ""; /* without it OpenSSL would ask at the terminal */
   BIO *memory = BIO_new_mem_buf(text, (int)len);
   EVP_PKEY *key = memory == NULL ? NULL : PEM_read_bio_PrivateKey(memory, NULL, NULL, no_password);
   BIO_free(memory);
-  if (key != NULL && key_file_is_p256(key)) return key;
+  bool good = key != NULL && (kind == KEY_FILE_RSA ? key_file_is_rsa(key) : key_file_is_p256(key));
+  if (good) return key;
   EVP_PKEY_free(key);
   return NULL;
 }
 
-enum err key_file_load(const char *dir, const char *name, EVP_PKEY **out, struct key_error *why) {
+enum err key_file_load_kind(const char *dir, const char *name, enum key_file_kind kind,
+                            EVP_PKEY **out, struct key_error *why) {
   char text[PEM_BYTES_MAX], path[FILE_PATH_BYTES];
   size_t len = 0;
   enum err err = file_load(dir, name, true, text, sizeof text, &len, why);
   if (err != OK && err != ERR_LIMIT) return err;
-  *out = err == OK ? parse(text, len) : NULL;
+  *out = err == OK ? parse(text, len, kind) : NULL;
   OPENSSL_cleanse(text, sizeof text);
   if (*out != NULL) return OK;
   err = file_path(path, dir, name, why);
   return err != OK ? err
                    : file_error(why, ERR_CORRUPT, path,
-                                "not a P-256 private key in PEM; restore it from a copy, or move "
-                                "it away to get a new one (and with it a new identity)");
+                                kind == KEY_FILE_RSA
+                                    ? "not an RSA private key in PEM; restore it from a copy, or "
+                                      "move it away to get a new one"
+                                    : "not a P-256 private key in PEM; restore it from a copy, or "
+                                      "move it away to get a new one (and with it a new "
+                                      "identity)");
+}
+
+enum err key_file_load(const char *dir, const char *name, EVP_PKEY **out, struct key_error *why) {
+  return key_file_load_kind(dir, name, KEY_FILE_P256, out, why);
 }
 
 enum err key_file_new(const char *dir, const char *name, EVP_PKEY **out, struct key_error *why) {
   EVP_PKEY *key = make_key();
   if (key == NULL) return file_error(why, ERR_MEMORY, name, "OpenSSL made no key");
-  enum err err = save(dir, name, key, why);
+  enum err err = key_file_save(dir, name, key, why);
   if (err == OK)
     *out = key;
   else

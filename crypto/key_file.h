@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A P-256 private key in a file of its own (PEM, PKCS #8), made when it is first asked for. It
- * appears whole or not at all: written beside its place, synced, renamed. */
+/* A private key in a file of its own (PEM, PKCS #8); a P-256 one is made when it is first asked
+ * for. It appears whole or not at all: written beside its place, synced, renamed. */
 #ifndef CRYPTO_KEY_FILE_H
 #define CRYPTO_KEY_FILE_H
 
@@ -18,10 +18,17 @@ enum err key_file_open(const char *dir, const char *name, EVP_PKEY **out,
 /* The same, but there must be one: else ERR_NOT_FOUND. */
 enum err key_file_load(const char *dir, const char *name, EVP_PKEY **out,
                        struct key_error *why) MUST_USE;
+enum key_file_kind { KEY_FILE_P256, KEY_FILE_RSA /* of 2048 to 4096 bits */ };
+enum err key_file_load_kind(const char *dir, const char *name, enum key_file_kind kind,
+                            EVP_PKEY **out, struct key_error *why) MUST_USE;
+/* Mode 0600, in place of whatever is there. */
+enum err key_file_save(const char *dir, const char *name, EVP_PKEY *key,
+                       struct key_error *why) MUST_USE;
 /* A new one in place of whatever is there. */
 enum err key_file_new(const char *dir, const char *name, EVP_PKEY **out,
                       struct key_error *why) MUST_USE;
 bool key_file_is_p256(EVP_PKEY *key);
+bool key_file_is_rsa(EVP_PKEY *key);
 /* SHA-1 of the DER SubjectPublicKeyInfo. */
 enum err key_file_hash(EVP_PKEY *key, struct key *out) MUST_USE;
 

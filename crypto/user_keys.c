@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -10,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "crypto/certificate.h"
 #include "crypto/record_sign.h"
@@ -18,28 +21,36 @@
 #define PATH_BYTES 4096
 #define CACHE_SETS 1024u /* a power of two */
 #define CACHE_WAYS 4u
-#define CERTIFICATE_BYTES_MAX 1024u /* of one made here; one put in its place may be larger */
+#define ADDRESS_BYTES_MAX 1040u /* a key text */
 
-/* A key with its certificate. */
-struct signer {
-  EVP_PKEY *key; /* NULL: none */
+/* Of one address. key[USER_RECEIVES] may be NULL: not made yet. */
+struct user {
+  EVP_PKEY *key[2]; /* key[USER_SIGNS] NULL: none */
   struct key owner;
-  unsigned char *certificate; /* DER, OpenSSL's memory */
-  size_t certificate_len;
+  unsigned char *certificate[2]; /* DER, OpenSSL's memory */
+  size_t certificate_len[2];
 };
 struct cached {
   struct key address;
-  struct signer signer;
+  struct user user;
 };
+static const struct {
+  const char *key, *certificate;
+  enum key_file_kind kind;
+} files[2] = {[USER_SIGNS] = {".pem", ".crt", KEY_FILE_P256},
+              [USER_RECEIVES] = {".rsa.pem", ".rsa.crt", KEY_FILE_RSA}};
+#define ADDRESS_END ".aor"
+#define LOCK_NAME "lock" /* held while anything is written: locserd and locser may both write */
+
 struct user_keys {
   char dir[PATH_BYTES];
   pthread_mutex_t lock;
-  uint32_t files, files_max;
+  uint32_t users, users_max;
   uint32_t turn; /* which way of a set is replaced next */
   struct cached cache[CACHE_SETS][CACHE_WAYS];
 };
 
-static uint32_t count_files(const char *path) {
+static uint32_t count_users(const char *path) {
   uint32_t count = 0;
   DIR *dir = opendir(path);
   if (dir == NULL) return 0;
@@ -50,46 +61,58 @@ static uint32_t count_files(const char *path) {
   return count;
 }
 
-struct user_keys *user_keys_open(const char *data_dir, uint32_t files_max, struct key_error *why) {
+/* What an earlier version kept in "keys". */
+static bool make_folder(struct user_keys *keys, const char *data_dir) {
+  char before[PATH_BYTES];
+  int len = snprintf(keys->dir, sizeof keys->dir, "%s/users", data_dir);
+  int old = snprintf(before, sizeof before, "%s/keys", data_dir);
+  if (len >= (int)sizeof keys->dir || old >= (int)sizeof before) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  if (access(keys->dir, F_OK) != 0) (void)rename(before, keys->dir);
+  return mkdir(keys->dir, 0700) == 0 || errno == EEXIST;
+}
+
+struct user_keys *user_keys_open(const char *data_dir, uint32_t users_max, struct key_error *why) {
   struct user_keys *keys = calloc(1, sizeof *keys);
   if (keys == NULL) {
     snprintf(why->text, sizeof why->text, "no memory for the keys of users");
     return NULL;
   }
-  int len = snprintf(keys->dir, sizeof keys->dir, "%s/keys", data_dir);
-  if (len >= (int)sizeof keys->dir || (mkdir(keys->dir, 0700) != 0 && errno != EEXIST)) {
-    snprintf(why->text, sizeof why->text, "%.300s/keys: %s", data_dir, strerror(errno));
+  if (!make_folder(keys, data_dir)) {
+    snprintf(why->text, sizeof why->text, "%.300s/users: %s", data_dir, strerror(errno));
     free(keys);
     return NULL;
   }
   pthread_mutex_init(&keys->lock, NULL);
-  keys->files_max = files_max;
-  keys->files = count_files(keys->dir);
+  keys->users_max = users_max;
+  keys->users = count_users(keys->dir);
   return keys;
 }
 
-static void signer_free(struct signer *signer) {
-  EVP_PKEY_free(signer->key);
-  OPENSSL_free(signer->certificate);
-  *signer = (struct signer){0};
+static void user_free(struct user *user) {
+  for (unsigned i = 0; i < 2; i++) {
+    EVP_PKEY_free(user->key[i]);
+    OPENSSL_free(user->certificate[i]);
+  }
+  *user = (struct user){0};
 }
 
 /* The cache keeps what it has. */
-static enum err signer_copy(const struct signer *from, struct signer *to) {
-  *to = *from;
-  to->certificate = OPENSSL_memdup(from->certificate, from->certificate_len);
-  if (to->certificate != NULL && EVP_PKEY_up_ref(to->key) == 1) return OK;
-  OPENSSL_free(to->certificate);
-  *to = (struct signer){0};
-  return ERR_MEMORY;
-}
-
-void user_keys_close(struct user_keys *keys) {
-  if (keys == NULL) return;
-  for (unsigned i = 0; i < CACHE_SETS; i++)
-    for (unsigned k = 0; k < CACHE_WAYS; k++) signer_free(&keys->cache[i][k].signer);
-  pthread_mutex_destroy(&keys->lock);
-  free(keys);
+static enum err user_copy(const struct user *from, struct user *to) {
+  *to = (struct user){.owner = from->owner};
+  for (unsigned i = 0; i < 2; i++) {
+    if (from->key[i] == NULL) continue;
+    to->certificate[i] = OPENSSL_memdup(from->certificate[i], from->certificate_len[i]);
+    to->certificate_len[i] = from->certificate_len[i];
+    if (to->certificate[i] == NULL || EVP_PKEY_up_ref(from->key[i]) != 1) {
+      user_free(to);
+      return ERR_MEMORY;
+    }
+    to->key[i] = from->key[i];
+  }
+  return OK;
 }
 
 /* ---- what was read ---- */
@@ -100,137 +123,443 @@ static struct cached *cache_set(struct user_keys *keys, const struct key *addres
   return keys->cache[set % CACHE_SETS];
 }
 
-static struct signer *cache_find(struct user_keys *keys, const struct key *address) {
+static struct user *cache_find(struct user_keys *keys, const struct key *address) {
   struct cached *set = cache_set(keys, address);
   for (unsigned i = 0; i < CACHE_WAYS; i++)
-    if (set[i].signer.key != NULL && key_equal(&set[i].address, address)) return &set[i].signer;
+    if (set[i].user.key[USER_SIGNS] != NULL && key_equal(&set[i].address, address))
+      return &set[i].user;
   return NULL;
 }
 
-/* Takes the signer over. */
-static struct signer *cache_put(struct user_keys *keys, const struct key *address,
-                                const struct signer *signer) {
+static void cache_drop(struct user_keys *keys, const struct key *address) {
+  struct user *user = cache_find(keys, address);
+  if (user != NULL) user_free(user);
+}
+
+/* Takes the user over. */
+static struct user *cache_put(struct user_keys *keys, const struct key *address,
+                              const struct user *user) {
   struct cached *set = cache_set(keys, address);
   unsigned at = keys->turn++ % CACHE_WAYS;
   for (unsigned i = 0; i < CACHE_WAYS; i++)
-    if (set[i].signer.key == NULL) at = i;
-  signer_free(&set[at].signer);
-  set[at] = (struct cached){*address, *signer};
-  return &set[at].signer;
+    if (set[i].user.key[USER_SIGNS] == NULL) at = i;
+  user_free(&set[at].user);
+  set[at] = (struct cached){*address, *user};
+  return &set[at].user;
+}
+
+void user_keys_renew(struct user_keys *keys) {
+  pthread_mutex_lock(&keys->lock);
+  for (unsigned i = 0; i < CACHE_SETS; i++)
+    for (unsigned k = 0; k < CACHE_WAYS; k++) user_free(&keys->cache[i][k].user);
+  keys->users = count_users(keys->dir);
+  pthread_mutex_unlock(&keys->lock);
+}
+
+void user_keys_close(struct user_keys *keys) {
+  if (keys == NULL) return;
+  user_keys_renew(keys);
+  pthread_mutex_destroy(&keys->lock);
+  free(keys);
 }
 
 /* ---- files ---- */
 
-static void name_file(const struct key *address, const char *end, char name[KEY_HEX + 8]) {
-  struct buf text = buf_over(name, KEY_HEX + 8);
+static bool hash_address(struct slice address, struct key *out) {
+  return EVP_Digest(address.at, address.len, out->byte, NULL, EVP_sha1(), NULL) == 1;
+}
+
+#define NAME_BYTES (KEY_HEX + 16)
+static void name_file(const struct key *address, const char *end, char name[NAME_BYTES]) {
+  struct buf text = buf_over(name, NAME_BYTES);
   key_put(&text, address);
   buf_put_cstr(&text, end);
   buf_put_char(&text, '\0');
 }
 
+static bool has_file(const struct user_keys *keys, const char *name) {
+  char path[PATH_BYTES + NAME_BYTES];
+  snprintf(path, sizeof path, "%s/%s", keys->dir, name);
+  return access(path, F_OK) == 0;
+}
+
+static void drop_file(const struct user_keys *keys, const char *name) {
+  char path[PATH_BYTES + NAME_BYTES];
+  snprintf(path, sizeof path, "%s/%s", keys->dir, name);
+  (void)unlink(path);
+}
+
+/* Two threads, or two processes, must not make two keys for one address. -1: it cannot be had. */
+static int lock_folder(struct user_keys *keys) {
+  char path[PATH_BYTES + NAME_BYTES];
+  pthread_mutex_lock(&keys->lock);
+  snprintf(path, sizeof path, "%s/%s", keys->dir, LOCK_NAME);
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd >= 0) (void)flock(fd, LOCK_EX);
+  return fd;
+}
+
+static void unlock_folder(struct user_keys *keys, int fd) {
+  if (fd >= 0) close(fd);
+  pthread_mutex_unlock(&keys->lock);
+}
+
 /* The certificate there, if it is of this key. */
-static bool load_certificate(const char *path, struct signer *signer) {
+static bool load_certificate(const struct user_keys *keys, const char *name, unsigned which,
+                             struct user *user) {
+  char path[PATH_BYTES + NAME_BYTES];
+  snprintf(path, sizeof path, "%s/%s", keys->dir, name);
   FILE *file = fopen(path, "re");
   if (file == NULL) return false;
   X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
   fclose(file);
   if (certificate == NULL) return false;
   EVP_PKEY *of = X509_get0_pubkey(certificate);
-  int len = of != NULL && EVP_PKEY_eq(of, signer->key) == 1
-                ? i2d_X509(certificate, &signer->certificate)
+  int len = of != NULL && EVP_PKEY_eq(of, user->key[which]) == 1
+                ? i2d_X509(certificate, &user->certificate[which])
                 : 0;
   X509_free(certificate);
-  signer->certificate_len = len > 0 ? (size_t)len : 0;
+  user->certificate_len[which] = len > 0 ? (size_t)len : 0;
   return len > 0 && len <= (int)RECORD_CERTIFICATE_MAX;
 }
 
-static enum err save_certificate(const char *dir, const char *name, struct slice der) {
-  const unsigned char *at = (const unsigned char *)der.at;
-  X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+static enum err save_certificate(const char *dir, const char *name, X509 *certificate) {
   BIO *memory = BIO_new(BIO_s_mem());
   struct key_error why;
   char *text = NULL;
-  long len = certificate != NULL && memory != NULL && PEM_write_bio_X509(memory, certificate) == 1
+  long len = memory != NULL && PEM_write_bio_X509(memory, certificate) == 1
                  ? BIO_get_mem_data(memory, &text)
                  : 0;
   enum err err =
       len > 0 ? file_save(dir, name, slice_of(text, (size_t)len), 0600, &why) : ERR_MEMORY;
   BIO_free(memory);
+  return err;
+}
+
+static enum err save_der(const char *dir, const char *name, struct slice der) {
+  const unsigned char *at = (const unsigned char *)der.at;
+  X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+  enum err err = certificate != NULL ? save_certificate(dir, name, certificate) : ERR_MEMORY;
   X509_free(certificate);
   return err;
 }
 
 /* It holds nothing that the key does not: one that is lost or damaged is made anew. */
-static enum err open_certificate(struct user_keys *keys, const struct key *address,
-                                 struct signer *signer) {
-  char name[KEY_HEX + 8], path[PATH_BYTES + sizeof name], made[CERTIFICATE_BYTES_MAX];
-  name_file(address, ".crt", name);
-  snprintf(path, sizeof path, "%s/%s", keys->dir, name);
-  if (load_certificate(path, signer)) return OK;
-  OPENSSL_free(signer->certificate);
+static enum err open_certificate(struct user_keys *keys, const struct key *hash,
+                                 struct slice address, unsigned which, struct user *user) {
+  char name[NAME_BYTES], made[RECORD_CERTIFICATE_MAX];
+  name_file(hash, files[which].certificate, name);
+  if (load_certificate(keys, name, which, user)) return OK;
+  OPENSSL_free(user->certificate[which]);
+  user->certificate[which] = NULL;
   struct buf der = buf_over(made, sizeof made);
-  enum err err = certificate_make(signer->key, &der);
-  if (err == OK) err = save_certificate(keys->dir, name, buf_slice(&der));
-  signer->certificate = err == OK ? OPENSSL_memdup(made, der.len) : NULL;
-  signer->certificate_len = der.len;
-  return err == OK && signer->certificate == NULL ? ERR_MEMORY : err;
+  enum err err = certificate_make_user(user->key[which], address, &der);
+  if (err == OK) err = save_der(keys->dir, name, buf_slice(&der));
+  if (err == OK) user->certificate[which] = OPENSSL_memdup(made, der.len);
+  user->certificate_len[which] = der.len;
+  return err == OK && user->certificate[which] == NULL ? ERR_MEMORY : err;
 }
 
-static enum err open_signer(struct user_keys *keys, const struct key *address,
-                            struct signer *signer) {
-  char name[KEY_HEX + 8], path[PATH_BYTES + sizeof name];
-  name_file(address, ".pem", name);
-  snprintf(path, sizeof path, "%s/%s", keys->dir, name);
-  struct stat status;
-  bool fresh = stat(path, &status) != 0;
-  if (fresh && keys->files >= keys->files_max) return ERR_FULL;
+/* Says to people which address the other files are of. */
+static enum err save_address(struct user_keys *keys, const struct key *hash, struct slice address) {
+  char name[NAME_BYTES];
+  struct key_error why;
+  name_file(hash, ADDRESS_END, name);
+  return has_file(keys, name) ? OK : file_save(keys->dir, name, address, 0600, &why);
+}
+
+static enum err open_key(struct user_keys *keys, const struct key *hash, struct slice address,
+                         unsigned which, struct user *user) {
+  char name[NAME_BYTES];
+  struct key_error why;
+  name_file(hash, files[which].key, name);
+  enum err err = key_file_load_kind(keys->dir, name, files[which].kind, &user->key[which], &why);
+  return err == OK ? open_certificate(keys, hash, address, which, user) : err;
+}
+
+/* The second key may be missing. */
+static enum err open_user(struct user_keys *keys, const struct key *hash, struct slice address,
+                          bool make, struct user *user) {
+  char name[NAME_BYTES];
   struct key_error why = {""};
-  enum err err = key_file_open(keys->dir, name, &signer->key, &why);
-  if (err != OK) return err;
-  if (fresh) keys->files++;
-  err = key_file_hash(signer->key, &signer->owner);
-  if (err == OK) err = open_certificate(keys, address, signer);
-  if (err != OK) signer_free(signer);
+  name_file(hash, files[USER_SIGNS].key, name);
+  if (!has_file(keys, name)) {
+    if (!make) return ERR_NOT_FOUND;
+    if (keys->users >= keys->users_max) return ERR_FULL;
+    EVP_PKEY *key = NULL;
+    enum err err = key_file_new(keys->dir, name, &key, &why);
+    EVP_PKEY_free(key);
+    if (err != OK) return err;
+    keys->users++;
+  }
+  enum err err = open_key(keys, hash, address, USER_SIGNS, user);
+  if (err == OK) err = key_file_hash(user->key[USER_SIGNS], &user->owner);
+  if (err == OK) err = save_address(keys, hash, address);
+  if (err == OK) {
+    err = open_key(keys, hash, address, USER_RECEIVES, user);
+    if (err == ERR_NOT_FOUND) err = OK;
+  }
+  if (err != OK) user_free(user);
+  return err;
+}
+
+/* A copy, to be freed. */
+static enum err take_user(struct user_keys *keys, struct slice address, bool make,
+                          struct user *out) {
+  struct key hash;
+  *out = (struct user){0};
+  if (!hash_address(address, &hash)) return ERR_UNSUPPORTED;
+  pthread_mutex_lock(&keys->lock);
+  const struct user *user = cache_find(keys, &hash);
+  enum err err = user != NULL ? user_copy(user, out) : ERR_NOT_FOUND;
+  pthread_mutex_unlock(&keys->lock);
+  if (user != NULL) return err;
+  int fd = lock_folder(keys);
+  user = cache_find(keys, &hash);
+  err = OK;
+  if (user == NULL) {
+    struct user opened = {0};
+    err = open_user(keys, &hash, address, make, &opened);
+    if (err == OK) user = cache_put(keys, &hash, &opened);
+  }
+  if (err == OK) err = user_copy(user, out);
+  unlock_folder(keys, fd);
   return err;
 }
 
 /* ---- signing ---- */
 
-/* A copy, to be freed. */
-static enum err take_signer(struct user_keys *keys, struct slice address, struct signer *out) {
-  struct key name;
-  *out = (struct signer){0};
-  if (EVP_Digest(address.at, address.len, name.byte, NULL, EVP_sha1(), NULL) != 1)
-    return ERR_UNSUPPORTED;
-  /* The lock is held over the file too: two threads must not make two keys for one address. */
-  pthread_mutex_lock(&keys->lock);
-  enum err err = OK;
-  struct signer *signer = cache_find(keys, &name);
-  if (signer == NULL) {
-    struct signer opened = {0};
-    err = open_signer(keys, &name, &opened);
-    if (err == OK) signer = cache_put(keys, &name, &opened);
-  }
-  if (err == OK) err = signer_copy(signer, out);
-  pthread_mutex_unlock(&keys->lock);
-  return err;
-}
-
 enum err user_keys_owner(struct user_keys *keys, struct slice address, struct key *owner) {
-  struct signer signer;
-  enum err err = take_signer(keys, address, &signer);
+  struct user user;
+  enum err err = take_user(keys, address, true, &user);
   if (err != OK) return err;
-  *owner = signer.owner;
-  signer_free(&signer);
+  *owner = user.owner;
+  user_free(&user);
   return OK;
 }
 
 enum err user_keys_sign(void *context, struct slice address, struct slice record, struct buf *out) {
-  struct signer signer;
-  enum err err = take_signer(context, address, &signer);
+  struct user user;
+  enum err err = take_user(context, address, true, &user);
   if (err != OK) return err;
-  struct slice certificate = slice_of(signer.certificate, signer.certificate_len);
-  err = record_sign(signer.key, certificate, record, out);
-  signer_free(&signer);
+  struct slice certificate =
+      slice_of(user.certificate[USER_SIGNS], user.certificate_len[USER_SIGNS]);
+  err = record_sign(user.key[USER_SIGNS], certificate, record, out);
+  user_free(&user);
   return err;
+}
+
+enum err user_keys_certificates(void *context, struct slice address, struct key *owner,
+                                struct buf *signs, struct buf *receives) {
+  struct user user;
+  enum err err = take_user(context, address, true, &user);
+  if (err != OK) return err;
+  *owner = user.owner;
+  buf_put(signs, slice_of(user.certificate[USER_SIGNS], user.certificate_len[USER_SIGNS]));
+  if (user.key[USER_RECEIVES] != NULL)
+    buf_put(receives,
+            slice_of(user.certificate[USER_RECEIVES], user.certificate_len[USER_RECEIVES]));
+  user_free(&user);
+  return signs->overflow || receives->overflow ? ERR_FULL : OK;
+}
+
+enum err user_keys_key(struct user_keys *keys, struct slice address, enum user_key which,
+                       EVP_PKEY **out) {
+  struct user user;
+  enum err err = take_user(keys, address, false, &user);
+  if (err != OK) return err;
+  *out = user.key[which];
+  user.key[which] = NULL;
+  user_free(&user);
+  return *out != NULL ? OK : ERR_NOT_FOUND;
+}
+
+/* ---- the second key ---- */
+
+enum err user_keys_complete(void *context, struct slice address) {
+  struct user_keys *keys = context;
+  struct user user;
+  struct key hash;
+  char name[NAME_BYTES];
+  struct key_error why;
+  enum err err = take_user(keys, address, true, &user);
+  if (err != OK) return err;
+  bool there = user.key[USER_RECEIVES] != NULL;
+  user_free(&user);
+  if (there) return OK;
+  EVP_PKEY *key = EVP_RSA_gen(USER_RSA_BITS);
+  if (key == NULL || !hash_address(address, &hash)) {
+    EVP_PKEY_free(key);
+    return ERR_MEMORY;
+  }
+  name_file(&hash, files[USER_RECEIVES].key, name);
+  int fd = lock_folder(keys);
+  if (!has_file(keys, name)) err = key_file_save(keys->dir, name, key, &why);
+  cache_drop(keys, &hash);
+  unlock_folder(keys, fd);
+  EVP_PKEY_free(key);
+  return err;
+}
+
+/* ---- carrying them elsewhere ---- */
+
+enum err user_keys_export(struct user_keys *keys, struct slice address, bool secret,
+                          struct buf *pem) {
+  struct user user;
+  enum err err = take_user(keys, address, false, &user);
+  if (err != OK) return err;
+  BIO *memory = BIO_new(secret ? BIO_s_secmem() : BIO_s_mem());
+  bool good = memory != NULL;
+  for (unsigned i = 0; i < 2 && good; i++) {
+    if (user.key[i] == NULL) continue;
+    const unsigned char *at = user.certificate[i];
+    X509 *x = d2i_X509(NULL, &at, (long)user.certificate_len[i]);
+    good = secret ? PEM_write_bio_PKCS8PrivateKey(memory, user.key[i], NULL, NULL, 0, NULL, NULL) ==
+                            1 &&
+                        x != NULL && PEM_write_bio_X509(memory, x) == 1
+                  : PEM_write_bio_PUBKEY(memory, user.key[i]) == 1;
+    X509_free(x);
+  }
+  char *text = NULL;
+  long len = good ? BIO_get_mem_data(memory, &text) : 0;
+  if (len > 0) buf_put(pem, slice_of(text, (size_t)len));
+  BIO_free(memory);
+  user_free(&user);
+  return len <= 0 ? ERR_MEMORY : pem->overflow ? ERR_FULL : OK;
+}
+
+static unsigned read_private_keys(struct slice pem, EVP_PKEY *out[2]) {
+  char no_password[] = "";
+  BIO *memory = BIO_new_mem_buf(pem.at, (int)pem.len);
+  unsigned count = 0;
+  out[USER_SIGNS] = out[USER_RECEIVES] = NULL;
+  for (EVP_PKEY *key; memory != NULL && count < 2 &&
+                      (key = PEM_read_bio_PrivateKey(memory, NULL, NULL, no_password)) != NULL;) {
+    unsigned which = key_file_is_rsa(key) ? USER_RECEIVES : USER_SIGNS;
+    bool good = out[which] == NULL && (which == USER_RECEIVES || key_file_is_p256(key));
+    if (!good) {
+      EVP_PKEY_free(key);
+      break;
+    }
+    out[which] = key;
+    count++;
+  }
+  BIO_free(memory);
+  return count;
+}
+
+/* Each certificate of the text that is of one of the keys becomes that key's. */
+static unsigned save_certificates(struct user_keys *keys, const struct key *hash, struct slice pem,
+                                  EVP_PKEY *const key[2], enum err *err) {
+  BIO *memory = BIO_new_mem_buf(pem.at, (int)pem.len);
+  unsigned count = 0;
+  for (X509 *x;
+       memory != NULL && *err == OK && (x = PEM_read_bio_X509(memory, NULL, NULL, NULL)) != NULL;
+       X509_free(x)) {
+    for (unsigned i = 0; i < 2 && *err == OK; i++) {
+      char name[NAME_BYTES];
+      if (key[i] == NULL || EVP_PKEY_eq(X509_get0_pubkey(x), key[i]) != 1) continue;
+      name_file(hash, files[i].certificate, name);
+      *err = save_certificate(keys->dir, name, x);
+      count++;
+    }
+  }
+  BIO_free(memory);
+  return count;
+}
+
+static enum err save_keys(struct user_keys *keys, const struct key *hash, struct slice address,
+                          EVP_PKEY *const key[2]) {
+  char name[NAME_BYTES];
+  struct key_error why;
+  name_file(hash, files[USER_SIGNS].key, name);
+  bool fresh = !has_file(keys, name);
+  if (fresh && keys->users >= keys->users_max) return ERR_FULL;
+  enum err err = OK;
+  for (unsigned i = 0; i < 2 && err == OK; i++) {
+    name_file(hash, files[i].certificate, name);
+    drop_file(keys, name); /* of the key that goes */
+    name_file(hash, files[i].key, name);
+    if (key[i] != NULL)
+      err = key_file_save(keys->dir, name, key[i], &why);
+    else
+      drop_file(keys, name);
+  }
+  if (err == OK && fresh) keys->users++;
+  return err == OK ? save_address(keys, hash, address) : err;
+}
+
+enum err user_keys_import(struct user_keys *keys, struct slice address, struct slice pem) {
+  struct key hash;
+  EVP_PKEY *key[2];
+  unsigned count = read_private_keys(pem, key);
+  enum err err = count > 0 && key[USER_SIGNS] != NULL ? OK : ERR_SYNTAX;
+  if (err == OK && !hash_address(address, &hash)) err = ERR_UNSUPPORTED;
+  if (err == OK) {
+    int fd = lock_folder(keys);
+    err = save_keys(keys, &hash, address, key);
+    if (err == OK) (void)save_certificates(keys, &hash, pem, key, &err);
+    cache_drop(keys, &hash);
+    unlock_folder(keys, fd);
+  }
+  EVP_PKEY_free(key[USER_SIGNS]);
+  EVP_PKEY_free(key[USER_RECEIVES]);
+  return err;
+}
+
+enum err user_keys_certify(struct user_keys *keys, struct slice address, struct slice pem,
+                           unsigned *count) {
+  struct user user;
+  struct key hash;
+  *count = 0;
+  enum err err = take_user(keys, address, false, &user);
+  if (err == OK && !hash_address(address, &hash)) err = ERR_UNSUPPORTED;
+  if (err != OK) return err;
+  int fd = lock_folder(keys);
+  *count = save_certificates(keys, &hash, pem, user.key, &err);
+  cache_drop(keys, &hash);
+  unlock_folder(keys, fd);
+  user_free(&user);
+  return err == OK && *count == 0 ? ERR_REFUSED : err;
+}
+
+enum err user_keys_remove(struct user_keys *keys, struct slice address) {
+  static const char *const ends[] = {".pem", ".crt", ".rsa.pem", ".rsa.crt", ADDRESS_END};
+  struct key hash;
+  char name[NAME_BYTES];
+  if (!hash_address(address, &hash)) return ERR_UNSUPPORTED;
+  int fd = lock_folder(keys);
+  name_file(&hash, files[USER_SIGNS].key, name);
+  bool there = has_file(keys, name);
+  for (unsigned i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+    name_file(&hash, ends[i], name);
+    drop_file(keys, name);
+  }
+  cache_drop(keys, &hash);
+  if (there && keys->users > 0) keys->users--;
+  unlock_folder(keys, fd);
+  return there ? OK : ERR_NOT_FOUND;
+}
+
+enum err user_keys_list(struct user_keys *keys,
+                        void (*each)(void *context, struct slice address, const struct key *owner,
+                                     bool complete),
+                        void *context) {
+  DIR *dir = opendir(keys->dir);
+  if (dir == NULL) return ERR_IO;
+  for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+    char text[ADDRESS_BYTES_MAX + 1];
+    size_t len = 0;
+    struct key_error why;
+    struct user user;
+    struct slice name = slice_cstr(entry->d_name);
+    if (name.len != KEY_HEX + 4 || strcmp(entry->d_name + KEY_HEX, ADDRESS_END) != 0) continue;
+    if (file_load(keys->dir, entry->d_name, true, text, sizeof text, &len, &why) != OK) continue;
+    struct slice address = slice_of(text, len);
+    if (take_user(keys, address, false, &user) != OK) continue;
+    each(context, address, &user.owner, user.key[USER_RECEIVES] != NULL);
+    user_free(&user);
+  }
+  closedir(dir);
+  return OK;
 }

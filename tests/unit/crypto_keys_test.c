@@ -13,7 +13,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
 #include "base/record_layout.h"
+#include "crypto/certificate.h"
 #include "crypto/identity.h"
 #include "crypto/record_verify.h"
 #include "crypto/user_keys.h"
@@ -135,7 +139,7 @@ static void no_folder_is_an_error(void **state) {
   struct identity identity;
   assert_int_equal(identity_open("/nonexistent/folder", &identity, &why), ERR_IO);
   assert_null(user_keys_open("/nonexistent/folder", 10, &why));
-  assert_non_null(strstr(why.text, "/nonexistent/folder/keys"));
+  assert_non_null(strstr(why.text, "/nonexistent/folder/users"));
 }
 
 /* R-4.20 */
@@ -230,8 +234,8 @@ static void damaged_certificate_is_replaced(void **state) {
     assert_int_equal(user_keys_owner(keys, SLICE("sip:eve@a.example"), &other), OK);
     user_keys_close(keys);
     snprintf(command, sizeof command,
-             round == 0 ? "cd %s/keys && for f in *.crt; do echo rubbish > $f; done"
-                        : "cd %s/keys && set -- *.crt && cp $1 t && cp $2 $1 && cp t $2",
+             round == 0 ? "cd %s/users && for f in *.crt; do echo rubbish > $f; done"
+                        : "cd %s/users && set -- *.crt && cp $1 t && cp $2 $1 && cp t $2",
              folder->path);
     assert_int_equal(system(command), 0);
   }
@@ -251,6 +255,128 @@ static void signing_refuses_what_is_no_record(void **state) {
   user_keys_close(keys);
 }
 
+/* R-6.32: both keys, self-signed for the address, and the same after a restart. */
+static void a_user_has_two_certificates(void **state) {
+  struct folder *folder = *state;
+  struct key_error why;
+  struct slice bob = SLICE("sip:bob@a.example");
+  struct user_keys *keys = user_keys_open(folder->path, 10, &why);
+  char one[2048], two[2048], again[2048];
+  struct key owner;
+  struct buf signs = buf_over(one, sizeof one), receives = buf_over(two, sizeof two);
+  assert_int_equal(user_keys_certificates(keys, bob, &owner, &signs, &receives), OK);
+  assert_true(signs.len > 0);
+  assert_int_equal(receives.len, 0); /* it is not waited for */
+  EVP_PKEY *key = NULL;
+  assert_int_equal(user_keys_key(keys, bob, USER_RECEIVES, &key), ERR_NOT_FOUND);
+  assert_int_equal(user_keys_complete(keys, bob), OK);
+  user_keys_close(keys);
+  keys = user_keys_open(folder->path, 10, &why);
+  signs = buf_over(again, sizeof again);
+  assert_int_equal(user_keys_certificates(keys, bob, &owner, &signs, &receives), OK);
+  assert_true(slice_equal(buf_slice(&signs), slice_of(one, signs.len)));
+  struct certificate_key read;
+  assert_int_equal(certificate_read(buf_slice(&signs), &read), OK);
+  assert_true(key_equal(&read.owner, &owner));
+  EVP_PKEY_free(read.key);
+  assert_int_equal(certificate_read(buf_slice(&receives), &read), OK);
+  assert_int_equal(read.algorithm, RECORD_RSA_SHA256);
+  assert_int_equal(EVP_PKEY_get_bits(read.key), USER_RSA_BITS);
+  assert_int_equal(user_keys_key(keys, bob, USER_RECEIVES, &key), OK);
+  assert_int_equal(EVP_PKEY_eq(key, read.key), 1);
+  EVP_PKEY_free(key);
+  EVP_PKEY_free(read.key);
+  const unsigned char *at = (const unsigned char *)one;
+  X509 *x = d2i_X509(NULL, &at, (long)signs.len);
+  GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+  assert_int_equal(sk_GENERAL_NAME_num(names), 1);
+  const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, 0);
+  assert_int_equal(name->type, GEN_URI);
+  assert_memory_equal(ASN1_STRING_get0_data(name->d.ia5), bob.at, bob.len);
+  GENERAL_NAMES_free(names);
+  X509_free(x);
+  user_keys_close(keys);
+}
+
+/* Whatever an address looks like, its files stay in the folder, for their owner alone. */
+static void any_address_is_a_safe_name(void **state) {
+  struct folder *folder = *state;
+  struct key_error why;
+  struct key owner;
+  char command[256], text[8] = "";
+  struct user_keys *keys = user_keys_open(folder->path, 10, &why);
+  assert_int_equal(user_keys_owner(keys, SLICE("sip:../../x/.%00\n@a.example"), &owner), OK);
+  char longest[1024];
+  memset(longest, 'a', sizeof longest);
+  assert_int_equal(user_keys_owner(keys, slice_of(longest, sizeof longest), &owner), OK);
+  user_keys_close(keys);
+  snprintf(command, sizeof command,
+           "cd %s && ls -R | grep -c aor; find . -type f -perm /077 | wc -l; ls | wc -l",
+           folder->path);
+  FILE *pipe = popen(command, "r");
+  assert_int_equal(fread(text, 1, 6, pipe), 6);
+  pclose(pipe);
+  assert_string_equal(text, "2\n0\n1\n");
+}
+
+static void count(void *context, struct slice address, const struct key *owner, bool complete) {
+  struct slice *last = context;
+  (void)owner;
+  assert_false(complete);
+  assert_true(slice_equal(address, SLICE("sip:bob@a.example")));
+  last->len++;
+}
+
+/* A user moves: exported here, imported there, and removed here. */
+static void a_user_can_be_carried(void **state) {
+  struct folder *folder = *state;
+  struct key_error why;
+  struct slice bob = SLICE("sip:bob@a.example"), seen = SLICE_EMPTY;
+  char other_path[96], text[USER_PEM_BYTES];
+  snprintf(other_path, sizeof other_path, "%s/other", folder->path);
+  assert_int_equal(mkdir(other_path, 0700), 0);
+  struct user_keys *here = user_keys_open(folder->path, 10, &why);
+  struct user_keys *there = user_keys_open(other_path, 1, &why);
+  struct buf pem = buf_over(text, sizeof text);
+  struct key owner, carried, own;
+  assert_int_equal(user_keys_export(here, bob, true, &pem), ERR_NOT_FOUND);
+  assert_int_equal(user_keys_owner(here, bob, &owner), OK);
+  assert_int_equal(user_keys_owner(there, bob, &own), OK); /* it has another one of its own */
+  assert_int_equal(user_keys_export(here, bob, false, &pem), OK);
+  assert_int_equal(user_keys_import(there, bob, buf_slice(&pem)), ERR_SYNTAX); /* public ones */
+  buf_truncate(&pem, 0);
+  assert_int_equal(user_keys_export(here, bob, true, &pem), OK);
+  assert_int_equal(user_keys_import(there, SLICE("sip:c@a.example"), buf_slice(&pem)), ERR_FULL);
+  assert_int_equal(user_keys_import(there, bob, buf_slice(&pem)), OK);
+  assert_int_equal(user_keys_owner(there, bob, &carried), OK);
+  assert_true(key_equal(&owner, &carried));
+  assert_int_equal(user_keys_list(there, count, &seen), OK);
+  assert_int_equal(seen.len, 1);
+  assert_int_equal(user_keys_remove(here, bob), OK);
+  assert_int_equal(user_keys_remove(here, bob), ERR_NOT_FOUND);
+  assert_int_equal(user_keys_owner(here, bob, &carried), OK);
+  assert_false(key_equal(&owner, &carried));
+  user_keys_close(here);
+  user_keys_close(there);
+}
+
+/* What was kept by an earlier version. */
+static void keys_of_an_earlier_version_stay(void **state) {
+  struct folder *folder = *state;
+  struct key_error why;
+  struct key owner, again;
+  char command[256];
+  struct user_keys *keys = user_keys_open(folder->path, 10, &why);
+  assert_int_equal(user_keys_owner(keys, SLICE("sip:bob@a.example"), &owner), OK);
+  user_keys_close(keys);
+  snprintf(command, sizeof command, "cd %s && mv users keys && rm -f keys/*.aor", folder->path);
+  assert_int_equal(system(command), 0);
+  keys = user_keys_open(folder->path, 10, &why);
+  assert_int_equal(user_keys_owner(keys, SLICE("sip:bob@a.example"), &again), OK);
+  assert_true(key_equal(&owner, &again));
+  user_keys_close(keys);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -265,6 +391,10 @@ int main(void) {
       TEST(signs_for_an_address),
       TEST(damaged_certificate_is_replaced),
       TEST(signing_refuses_what_is_no_record),
+      TEST(a_user_has_two_certificates),
+      TEST(any_address_is_a_safe_name),
+      TEST(a_user_can_be_carried),
+      TEST(keys_of_an_earlier_version_stay),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
