@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "crypto/signature.h"
 
-#include <libxml/parser.h>
 #include <libxml/valid.h>
-#include <libxml/xmlerror.h>
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <xmlsec/crypto.h>
-#include <xmlsec/errors.h>
-#include <xmlsec/keys.h>
-#include <xmlsec/openssl/evp.h>
 #include <xmlsec/xmldsig.h>
-#include <xmlsec/xmlsec.h>
 
 #include "base/buf.h"
-
-/* ---- once for the process ---- */
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool ready;
-
-static void start(void) {
-  xmlInitParser();
-  xmlSecErrorsSetCallback(NULL); /* a stranger's bad record must not write to our log */
-  ready = xmlSecInit() >= 0 && xmlSecCryptoAppInit(NULL) >= 0 && xmlSecCryptoInit() >= 0;
-}
-
-static void ignore_error(void *context, xmlErrorPtr error) { (void)context, (void)error; }
+#include "crypto/xmlsec.h"
 
 /* ---- the tree ---- */
 
@@ -40,26 +21,10 @@ static bool add_id(xmlDocPtr doc, xmlNodePtr node, const char *id) {
   return attribute != NULL && xmlAddID(NULL, doc, (const xmlChar *)id, attribute) != NULL;
 }
 
-static xmlDocPtr parse(struct slice record) {
-  xmlParserCtxtPtr parser = xmlNewParserCtxt();
-  if (parser == NULL) return NULL;
-  xmlDocPtr doc = xmlCtxtReadMemory(parser, record.at, (int)record.len, NULL, "UTF-8",
-                                    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-  /* To libxml2 an undeclared prefix is no error of the document. */
-  if (doc != NULL && (parser->wellFormed == 0 || parser->nsWellFormed == 0)) {
-    xmlFreeDoc(doc);
-    doc = NULL;
-  }
-  xmlFreeParserCtxt(parser);
-  return doc;
-}
-
 bool signature_tree_open(struct slice record, struct signature_tree *tree) {
   *tree = (struct signature_tree){0};
-  pthread_once(&once, start);
-  if (!ready || record.len > RECORD_BYTES_MAX + RECORD_SIGNATURE_ROOM) return false;
-  xmlSetStructuredErrorFunc(NULL, ignore_error); /* of this thread */
-  tree->doc = parse(record);
+  if (!xmlsec_start() || record.len > RECORD_BYTES_MAX + RECORD_SIGNATURE_ROOM) return false;
+  tree->doc = xmlsec_parse(record);
   xmlNodePtr root = tree->doc == NULL ? NULL : xmlDocGetRootElement(tree->doc);
   if (!is_element(root, "dhtRecord") || root->prev != NULL || root->next != NULL) return false;
   tree->key = root->children;
@@ -77,16 +42,8 @@ void signature_tree_close(struct signature_tree *tree) {
 /* ---- xmlsec ---- */
 
 static bool set_key(xmlSecDSigCtxPtr context, EVP_PKEY *key) {
-  if (EVP_PKEY_up_ref(key) != 1) return false;
-  xmlSecKeyDataPtr data = xmlSecOpenSSLEvpKeyAdopt(key);
-  if (data == NULL) {
-    EVP_PKEY_free(key);
-    return false;
-  }
-  context->signKey = xmlSecKeyCreate();
-  if (context->signKey != NULL && xmlSecKeySetValue(context->signKey, data) >= 0) return true;
-  xmlSecKeyDataDestroy(data);
-  return false;
+  context->signKey = xmlsec_key(key);
+  return context->signKey != NULL;
 }
 
 /* The layout says this already; xmlsec is told, too. */

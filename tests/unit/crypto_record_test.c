@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xmlsec/crypto.h>
 #include <xmlsec/openssl/evp.h>
 #include <xmlsec/xmldsig.h>
@@ -131,6 +132,26 @@ static void signed_record_verifies(void **state) {
   assert_int_equal(key_file_hash(f->key, &owner), OK);
   assert_true(key_equal(&layout.owner, &owner));
   assert_true(slice_equal(layout.content, SLICE(CONTACTS)));
+}
+
+/* What xmlsec thinks of a stranger's record is not ours to print. */
+static void a_bad_record_prints_nothing(void **state) {
+  struct fixture *f = *state;
+  FILE *caught = tmpfile();
+  int errors = dup(STDERR_FILENO);
+  assert_non_null(caught);
+  assert_true(errors >= 0 && dup2(fileno(caught), STDERR_FILENO) >= 0);
+  struct signature_tree tree;
+  EVP_PKEY *other = EVP_RSA_gen(2048); /* a key of another kind than the method wants */
+  bool good = signature_tree_open(f->record, &tree) && signature_verify(&tree, other);
+  signature_tree_close(&tree);
+  EVP_PKEY_free(other);
+  fflush(stderr);
+  dup2(errors, STDERR_FILENO);
+  close(errors);
+  assert_false(good);
+  assert_int_equal(lseek(fileno(caught), 0, SEEK_END), 0);
+  fclose(caught);
 }
 
 /* RSA is accepted as well. */
@@ -718,6 +739,7 @@ static void threads_may_share_a_verifier(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(signed_record_verifies),
+      TEST(a_bad_record_prints_nothing),
       TEST(rsa_verifies),
       TEST(contact_record_keeps_its_budget),
       TEST(largest_value_is_signed),
