@@ -132,7 +132,8 @@ static double time_of(void (*run)(void *, unsigned)) {
 static bool put_record(const struct key *key, struct slice text) {
   char bytes[4096];
   uint64_t before = bench->answers;
-  size_t len = request_make_put(bytes, sizeof bytes, &bench->client_at, text, key, bench_wall(), 1);
+  size_t len =
+      request_make_put(bytes, sizeof bytes, &bench->client_at, text, key, bench_wall(), 1, false);
   deliver(&bench->near, &bench->client_at, slice_of(bytes, len));
   for (int i = 0; i < 20; i++) deliver_all();
   return bench->answers > before;

@@ -13,7 +13,7 @@ static size_t make_put(struct load *load, uint64_t number, char *out, size_t cap
   char text[64];
   struct key key = load_key(first + number, text, sizeof text);
   return request_make_put(out, cap, &load->client_at, slice_cstr(text), &key, bench_wall(),
-                          first + number);
+                          first + number, false);
 }
 
 static bool run(struct load *load, const struct server *server, uint64_t count, uint32_t window) {

@@ -90,7 +90,7 @@ static double cost(struct bench_peer *peer, const struct endpoint *client, bool 
   for (uint64_t n = 0; n < THINGS; n++) {
     struct key key = load_key(n, text, sizeof text);
     size_t len = of_record ? request_make_put(bytes, sizeof bytes, client, slice_cstr(text), &key,
-                                              bench_wall(), n)
+                                              bench_wall(), n, false)
                            : write_register(bytes, sizeof bytes, n);
     struct input input = {.kind = IN_MESSAGE, .peer = *client, .data = slice_of(bytes, len)};
     bench_peer_step(peer, &input);

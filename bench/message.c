@@ -77,7 +77,7 @@ static enum err sign(struct slice record, struct buf *out) {
 }
 
 size_t request_make_put(char *out, size_t cap, const struct endpoint *from, struct slice key_text,
-                        const struct key *key, uint64_t now_ms, uint64_t number) {
+                        const struct key *key, uint64_t now_ms, uint64_t number, bool loose) {
   char value_text[512], record_text[2048], signed_text[4096], body_text[8192];
   struct buf value = buf_over(value_text, sizeof value_text);
   struct buf plain = buf_over(record_text, sizeof record_text);
@@ -96,6 +96,7 @@ size_t request_make_put(char *out, size_t cap, const struct endpoint *from, stru
   if (sign(buf_slice(&plain), &record) != OK) return 0;
   struct slice text = buf_slice(&record);
   xml_put_call(&body, XML_PUT_AUTH, &text, 1, NULL);
+  if (loose) buf_put_char(&body, '\n');
   put_head(&all, from, key_text, key, number);
   sip_put_body(&all, "text/xml", buf_slice(&body));
   return all.overflow || body.overflow || record.overflow ? 0 : all.len;

@@ -22,7 +22,7 @@ void request_make(struct request *out, const struct endpoint *from, struct slice
                   const struct key *key, bool loose);
 /* put-auth of a record that lives for an hour, wanting one copy. Returns its length. */
 size_t request_make_put(char *out, size_t cap, const struct endpoint *from, struct slice key_text,
-                        const struct key *key, uint64_t now_ms, uint64_t number);
+                        const struct key *key, uint64_t now_ms, uint64_t number, bool loose);
 /* Writes a copy with branch and Call-ID of its own. */
 void request_copy(const struct request *request, uint64_t number, char *out);
 /* 200 with a body of 436 bytes. Returns its length; 0: not a request. */

@@ -46,7 +46,8 @@ static void make_requests(struct subject *s, bool passed_on, bool loose) {
 static size_t make_put(struct load *load, uint64_t number, char *out, size_t cap) {
   char text[64];
   struct key key = load_key(number, text, sizeof text);
-  return request_make_put(out, cap, &load->client_at, slice_cstr(text), &key, bench_wall(), number);
+  return request_make_put(out, cap, &load->client_at, slice_cstr(text), &key, bench_wall(), number,
+                          false);
 }
 
 static bool start_one(enum kind kind) {

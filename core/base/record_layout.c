@@ -111,10 +111,10 @@ static void read_head(struct cursor *c, struct record_layout *out) {
   expect(c, SLICE(CONTENT), attributes);
 }
 
-/* Offset of the last occurrence of needle, or s.len. */
+/* Offset of the last occurrence of needle, which begins with '<', or s.len. */
 static size_t find_last(struct slice s, struct slice needle) {
   for (size_t at = s.len < needle.len ? 0 : s.len - needle.len + 1; at-- > 0;)
-    if (memcmp(s.at + at, needle.at, needle.len) == 0) return at;
+    if (s.at[at] == '<' && memcmp(s.at + at, needle.at, needle.len) == 0) return at;
   return s.len;
 }
 
@@ -122,16 +122,17 @@ static size_t find_last(struct slice s, struct slice needle) {
  * third, "<?", it would keep. */
 static void check_content(struct cursor *c, struct slice content) {
   unsigned tags = 0;
-  for (size_t i = 0; i < content.len; i++) {
-    if (content.at[i] == '\0') c->why = "value with a NUL byte";
-    if (content.at[i] != '<') continue;
+  if (slice_find_byte(content, '\0') < content.len) c->why = "value with a NUL byte";
+  while (c->why == NULL) {
+    content = slice_skip(content, slice_find_byte(content, '<'));
+    if (content.len == 0) break;
+    content = slice_skip(content, 1);
     tags++;
-    char next = i + 1 < content.len ? content.at[i + 1] : '!';
+    char next = content.len > 0 ? content.at[0] : '!';
     if (next == '!' || next == '?')
       c->why = "value with a comment, a CDATA section, a declaration or a processing instruction";
-    if (c->why != NULL) return;
   }
-  if (tags > RECORD_TAGS_MAX) c->why = "dhtRecord of more than 120 elements";
+  if (c->why == NULL && tags > RECORD_TAGS_MAX) c->why = "dhtRecord of more than 120 elements";
 }
 
 static void read_content(struct cursor *c, struct record_layout *out, struct slice end) {

@@ -159,7 +159,7 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
     return;
   }
   op->stray = body->overlay.stray;
-  operation_accept(s, op);
+  operation_accept(s, op, body, text);
 }
 
 /* */
@@ -244,7 +244,7 @@ static void execute_write(struct step *s, const struct reply_to *to, const struc
   op->key = *key;
   op->method = body->method;
   op->copies_wanted = body->overlay.copies > 0 ? body->overlay.copies : 1;
-  operation_put(s, op);
+  operation_put(s, op, body, text);
 }
 
 /* text in KeyValue repeats Overlay-Key, as in Figure 1 of the seed draft, or is wrong. */

@@ -280,17 +280,17 @@ struct operation *operation_open(struct step *s, enum operation_kind kind,
 void operation_close(struct node *node, struct operation *op);
 uint64_t operation_ticket(const struct node *node, const struct operation *op);
 struct operation *operation_of(const struct node *node, uint64_t ticket);
-void operation_put(struct step *s, struct operation *op);
+/* These two take the records of a body that was read from `text`, of which the operation has a
+ * copy; the reader has not been used since. */
+void operation_put(struct step *s, struct operation *op, const struct xml_body *body,
+                   struct slice text);
+void operation_accept(struct step *s, struct operation *op, const struct xml_body *body,
+                      struct slice text);
 void operation_find(struct step *s, struct operation *op);
-void operation_accept(struct step *s, struct operation *op);
 void operation_on_verified(struct step *s, struct operation *op, unsigned item, enum err status);
 void operation_on_done(struct step *s, struct operation *op, enum err status, unsigned copies);
 void operation_on_found(struct step *s, struct operation *op, enum err status);
 void operation_on_timer(struct step *s, struct operation *op);
-/* Reads all records of text into a new array (memory_give with count * sizeof). ERR_SYNTAX: *why
- * says what is wrong. */
-enum err operation_read_records(struct node *node, struct slice text, struct record **out,
-                                unsigned *count, const char **why) MUST_USE;
 /* The answer to a pull of ours. */
 void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice text);
 /* get: answers with what is held under the key; false if there is nothing. */

@@ -97,47 +97,26 @@ static void finish_fault(struct step *s, struct operation *op, uint16_t status, 
 
 /* ---- records of a body: only what was read from their own bytes counts (R-4.12) ---- */
 
-enum err operation_read_records(struct node *node, struct slice text, struct record **out,
-                                unsigned *count, const char **why) {
-  struct xml_body body;
-  *out = NULL;
-  *count = 0;
-  enum err err = xml_body_read(node->config.xml, text, &body, why);
-  if (err != OK || body.record_count == 0) return err;
-  size_t bytes = body.record_count * sizeof **out;
-  struct record *records = memory_take(node->config.memory, bytes);
-  if (records == NULL) {
-    *why = "no memory for the records";
-    return ERR_MEMORY;
-  }
-  for (unsigned i = 0; i < body.record_count && err == OK; i++) {
-    err = xml_record_identify(node->config.crypto, &body.record[i], &records[i], why);
-  }
-  if (err != OK) {
-    memory_give(node->config.memory, records, bytes);
-    return err;
-  }
-  *out = records;
-  *count = body.record_count;
-  return OK;
-}
-
 static bool lies_within(struct slice inner, struct slice outer) {
   uintptr_t from = (uintptr_t)outer.at, at = (uintptr_t)inner.at;
   return at >= from && at + inner.len <= from + outer.len;
 }
 
-/* A record that came escaped was unescaped into the reader, which forgets it. */
-static bool own_escaped(struct node *node, struct operation *op) {
-  size_t need = 0;
+/* The operation has a copy of the text that was read: its records are there, too. One that came
+ * escaped was unescaped into the reader, which forgets it (R-3.2). */
+static bool own_records(struct node *node, struct operation *op, struct slice text) {
+  size_t escaped = 0, used = 0;
   for (unsigned i = 0; i < op->record_count; i++) {
-    if (!lies_within(op->records[i].bytes, op->body)) need += op->records[i].bytes.len;
+    struct slice *bytes = &op->records[i].bytes;
+    if (lies_within(*bytes, text))
+      bytes->at = op->body.at + (bytes->at - text.at);
+    else
+      escaped += bytes->len;
   }
-  if (need == 0) return true;
-  op->extra = memory_take(node->config.memory, need);
+  if (escaped == 0) return true;
+  op->extra = memory_take(node->config.memory, escaped);
   if (op->extra == NULL) return false;
-  op->extra_len = need;
-  size_t used = 0;
+  op->extra_len = escaped;
   for (unsigned i = 0; i < op->record_count; i++) {
     struct slice *bytes = &op->records[i].bytes;
     if (lies_within(*bytes, op->body)) continue;
@@ -148,17 +127,32 @@ static bool own_escaped(struct node *node, struct operation *op) {
   return true;
 }
 
-static bool read_own_records(struct step *s, struct operation *op) {
-  const char *why = NULL;
-  enum err err = operation_read_records(s->node, op->body, &op->records, &op->record_count, &why);
-  if (err == OK && !own_escaped(s->node, op)) err = ERR_MEMORY;
-  if (err == OK) return true;
-  if (op->kind == OPERATION_PULLED) return false;
-  if (err == ERR_MEMORY) {
-    finish_fault(s, op, 503, "this peer has no memory for the records");
-  } else {
-    finish_fault(s, op, err == ERR_LIMIT ? 413 : 400, why);
+static enum err identify_records(struct node *node, struct operation *op,
+                                 const struct xml_body *body, struct slice text, const char **why) {
+  if (body->record_count == 0) return OK;
+  op->records = memory_take(node->config.memory, body->record_count * sizeof *op->records);
+  if (op->records == NULL) return ERR_MEMORY;
+  op->record_count = body->record_count;
+  for (unsigned i = 0; i < body->record_count; i++) {
+    enum err err = xml_record_identify(node->config.crypto, &body->record[i], &op->records[i], why);
+    if (err != OK) return err;
   }
+  return own_records(node, op, text) ? OK : ERR_MEMORY;
+}
+
+/* body was read from text, of which the operation has a copy; the reader has not been used since.
+ * False: answered and closed, but for a pull, which is only closed. */
+static bool take_records(struct step *s, struct operation *op, const struct xml_body *body,
+                         struct slice text) {
+  const char *why = NULL;
+  enum err err = identify_records(s->node, op, body, text, &why);
+  if (err == OK) return true;
+  if (op->kind == OPERATION_PULLED)
+    operation_close(s->node, op);
+  else if (err == ERR_MEMORY)
+    finish_fault(s, op, 503, "this peer has no memory for the records");
+  else
+    finish_fault(s, op, err == ERR_LIMIT ? 413 : 400, why);
   return false;
 }
 
@@ -174,8 +168,9 @@ static void verify_records(struct step *s, struct operation *op) {
 
 /* ---- put-auth, remove-auth ---- */
 
-void operation_put(struct step *s, struct operation *op) {
-  if (!read_own_records(s, op)) return;
+void operation_put(struct step *s, struct operation *op, const struct xml_body *body,
+                   struct slice text) {
+  if (!take_records(s, op, body, text)) return;
   if (op->records[0].tombstone != (op->method == XML_REMOVE_AUTH)) {
     finish_fault(s, op, 400,
                  op->method == XML_REMOVE_AUTH ? "remove-auth takes a removal (o:removed)"
@@ -355,8 +350,9 @@ void operation_on_found(struct step *s, struct operation *op, enum err status) {
 
 /* ---- pushes, and answers to our pulls ---- */
 
-void operation_accept(struct step *s, struct operation *op) {
-  if (read_own_records(s, op)) verify_records(s, op);
+void operation_accept(struct step *s, struct operation *op, const struct xml_body *body,
+                      struct slice text) {
+  if (take_records(s, op, body, text)) verify_records(s, op);
 }
 
 static void pass_on(struct step *s, const struct operation *op) {
@@ -448,8 +444,6 @@ void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, str
     pull_failed(s, pull_ticket, status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
     return;
   }
-  bool more = body.overlay.more, incomplete = body.overlay.incomplete, owner = body.overlay.owner;
-  struct record_id after = body.overlay.after;
   const struct reply_to nobody = {.errand = 0};
   struct operation *op = operation_open(s, OPERATION_PULLED, &nobody, text,
                                         s->now + s->node->config.lookup_timeout_us);
@@ -458,12 +452,11 @@ void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, str
     return;
   }
   op->pull_ticket = pull_ticket;
-  op->more = more;
-  op->incomplete = incomplete;
-  op->takes_writes = owner;
-  op->after = after;
-  if (!read_own_records(s, op)) {
-    operation_close(s->node, op);
+  op->more = body.overlay.more;
+  op->incomplete = body.overlay.incomplete;
+  op->takes_writes = body.overlay.owner;
+  op->after = body.overlay.after;
+  if (!take_records(s, op, &body, text)) {
     pull_failed(s, pull_ticket, ERR_SYNTAX);
   } else if (op->record_count == 0) {
     records_are_in(s, op);

@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#include "xml/query.h"
 #include "xml/record.h"
+#include "xml/sight.h"
 
 struct method {
   const char *name;
@@ -366,7 +366,7 @@ enum err xml_body_read(struct xml_reader *reader, struct slice body, struct xml_
                        const char **why) {
   clear(out);
   reader_begin(reader);
-  if (query_read(body, out)) return OK;
+  if (sight_read(body, out)) return OK;
   reader->body = out;
   reader->record = out->record;
   reader->record_limit = XML_RECORDS_MAX;

@@ -135,6 +135,8 @@ enum err xml_body_read(struct xml_reader *reader, struct slice body, struct xml_
                        const char **why) MUST_USE;
 /* Where the last error was, counted from 1; line 0: not at a certain place. */
 void xml_reader_where(const struct xml_reader *reader, unsigned *line, unsigned *column);
+/* Documents that expat was given so far; bodies known at sight (xml/sight.h) are not among them. */
+uint64_t xml_reader_parsed(const struct xml_reader *reader);
 /* Reads one stored dhtRecord. */
 enum err xml_record_read(struct xml_reader *reader, struct slice bytes, struct xml_record *out,
                          const char **why) MUST_USE;

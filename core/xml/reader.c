@@ -364,6 +364,7 @@ enum err reader_parse(struct xml_reader *r, const struct rule *rules, unsigned r
   r->document = count == 1 ? pieces[0] : SLICE_EMPTY;
   if (!is_parsable(r, pieces, count)) return r->err;
   prepare(r);
+  r->parsed++;
   for (unsigned i = 0; i < count && r->why == NULL; i++)
     if (XML_Parse(r->parser, pieces[i].at, (int)pieces[i].len, i + 1 == count) != XML_STATUS_OK)
       note_syntax_error(r);
@@ -379,3 +380,5 @@ void xml_reader_where(const struct xml_reader *reader, unsigned *line, unsigned 
   *line = reader->line;
   *column = reader->column;
 }
+
+uint64_t xml_reader_parsed(const struct xml_reader *reader) { return reader->parsed; }

@@ -85,6 +85,7 @@ struct xml_reader {
   const struct memory *memory;
   XML_Parser parser;
   unsigned long salt;
+  uint64_t parsed;
 
   const struct rule *rules;
   unsigned rule_count;
