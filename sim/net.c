@@ -218,6 +218,12 @@ static void tell_closed(struct world *world, usec at, uint32_t c, unsigned end) 
   tell(world, at, conn->peer[end], flow_id(c, end), ERR_CLOSED, 0, &other);
 }
 
+/* Where links prove Peer-IDs (R-6.1), whoever is at the other end has shown its key: nobody can
+ * show another's. */
+static const struct key *proven_by(const struct world *world, uint32_t peer) {
+  return world_proves(world) ? &world->peer[peer].id : NULL;
+}
+
 static uint32_t conn_open(struct world *world, uint32_t from, uint32_t to) {
   uint32_t c = conn_new(world);
   usec there = net_latency(world, from, to), back = net_latency(world, to, from);
@@ -229,6 +235,7 @@ static uint32_t conn_open(struct world *world, uint32_t from, uint32_t to) {
   }
   link_add(world, c);
   conn->last_at[1] = world->now + there + back;
+  conn->both_ways_at = conn->last_at[1] + there;
   struct endpoint other = world_address(to);
   tell(world, world->now + there + back, from, flow_id(c, 0), OK, 0, &other);
   world->opened++;
@@ -277,14 +284,33 @@ static void send_on_flow(struct world *world, uint32_t from, const struct output
     tell(world, world->now, from, 0, ERR_CLOSED, out->ticket, &out->peer);
 }
 
+/* RFC 5923: what the other has opened serves as well, once it has proven who it is. */
+static uint32_t link_back(const struct world *world, uint32_t from, uint32_t to) {
+  uint32_t c = world_proves(world) ? link_find(world, to, from) : SIM_NONE;
+  bool ready = c != SIM_NONE && end_lives(world, &world->conn[c], 1) &&
+               world->now >= world->conn[c].both_ways_at;
+  return ready ? c : SIM_NONE;
+}
+
+/* a peer that shows another key than the one expected gets nothing. */
+static bool is_expected(const struct world *world, uint32_t to, const struct key *expect) {
+  return !world_proves(world) || key_is_zero(expect) || key_equal(expect, &world->peer[to].id);
+}
+
 static void send_over_link(struct world *world, uint32_t from, uint32_t to,
                            const struct output *out) {
   uint32_t c = link_find(world, from, to);
-  if (c == SIM_NONE || !end_lives(world, &world->conn[c], 0)) {
+  bool expected = is_expected(world, to, &out->expect);
+  if (!expected || c == SIM_NONE || !end_lives(world, &world->conn[c], 0)) {
     const struct sim_peer *target = &world->peer[to];
     bool unheard = world_blocked(world, from, to) || world_blocked(world, to, from) ||
                    (target->state != PEER_UP && target->dark);
-    if (unheard || target->state != PEER_UP) {
+    uint32_t back = expected ? link_back(world, from, to) : SIM_NONE;
+    if (back != SIM_NONE) {
+      conn_send(world, back, 0, out->data);
+      return;
+    }
+    if (unheard || target->state != PEER_UP || !expected) {
       usec at = world->now + (unheard ? CONNECT_US : 2 * net_latency(world, from, to));
       tell(world, at, from, 0, ERR_CLOSED, out->ticket, &out->peer);
       return;
@@ -422,8 +448,10 @@ void net_on_message(struct world *world, struct event *event) {
   if (is_held_back(world, event) || is_dropped(world, event)) return;
   struct endpoint from = seen_from(event->from, event->flow);
   from.transport = event->at.transport;
+  if (world_proves(world)) from.transport = TRANSPORT_TLS;
   const struct input input = {.kind = IN_MESSAGE,
                               .flow = event->flow,
+                              .proven = proven_by(world, event->from),
                               .peer = from,
                               .data = slice_of(event->bytes, event->len)};
   world->messages++;
@@ -440,8 +468,15 @@ void net_on_flow(struct world *world, struct event *event) {
     end_close(world, c, end);
   }
   struct endpoint at = event->at;
-  if (event->flow != 0) at = seen_from(world_peer_at(world, &event->at), event->flow);
+  const struct key *proven = NULL;
+  if (event->flow != 0) {
+    uint32_t other = world_peer_at(world, &event->at);
+    at = seen_from(other, event->flow);
+    proven = proven_by(world, other);
+  }
+  if (world_proves(world)) at.transport = TRANSPORT_TLS;
   const struct input input = {.kind = IN_FLOW,
+                              .proven = proven,
                               .status = event->status,
                               .flow = event->flow,
                               .ticket = event->ticket,

@@ -358,7 +358,7 @@ static void configure(struct world *world, uint32_t i, struct node_config *confi
   config->advertise = config->listen[0] = config->listen[1] = world_address(i);
   config->listen[1].transport = TRANSPORT_UDP;
   config->listen_count = 2;
-  config->peer_transport = world->weather.of[UDP] != 0 ? TRANSPORT_UDP : TRANSPORT_TCP;
+  config->peer_transport = world_proves(world) ? TRANSPORT_TLS : TRANSPORT_UDP;
   config->successors = world->weather.of[SUCCESSORS];
   config->replicas = world->weather.of[REPLICAS];
   config->stabilize_us = MSEC(world->weather.of[STABILIZE_MS]);

@@ -63,6 +63,7 @@ struct conn {
   uint32_t next;      /* of those from and to the same peers by hash; or of the closed ones */
   usec last_at[2];    /* when the last message to this end arrives: streams keep their order */
   usec stalled_at[2]; /* since when nothing gets through to this end; 0: all well */
+  usec both_ways_at;  /* from then on the accepting end sends over it, too */
   usec hold_until[2]; /* nothing arrives at this end before, because the network was parted */
   bool open[2], broken;
 };
@@ -143,6 +144,9 @@ uint32_t world_peer_at(const struct world *world, const struct endpoint *at);
 static inline bool world_is_up(const struct world *world, uint32_t peer) {
   return world->peer[peer].state == PEER_UP;
 }
+/* Peers are linked by TLS, with identities that nobody else can show (R-6.1); datagrams prove
+ * nothing: a laboratory. */
+static inline bool world_proves(const struct world *world) { return world->weather.of[UDP] == 0; }
 static inline msec_wall world_wall(const struct world *world, uint32_t peer) {
   return (msec_wall)((int64_t)(SIM_WALL0 + world->now / USEC_PER_MSEC) + world->peer[peer].skew_ms);
 }
