@@ -67,8 +67,9 @@ static void pass_on(struct step *s, const struct reply_to *to, const struct sip_
                     const struct locser_target *target, const struct peer *hint) {
   struct node *node = s->node;
   uint32_t tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
-  /* */
-  if (hop_is_loop(&node->hops, request, &node->config.advertise, tag)) {
+  /* R-2.8. Going down to nearer predecessors, after it was `final`, ends by itself; it may have
+   * come through here before, on its way up. */
+  if (hint == NULL && hop_is_loop(&node->hops, request, &node->config.advertise, tag)) {
     reply_fault(s, to, 482, "the request has been through this peer already", SLICE_EMPTY);
     return;
   }
