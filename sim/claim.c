@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "sim/claim.h"
 
+#include <stdlib.h>
+
 /* */
 #define DATAGRAM_REQUEST_MAX 1300u /* */
 #define DATAGRAM_BODY_MAX 8192u    /* */
@@ -16,6 +18,10 @@
 #define STORM_TIMES_HELD_A_DOUBLING 2u
 #define STORM_BYTES 300000u
 #define STORM_BYTES_A_WRITE 6000u
+/* of 1000 reads, with so many liars of 1000 peers at most */
+#define LIARS_MOST 300u
+#define LIARS_RIGHT 0u
+#define LIARS_RIGHT_EACH_READ 0u
 
 /* ---- messages ---- */
 
@@ -103,6 +109,46 @@ static void look_at_storm(struct claim_state *state, uint32_t returning) {
   }
 }
 
+/* ---- liars ---- */
+
+static const struct sim_peer *at_place(const struct world *world, const uint32_t *ring,
+                                       uint32_t count, uint32_t place) {
+  return &world->peer[ring[place % count]];
+}
+
+/* those that do not lie have the neighbours they should have, whatever they were told. */
+static void check_honest_ring(struct claim_state *state) {
+  struct world *world = state->world;
+  uint32_t *ring = sim_take((world->up_count + 1) * sizeof *ring);
+  uint32_t count = truth_ring(world, ring);
+  for (uint32_t k = 0; k < count && count > 1; k++) {
+    struct node_ring had;
+    if (world->peer[ring[k]].lies != 0) continue;
+    node_inspect_ring(world->peer[ring[k]].node, &had);
+    const struct key *next = &at_place(world, ring, count, k + 1)->id;
+    const struct key *last = &at_place(world, ring, count, k + count - 1)->id;
+    if (had.successor_count == 0 || !key_equal(&had.successor[0].id, next))
+      world_fail(world, "peer %u was lied out of its first successor", ring[k]);
+    if (!key_equal(&had.predecessor.id, last))
+      world_fail(world, "peer %u was lied out of its predecessor", ring[k]);
+  }
+  free(ring);
+}
+
+/* */
+static void check_lied_reads(struct claim_state *state) {
+  const struct ledger_counts *counts = &state->ledger->counts;
+  const uint32_t *of = state->world->weather.of;
+  uint64_t wanted = of[WARY] == 0 || of[LIARS] > LIARS_MOST ? 0
+                    : of[WARY] == 1                         ? LIARS_RIGHT
+                                                            : LIARS_RIGHT_EACH_READ;
+  if (counts->lied > 0 && counts->lied_right * 1000 < counts->lied * wanted)
+    world_fail(state->world,
+               "%llu of %llu reads were right, where liars are %u of 1000; wanted: %llu",
+               (unsigned long long)counts->lied_right, (unsigned long long)counts->lied, of[LIARS],
+               (unsigned long long)(counts->lied * wanted / 1000));
+}
+
 /* ---- all ---- */
 
 void claim_begin(struct claim_state *state) {
@@ -119,5 +165,9 @@ void claim_look(struct claim_state *state, uint32_t returning) {
 
 void claim_end(struct claim_state *state) {
   if (state->claim == CLAIM_IDLE) check_idle(state);
+  if (state->claim == CLAIM_LIARS) {
+    check_honest_ring(state);
+    check_lied_reads(state);
+  }
   state->began_at = 0;
 }

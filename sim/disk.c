@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/world.h"
+#include "sim/liar.h"
 
 static void free_bytes(struct record *record) {
   free((void *)(uintptr_t)record->bytes.at);
@@ -32,10 +32,12 @@ void disk_wipe(struct disk *disk) {
 }
 
 /* Takes the bytes of the write over. */
-static void apply(struct disk *disk, struct disk_write *write) {
+static void apply(struct sim_peer *peer, struct disk_write *write) {
+  struct disk *disk = &peer->disk;
   struct record_id id = record_id_of(&write->record);
   uint32_t place = place_of(disk, &id);
   if (place < disk->count) {
+    liar_keeps(peer, &disk->record[place]);
     free_bytes(&disk->record[place]);
     if (write->is_erase) disk->record[place] = disk->record[--disk->count];
   } else if (!write->is_erase) {
@@ -85,7 +87,7 @@ void disk_on_done(struct world *world, uint32_t peer) {
   if (write.fails)
     free_bytes(&write.record);
   else
-    apply(disk, &write);
+    apply(&world->peer[peer], &write);
   if (write.is_erase) return;
   const struct input input = {
       .kind = IN_STORED, .status = write.fails ? ERR_IO : OK, .ticket = write.ticket};
@@ -98,7 +100,7 @@ void disk_on_crash(struct world *world, uint32_t peer) {
   while (disk->tail_count > 0) {
     struct disk_write write = take_oldest(disk);
     if (written > 0 && !write.fails)
-      apply(disk, &write);
+      apply(&world->peer[peer], &write);
     else
       free_bytes(&write.record);
     if (written > 0) written--;

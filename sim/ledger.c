@@ -6,6 +6,7 @@
 
 #define ANSWER_US SEC(30) /* a command is answered by then */
 #define EXPIRES_S 7200u
+#define WRITING_MS 20u /* from a command until its record is made */
 
 static struct key key_of(const struct ledger *ledger, const char *text) {
   return crypto_key(ledger->world->crypto, slice_cstr(text));
@@ -41,14 +42,15 @@ static bool has_on_disk(const struct ledger *ledger, const struct item *item, ui
   return record != NULL && record->version >= item->version;
 }
 
-static uint64_t newest_version(const struct ledger *ledger, const struct item *item,
-                               bool *removed) {
+static uint64_t newest_version(const struct ledger *ledger, const struct item *item, bool *removed,
+                               msec_wall *expires) {
   uint64_t version = 0;
   for (uint32_t i = 0; i < ledger->world->peer_count; i++) {
     const struct record *record = disk_find(&ledger->world->peer[i].disk, &item->id);
     if (record == NULL || record->version <= version) continue;
     version = record->version;
     *removed = record->tombstone;
+    *expires = record->expires;
   }
   return version;
 }
@@ -139,6 +141,7 @@ void ledger_operate(struct ledger *ledger) {
   uint64_t choice = rng_below(&ledger->rng, 10);
   uint32_t reader = truth_random_up(ledger->world, &ledger->rng);
   if (item->ticket != 0 || reader == SIM_NONE) return;
+  if (ledger->world->lying && ledger->world->peer[reader].lies != 0) return;
   uint32_t home = home_of(ledger, item);
   bool writes = item->state != ITEM_LIVE || choice < 2;
   if (is_known(item) && !writes && choice >= 4)
@@ -192,9 +195,9 @@ static void promise(struct ledger *ledger, struct item *item, enum item_state st
                     unsigned copies) {
   struct world *world = ledger->world;
   bool removed = false, expected = state == ITEM_REMOVED;
-  bool doubtful = item->doubtful || world->parted || item->lost >= item->copies;
+  bool doubtful = item->doubtful || world->parted || world->lying || item->lost >= item->copies;
   item->state = state;
-  item->version = newest_version(ledger, item, &removed);
+  item->version = newest_version(ledger, item, &removed, &item->expires);
   item->copies = copies;
   item->lost = 0;
   item->doubtful = world->parted;
@@ -237,8 +240,37 @@ static bool has_contact(const struct node_reply *reply, const char *contact) {
   return false;
 }
 
+/* The contact of an item is the same in all its versions, but it does not end at the same time: in
+ * half of its record's life after it was written, or a moment before. */
+static bool has_version(const struct item *item, const struct node_reply *reply) {
+  for (unsigned i = 0; i < reply->row_count; i++)
+    if (slice_equal(reply->row[i].text, slice_cstr(item->contact)))
+      return reply->row[i].n + EXPIRES_S * 1000 + WRITING_MS >= item->expires;
+  return false;
+}
+
+static void on_read_of_liars(struct ledger *ledger, const struct item *item,
+                             const struct node_reply *reply) {
+  struct ledger_counts *counts = &ledger->counts;
+  bool live = item->state == ITEM_LIVE,
+       seen = reply->code == 200 && has_contact(reply, item->contact);
+  counts->lied++;
+  if (reply->code != 200 && reply->code != 404)
+    counts->lied_failed++;
+  else if (seen && (!live || !has_version(item, reply)))
+    counts->lied_old++;
+  else if (seen != live)
+    counts->lied_missed++;
+  else
+    counts->lied_right++;
+}
+
 static void on_read(struct ledger *ledger, struct item *item, uint32_t peer,
                     const struct node_reply *reply) {
+  if (ledger->world->lying) {
+    on_read_of_liars(ledger, item, reply);
+    return;
+  }
   ledger->counts.gets++;
   bool sure = reply->code == 200 || reply->code == 404;
   bool seen = reply->code == 200 && has_contact(reply, item->contact);

@@ -19,11 +19,12 @@ struct item {
   struct record_id id;
   enum item_state state;
   uint64_t version;
-  unsigned copies; /* that were promised */
-  unsigned lost;   /* holders that crashed since there were as many as there should be */
-  bool doubtful;   /* the network was parted, or peers that live were suspected, since */
-  bool missed;     /* the last read after healing did not see what it should */
-  uint64_t ticket; /* of the operation under way; 0: none */
+  msec_wall expires; /* of that version */
+  unsigned copies;   /* that were promised */
+  unsigned lost;     /* holders that crashed since there were as many as there should be */
+  bool doubtful;     /* the network was parted, or peers that live were suspected, since */
+  bool missed;       /* the last read after healing did not see what it should */
+  uint64_t ticket;   /* of the operation under way; 0: none */
   enum node_command_kind doing;
   uint32_t asked;
   usec asked_at;
@@ -32,6 +33,9 @@ struct item {
 struct ledger_counts {
   uint64_t puts, puts_good, gets, gets_good, removes, removes_good, unanswered, excused;
   uint64_t refused, late;
+  /* Reads of honest peers while liars lied: an older version than there is; 404, or without it,
+   * though it is there; no answer. */
+  uint64_t lied, lied_right, lied_old, lied_missed, lied_failed;
 };
 struct ledger {
   struct world *world;

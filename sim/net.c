@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/world.h"
+#include "sim/liar.h"
 
 #define CONNECT_US SEC(3)      /* until a connection to nobody is given up */
 #define STALLED_US SEC(15)     /* until an open one is */
@@ -457,7 +457,8 @@ void net_on_message(struct world *world, struct event *event) {
   world->messages++;
   world->message_bytes += event->len;
   if (event->len > world->message_max) world->message_max = event->len;
-  world_step(world, event->peer, &input);
+  if (!liar_takes(world, event)) world_step(world, event->peer, &input);
+  world->diverting = false;
 }
 
 void net_on_flow(struct world *world, struct event *event) {

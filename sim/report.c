@@ -57,6 +57,10 @@ void report_result(FILE *out, const struct sim_options *options, const struct si
           "%llu excused\n",
           N(r->ledger.puts_good), N(r->ledger.puts), N(r->ledger.removes_good),
           N(r->ledger.removes), N(r->ledger.gets_good), N(r->ledger.gets), N(r->ledger.excused));
+  if (r->ledger.lied > 0)
+    fprintf(out, "liars    reads %llu of %llu right, %llu old, %llu missed, %llu failed\n",
+            N(r->ledger.lied_right), N(r->ledger.lied), N(r->ledger.lied_old),
+            N(r->ledger.lied_missed), N(r->ledger.lied_failed));
   report_lookups(out, r);
   if (r->scale.lookups == 0)
     fprintf(out, "hops     " THOUSANDTHS " in the mean, %u for 99 of 100; %llu silent ones\n",
@@ -105,6 +109,11 @@ void report_result(FILE *out, const struct sim_options *options, const struct si
   X("gets", r->ledger.gets)                                      \
   X("gets_good", r->ledger.gets_good)                            \
   X("excused", r->ledger.excused)                                \
+  X("lied", r->ledger.lied)                                      \
+  X("lied_right", r->ledger.lied_right)                          \
+  X("lied_old", r->ledger.lied_old)                              \
+  X("lied_missed", r->ledger.lied_missed)                        \
+  X("lied_failed", r->ledger.lied_failed)                        \
   X("built_ms", r->built_us / 1000)                              \
   X("ready_ms", r->ready_max_us / 1000)                          \
   X("copies_sent_100", r->copies_max)                            \

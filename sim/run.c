@@ -117,7 +117,8 @@ static bool zave_holds(const struct run *run) {
   const uint32_t *of = run->world.weather.of;
   return run->world.wrong_suspicions == 0 && run->script.partitions == 0 &&
          run->script.pauses == 0 && of[LOSS] == 0 && of[BREAKS] == 0 &&
-         run->options->scenario->begin == NULL && of[DROPPERS] == 0 && of[FAIL] == 0;
+         run->options->scenario->begin == NULL && of[DROPPERS] == 0 && of[FAIL] == 0 &&
+         !run->world.lying;
 }
 
 /* After each event in which a ring pointer changed, or a peer went. */

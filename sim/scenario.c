@@ -110,6 +110,16 @@ static void join_many(struct script *script, unsigned round) {
   for (uint32_t i = 0; i < script->target; i++) script_join(script);
 }
 
+/* Random Peer-IDs, as a closed overlay gives them out; each record is written several times. */
+static void liars(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[LIARS] = 300;
+  weather->of[LEARNT] = 64;
+  weather->of[OPERATIONS] = 300;
+  weather->of[FAULTS_S] = 120;
+  weather->of[ROUNDS] = 1;
+}
+
 /* As the papers have it: stabilisation every 30 s; on a map, up to 150 ms from end to end. */
 static void million(struct weather *weather, struct rng *rng) {
   calm(weather, rng);
@@ -145,6 +155,8 @@ static const struct scenario scenarios[] = {
     {"storm", "all restart at once", 30, storm, restart_all, CLAIM_READY},
     {"million", "a computed ring of very many peers, which come, go and look keys up", 10000,
      million, NULL, CLAIM_NONE},
+    {"liars", "three of ten peers lie about records, routes and neighbours", 200, liars, NULL,
+     CLAIM_LIARS},
     {"crowd", "the ring doubles at once", 24, stormy, join_many, CLAIM_NONE},
 };
 

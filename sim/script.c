@@ -222,6 +222,7 @@ void script_begin_faults(struct script *script, unsigned round) {
   (void)round;
   script->faults = true;
   script->world->wiped = false;
+  script->world->lying = script->world->liar_count > 0;
   fail_some(script);
   act_again(script, CRASH_S, ACT_CRASH);
   act_again(script, LEAVE_S, ACT_LEAVE);
@@ -238,6 +239,6 @@ void script_begin_clients(struct script *script) {
 void script_end_faults(struct script *script) {
   struct world *world = script->world;
   script->faults = script->clients = false;
-  world->parted = false;
+  world->parted = world->lying = false;
   for (uint32_t i = 0; i < world->peer_count; i++) world->peer[i].paused_until = 0;
 }

@@ -21,8 +21,9 @@ struct script {
 /* What a scenario demands beyond what all do (sim/claim.h). */
 enum claim {
   CLAIM_NONE,
-  CLAIM_IDLE, /* */
-  CLAIM_READY /* */
+  CLAIM_IDLE,  /* */
+  CLAIM_READY, /* */
+  CLAIM_LIARS  /* */
 };
 struct scenario {
   const char *name, *text;

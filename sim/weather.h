@@ -42,6 +42,11 @@
   X(PARTITION_PART, "partition-part", 200, "of 1000 peers, at most, are on the smaller side")      \
   X(ONE_WAY, "one-way", 0, "of 1000 partitions")                                                   \
   X(DROPPERS, "droppers", 0, "of 1000 peers, which forward nothing")                               \
+  X(LIARS, "liars", 0, "of 1000 peers, which do all of the next three while there are faults")     \
+  X(MISROUTERS, "misrouters", 0, "of 1000 peers, which pass requests to anybody, or answer 404")   \
+  X(DECEIVERS, "deceivers", 0, "of 1000 peers, which name false neighbours")                       \
+  X(STALE, "stale", 0, "of 1000 peers, which give out old records, or none")                       \
+  X(WARY, "wary", 1, "peers look again where an answer may be a lie; 2: at each read; 0: never")   \
   X(LINK_IDLE_S, "link-idle-s", 0, "seconds after which an unused connection is closed; 0: never") \
   X(LOOKUPS, "lookups", 0, "a peer, in the phase of faults; if any, the ring is computed")         \
   X(TURNOVER, "turnover", 0, "of 1000 peers: so many come, and go, while there are lookups")       \

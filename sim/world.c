@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/record_layout.h"
+#include "sim/liar.h"
 #include "sim/record_model.h"
 
 #define PLACED_LINKS_MAX 64u /* successors and fingers of a placed peer */
@@ -60,6 +61,7 @@ void world_close(struct world *world) {
   for (uint32_t i = 0; i < world->peer_count; i++) {
     if (world->peer[i].node != NULL) node_free(world->peer[i].node);
     disk_wipe(&world->peer[i].disk);
+    liar_forgets(&world->peer[i]);
   }
   queue_free(&world->queue);
   net_free(world);
@@ -171,7 +173,7 @@ static void carry_out(struct world *world, uint32_t peer) {
     const struct output *out = &world->box.item[k];
     switch (out->kind) {
       case OUT_SEND:
-        net_send(world, peer, out);
+        if (!liar_sends(world, peer, out)) net_send(world, peer, out);
         break;
       case OUT_CLOSE:
         net_close(world, peer, out->flow);
@@ -347,6 +349,8 @@ uint32_t world_add(struct world *world) {
   uint32_t skew = world->weather.of[SKEW_MS];
   peer->skew_ms = (int64_t)rng_below(&world->rng, 2 * (uint64_t)skew + 1) - (int64_t)skew;
   peer->drops = dice(world, world->weather.of[DROPPERS], 1000);
+  peer->lies = liar_draw(world);
+  world->liar_count += peer->lies != 0;
   return world->peer_count++;
 }
 

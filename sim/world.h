@@ -46,6 +46,7 @@ struct sim_peer {
   bool leaving; /* asked to leave */
   bool left;    /* and it did, with all handed over */
   bool drops;   /* forwards nothing */
+  uint8_t lies; /* enum lie */
   uint8_t side; /* of the partition */
   uint16_t x, y;
   int64_t skew_ms;
@@ -53,6 +54,8 @@ struct sim_peer {
   usec asked_at;      /* to leave */
   uint32_t first_end; /* connections of this life: 2 * connection + end + 1, 0: none */
   struct disk disk;
+  struct record *old; /* what a liar held once, and gives out */
+  uint32_t old_count, old_room;
 };
 
 /* One connection. Flow 2c + e + 1 is its end e. When both ends are closed it is used again, but not
@@ -95,8 +98,11 @@ struct world {
   uint32_t closed_first, closed_last; /* connections to be used again, in that order */
   uint32_t *link;                     /* first connection of a bucket, by who opened it to whom */
   uint32_t link_room, link_count;
-  uint32_t swept;       /* connections below were looked at in this round: are they idle? */
-  bool wiped;           /* a disk was, since the weather became calm */
+  uint32_t swept; /* connections below were looked at in this round: are they idle? */
+  bool wiped;     /* a disk was, since the weather became calm */
+  bool lying;     /* liars lie (sim/liar.h) */
+  uint32_t liar_count;
+  bool diverting;       /* the next request sent goes to anybody */
   bool parted, one_way; /* side 1 does not hear side 0; and, unless one_way, the reverse */
   struct outbox box;
   struct output *items;
