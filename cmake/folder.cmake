@@ -68,9 +68,9 @@ macro(outer_folder name)
   endif()
 endmacro()
 
-# program(<name> SOURCES ... [USES ...]): skipped while a source does not exist.
+# program(<name> SOURCES ... [USES ...] [LINKS ...]): skipped while a source does not exist.
 function(program name)
-  cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;USES;LINKS" ${ARGN})
   foreach(source ${arg_SOURCES})
     file(GLOB found CONFIGURE_DEPENDS ${source})
     if(NOT found)
@@ -83,5 +83,6 @@ function(program name)
   foreach(part ${arg_USES})
     target_link_libraries(${name} PRIVATE part-${part})
   endforeach()
+  target_link_libraries(${name} PRIVATE ${arg_LINKS})
   target_compile_definitions(${name} PRIVATE _GNU_SOURCE LOCSER_VERSION="${PROJECT_VERSION}")
 endfunction()

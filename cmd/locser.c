@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* locser(1): most commands ask a running locserd (host/cli.h); `identity` and `ca` work on files,
- * with or without one. */
+/* locser(1): most commands ask a running locserd (host/cli.h); `identity`, `ca`, `invite` and
+ * `join` work on files, with or without one. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <openssl/pem.h>
@@ -15,6 +15,7 @@
 #include "crypto/membership.h"
 #include "host/cli.h"
 #include "host/settings.h"
+#include "invite.h"
 
 struct words {
   const char *data, *folder, *days_text, *name;
@@ -296,5 +297,7 @@ static int work_on_files(int argc, char *const argv[]) {
 
 int main(int argc, char **argv) {
   if (argc > 1 && works_on_files(argv[1])) return work_on_files(argc, argv);
+  if (argc > 1 && strcmp(argv[1], "invite") == 0) return cmd_invite(argc - 1, argv + 1);
+  if (argc > 1 && strcmp(argv[1], "join") == 0) return cmd_join(argc - 1, argv + 1);
   return cli_run(argc, argv, LOCSER_VERSION);
 }

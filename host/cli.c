@@ -55,6 +55,7 @@ static void usage(FILE *to) {
   }
   fputs("  identity, ca                       keys and certificates: see locser identity --help\n",
         to);
+  fputs("  invite, join                       into a closed overlay: see locser invite --help\n", to);
   fputs(
       "\n  --control PATH  control socket (else $LOCSER_CONTROL, else in the default data folder)\n"
       "  --json          print the answer as JSON\n"
