@@ -38,13 +38,16 @@ static void usage(FILE *out) {
       "usage: locser-sim [--seed S] [--seeds N] [--peers N] [--scenario NAME] [--set NAME=NUMBER]\n"
       "                  [--csv FILE] [--series FILE] [--keep-going] [--explain] [--follow]\n"
       "                  [--progress] [--quiet]\n"
-      "       locser-sim --table 2|3|all [--seed S] [--peers N] [--set NAME=NUMBER]\n"
+      "       locser-sim --table 2|3|all [--row N] [--mode plain|learnt] [--seed S] [--peers N]\n"
+      "                  [--set NAME=NUMBER]\n"
       "Runs peers of the shipping core under virtual time. Exits 1 at the first seed that breaks\n"
       "a rule, after printing the command that shows it again.\n\n"
       "  --seed S          first seed (1)\n"
       "  --seeds N         so many seeds, one after the other (1)\n"
       "  --peers N         peers at the beginning\n"
       "  --table T         play Table II or III of Stoica et al. 2003, or both\n"
+      "  --row N           of it only the row of N percent, or of N joins in 100 s\n"
+      "  --mode M          only plain (fingers alone), or with learnt peers\n"
       "  --keep-going      go on after a seed that breaks a rule\n"
       "  --csv FILE        a row of figures for each run; -: on standard output\n"
       "  --series FILE     a row for each virtual second\n"
@@ -78,6 +81,7 @@ struct arguments {
   uint64_t seeds;
   bool quiet, keep_going, progress;
   unsigned tables; /* bits 2 and 3 */
+  struct stoica_part part;
   FILE *csv;
   struct report_series series;
   struct report_progress report;
@@ -140,6 +144,14 @@ static unsigned tables(const char *text) {
   exit(2);
 }
 
+static void read_mode(struct stoica_part *part, const char *text) {
+  part->without_learnt = strcmp(text, "plain") == 0;
+  part->without_plain = strcmp(text, "learnt") == 0;
+  if (part->without_learnt || part->without_plain) return;
+  fprintf(stderr, "locser-sim: the modes are plain and learnt\n");
+  exit(2);
+}
+
 static void read_set(struct sim_options *options, const char *text) {
   unsigned kind;
   uint32_t value;
@@ -157,8 +169,8 @@ static void read_arguments(int argc, char **argv, struct arguments *out) {
       {"scenario", 1, NULL, 'c'}, {"set", 1, NULL, 'w'},      {"explain", 0, NULL, 'e'},
       {"follow", 0, NULL, 'f'},   {"progress", 0, NULL, 'g'}, {"quiet", 0, NULL, 'q'},
       {"csv", 1, NULL, 't'},      {"series", 1, NULL, 'r'},   {"keep-going", 0, NULL, 'k'},
-      {"table", 1, NULL, 'T'},    {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'v'},
-      {NULL, 0, NULL, 0}};
+      {"table", 1, NULL, 'T'},    {"row", 1, NULL, 'R'},      {"mode", 1, NULL, 'M'},
+      {"help", 0, NULL, 'h'},     {"version", 0, NULL, 'v'},  {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     switch (c) {
       case 's':
@@ -202,6 +214,13 @@ static void read_arguments(int argc, char **argv, struct arguments *out) {
       case 'T':
         out->tables = tables(optarg);
         break;
+      case 'R':
+        out->part.one_row = true;
+        out->part.row = (uint32_t)number(optarg, 100);
+        break;
+      case 'M':
+        read_mode(&out->part, optarg);
+        break;
       case 'v':
         puts("locser-sim " LOCSER_VERSION);
         exit(0);
@@ -221,7 +240,7 @@ static bool run_all(struct arguments *arguments) {
   bool good = true;
   for (unsigned table = 2; table <= 3; table++) {
     if ((arguments->tables >> table & 1) != 0)
-      good = stoica_table(&arguments->options, &crypto, table, stdout) && good;
+      good = stoica_table(&arguments->options, &crypto, table, &arguments->part, stdout) && good;
   }
   uint64_t seeds = arguments->tables != 0 ? 0 : arguments->seeds;
   for (uint64_t i = 0; i < seeds && (good || arguments->keep_going); i++) {

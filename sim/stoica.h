@@ -31,9 +31,17 @@ struct stoica_cell {
 
 /* Plays one cell. Of the options: seed, peers (0: 1,000), what is set, clock_us. */
 void stoica_run(const struct sim_options *options, struct crypto *crypto, struct stoica_cell *cell);
-/* Plays a table, in plain Chord and with learnt peers, and prints it beside the paper's figures.
- * False: a lookup failed, or the world did. */
+/* Which cells of a table: of its rows all, or the one with this percentage or rate (in 100
+ * seconds); in plain Chord, with learnt peers, or both. */
+struct stoica_part {
+  bool one_row;
+  uint32_t row;
+  bool without_plain, without_learnt;
+};
+
+/* Plays (a part of) a table and prints it beside the paper's figures. False: a lookup failed, or
+ * the world did. */
 bool stoica_table(const struct sim_options *options, struct crypto *crypto, unsigned table,
-                  FILE *out);
+                  const struct stoica_part *part, FILE *out);
 
 #endif

@@ -70,13 +70,15 @@ static void print_cell(FILE *out, const struct stoica_cell *cell, const struct p
 }
 
 bool stoica_table(const struct sim_options *options, struct crypto *crypto, unsigned table,
-                  FILE *out) {
+                  const struct stoica_part *part, FILE *out) {
   const struct paper_cell *paper = table == 2 ? paper2 : paper3;
   size_t count = table == 2 ? sizeof paper2 / sizeof *paper2 : sizeof paper3 / sizeof *paper3;
   bool good = true;
   print_head(out, table);
   for (unsigned learnt = 0; learnt < 2; learnt++) {
+    if (learnt != 0 ? part->without_learnt : part->without_plain) continue;
     for (size_t i = 0; i < count; i++) {
+      if (part->one_row && paper[i].of_100 != part->row) continue;
       struct stoica_cell cell = {.table = table, .learnt = learnt != 0};
       if (table == 2)
         cell.failed_of_100 = paper[i].of_100;
