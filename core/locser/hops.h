@@ -37,12 +37,13 @@ struct hop {
   uint32_t tried; /* link index of the try before */
   uint8_t kind;   /* enum hop_kind */
   uint8_t tries;
-  uint8_t copy_size; /* enum hop_copy_size */
-  bool taken_over;   /* 100 seen: the next hop retries, not we */
-  bool given_up;     /* our own: another try is under way beside it; its answer is still welcome */
-  bool resent;       /* UDP: sent twice to the same hop */
-  bool final;        /* sent to the peer believed responsible: its 503 is not tried elsewhere */
-  bool ours; /* it came as final: if the nearer predecessor is silent, this peer executes it */
+  uint8_t copy_size;   /* enum hop_copy_size */
+  bool taken_over : 1; /* 100 seen: the next hop retries, not we */
+  bool given_up : 1;   /* our own: another try is under way beside it; its answer is welcome */
+  bool resent : 1;     /* UDP: sent twice to the same hop */
+  bool final : 1;      /* sent to the peer believed responsible: its 503 is not tried elsewhere */
+  bool held : 1;       /* it was silent, and is waited for as long as a probe of it takes */
+  bool ours : 1; /* it came as final: if the nearer predecessor is silent, this peer executes it */
 };
 struct hop_copy {
   uint32_t len;

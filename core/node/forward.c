@@ -7,6 +7,7 @@
 
 #define DATAGRAM_BYTES_MAX 1300u /* */
 #define OWN_HEAD_BYTES 800u      /* more than the head of a request of our own takes */
+#define HOLD_MAX_US SEC(1)       /* */
 #define HOP_ADDS_MAX 210u        /* bytes a hop adds to a request */
 
 /* over UDP: the first silence may be a lost datagram. */
@@ -220,7 +221,7 @@ static bool retry_elsewhere(struct step *s, struct hop *hop) {
   if (forward_next_hops(s, &target.key, avoid, avoid_count, &next, 1, &final) == 0) return false;
   hop->tried = hop->link.index;
   leave_link(s, hop);
-  hop->resent = false;
+  hop->resent = hop->held = false;
   if (!enter_link(s, hop, &next)) return false;
   node->stats.retries++;
   outbox_trace(s->out,
@@ -317,6 +318,20 @@ static bool resend_datagram(struct step *s, struct hop *hop) {
   return true;
 }
 
+/* R-5.37: behind the peer believed responsible nobody knows the key's place as well, so one silence
+ * is not enough to go past it. It is in doubt from here on, and probed at once. */
+static bool hold(struct step *s, struct hop *hop) {
+  struct link *link = link_of(s, hop);
+  if (!hop->final || hop->ours || hop->held || hop->resent || hop->given_up) return false;
+  if (link == NULL) return false;
+  if (overlay_is_gone(s->node->overlay, &link->peer.id)) return false;
+  struct peer silent = link->peer;
+  hop->held = true;
+  wait_for(s, hop, usec_min(link_patience(&s->node->links, link), HOLD_MAX_US));
+  note_silence(s, &silent);
+  return true;
+}
+
 void forward_on_timer(struct step *s) {
   struct timer *timer;
   while (outbox_has(s->out, 64, 224 * 1024) &&
@@ -330,7 +345,7 @@ void forward_on_timer(struct step *s) {
         hop->taken_over = true; /* its way is long or stuck; the neighbour is not to blame */
         on_silence(s, hop, false);
       }
-    } else if (!resend_datagram(s, hop)) {
+    } else if (!resend_datagram(s, hop) && !hold(s, hop)) {
       on_silence(s, hop, false);
     }
   }
@@ -353,6 +368,7 @@ void forward_on_link_closed(struct step *s, const struct endpoint *at, const str
                                 : endpoint_same_address(&link->peer.at, at);
     if (!ended) continue;
     hop->taken_over = false; /* whoever took it over may be gone with the link */
+    hop->held = true;        /* no need to wait */
     timers_set(&s->node->hops.timers, &hop->timer, s->now);
   }
 }
@@ -485,6 +501,7 @@ bool forward_own(struct step *s, const struct own_request *own) {
   buf_put(&call_id, slice_of(node->self_host, node->self_host_len));
   hop->deadline = own->deadline;
   hop->user = own->user;
+  hop->final = own->target.final;
   hop->loop_tag = hop_loop_tag(&node->hops, &own->target.key, buf_slice(&call_id));
   if (!enter_link(s, hop, &to)) {
     hop_close(&node->hops, hop);

@@ -273,6 +273,8 @@ bool routing_preceding(const struct overlay *overlay, const struct key *key, str
 
 /* ---- doubts.c ---- */
 bool doubt_is(const struct overlay *overlay, const struct key *id);
+/* In doubt, and a probe of it was silent, too. */
+bool doubt_is_confirmed(const struct overlay *overlay, const struct key *id);
 /* In doubt in this very life (incarnation 0: any)? */
 bool doubt_same_life(const struct overlay *overlay, const struct peer *peer);
 void doubt_add(struct overlay *overlay, const struct step *step, const struct peer *peer,

@@ -14,6 +14,11 @@ bool doubt_is(const struct overlay *overlay, const struct key *id) {
   return find(overlay, id) != NULL;
 }
 
+bool doubt_is_confirmed(const struct overlay *overlay, const struct key *id) {
+  const struct doubt *doubt = find(overlay, id);
+  return doubt != NULL && doubt->tries > 0;
+}
+
 bool doubt_same_life(const struct overlay *overlay, const struct peer *peer) {
   const struct doubt *doubt = find(overlay, &peer->id);
   return doubt != NULL && peer_same_life(&doubt->peer, peer);

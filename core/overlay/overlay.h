@@ -127,7 +127,8 @@ const struct peer *overlay_self(const struct overlay *overlay);
 /* Key in (predecessor, self]; without a known predecessor only a ring of one answers true. */
 bool overlay_is_responsible(const struct overlay *overlay, const struct key *key);
 /* Next hops for key, best first, at most max, suspects and `avoid` (may be NULL) left out. *final:
- * the first of them is believed responsible (key in (self, first live successor]). 0: none. */
+ * the first of them is believed responsible (key in (self, first live successor]); of those, only
+ * who is gone is left out (R-5.37). 0: none. */
 unsigned overlay_next_hops(const struct overlay *overlay, const struct key *key,
                            const struct key *avoid, unsigned avoid_count, struct peer *out,
                            unsigned max, bool *final);
@@ -139,6 +140,8 @@ bool overlay_range(const struct overlay *overlay, struct key *from, struct key *
 const struct peer *overlay_predecessor(const struct overlay *overlay); /* NULL: none known */
 /* It fell silent, and has not answered since. */
 bool overlay_is_suspect(const struct overlay *overlay, const struct key *id);
+/* And a probe of it was not answered either. */
+bool overlay_is_gone(const struct overlay *overlay, const struct key *id);
 unsigned overlay_successors(const struct overlay *overlay, struct peer *out, unsigned max);
 /* Every distinct peer this one would route to (successors, fingers, learnt), by Peer-ID. */
 unsigned overlay_known_peers(const struct overlay *overlay, struct peer *out, unsigned max);

@@ -56,6 +56,10 @@ unsigned overlay_replica_set(const struct overlay *overlay, unsigned k, struct p
   return count;
 }
 
+bool overlay_is_gone(const struct overlay *overlay, const struct key *id) {
+  return doubt_is_confirmed(overlay, id);
+}
+
 /* ---- next hops (R-5.7) ---- */
 
 struct choice {
@@ -66,19 +70,28 @@ struct choice {
   unsigned count, max;
 };
 
-static bool is_usable(const struct choice *choice, const struct peer *peer) {
+static bool is_avoided(const struct choice *choice, const struct peer *peer) {
   for (unsigned i = 0; i < choice->avoid_count; i++) {
-    if (key_equal(&choice->avoid[i], &peer->id)) return false;
+    if (key_equal(&choice->avoid[i], &peer->id)) return true;
   }
-  return !doubt_is(choice->overlay, &peer->id);
+  return false;
 }
 
-static void choose(struct choice *choice, const struct peer *peer) {
-  if (choice->count == choice->max || !is_usable(choice, peer)) return;
+static void take(struct choice *choice, const struct peer *peer) {
+  if (choice->count == choice->max || is_avoided(choice, peer)) return;
   for (unsigned i = 0; i < choice->count; i++) {
     if (peer_same(&choice->out[i], peer)) return;
   }
   choice->out[choice->count++] = *peer;
+}
+
+static void choose(struct choice *choice, const struct peer *peer) {
+  if (!doubt_is(choice->overlay, &peer->id)) take(choice, peer);
+}
+
+/* Who may be responsible is not passed over for one silence. */
+static void choose_responsible(struct choice *choice, const struct peer *peer) {
+  if (!doubt_is_confirmed(choice->overlay, &peer->id)) take(choice, peer);
 }
 
 /* All known peers before key, the closest first: the sets are sorted, so their tails merge. */
@@ -110,7 +123,7 @@ static void choose_preceding(struct choice *choice, const struct key *key) {
 static void choose_in_small(struct choice *choice, const struct key *key, bool *final) {
   const struct peers *members = &choice->overlay->members;
   uint32_t at = peers_place(members, &choice->overlay->self.id, key);
-  for (uint32_t i = at; i < members->count; i++) choose(choice, &members->at[i]);
+  for (uint32_t i = at; i < members->count; i++) choose_responsible(choice, &members->at[i]);
   *final = choice->count > 0;
   choose_preceding(choice, key);
 }
@@ -120,7 +133,7 @@ static void choose_in_ring(struct choice *choice, const struct key *key, bool *f
   const struct key *self = &overlay->self.id;
   const struct peers *list = &overlay->list;
   for (uint32_t i = peers_place(list, self, key); i < list->count; i++)
-    choose(choice, &list->at[i]);
+    choose_responsible(choice, &list->at[i]);
   *final = choice->count > 0;
   if (*final) return;
   const struct peer *exact = peers_find(list, self, key);
