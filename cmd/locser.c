@@ -14,6 +14,7 @@
 #include "crypto/ca.h"
 #include "crypto/membership.h"
 #include "host/cli.h"
+#include "host/dumps.h"
 #include "host/settings.h"
 #include "invite.h"
 
@@ -296,6 +297,7 @@ static int work_on_files(int argc, char *const argv[]) {
 }
 
 int main(int argc, char **argv) {
+  dumps_forbid(); /* */
   if (argc > 1 && works_on_files(argv[1])) return work_on_files(argc, argv);
   if (argc > 1 && strcmp(argv[1], "invite") == 0) return cmd_invite(argc - 1, argv + 1);
   if (argc > 1 && strcmp(argv[1], "join") == 0) return cmd_join(argc - 1, argv + 1);

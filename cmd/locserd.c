@@ -10,6 +10,7 @@
 #include "host/config.h"
 #include "host/daemon.h"
 #include "host/datadir.h"
+#include "host/dumps.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
@@ -76,7 +77,8 @@ static int run_as_member(struct daemon_setup *setup, const char *data) {
 static int run(struct settings *settings, int argc, char **argv) {
   struct why why = {""};
   int lock;
-  char data[4096]; /* a reload replaces the settings */
+  if (!settings_flag(settings, SET_CORE_DUMPS)) dumps_forbid(); /* */
+  char data[4096];                                              /* a reload replaces the settings */
   snprintf(data, sizeof data, "%s", settings_text(settings, SET_DATA));
   if (datadir_open(data, &lock, &why) != OK) return fail(EXIT_FAILED, why.text);
   struct crypto crypto;

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/assert.h"
 #include "host/address.h"
 #include "host/clock.h"
 #include "host/control.h"
@@ -277,6 +278,23 @@ static void configure_numbers(struct node_config *config, const struct settings 
   limits->transactions_max = (uint32_t)settings_number(settings, SET_TRANSACTIONS_MAX);
   limits->transaction_bytes_max = settings_number(settings, SET_TRANSACTION_BYTES_MAX);
   limits->learnt_peers_max = (uint32_t)settings_number(settings, SET_LEARNT_PEERS_MAX);
+  limits->owner_records_max = (uint32_t)settings_number(settings, SET_OWNER_RECORDS_MAX);
+  limits->owner_bytes_max = settings_number(settings, SET_OWNER_BYTES_MAX);
+  limits->source_requests = (uint32_t)settings_number(settings, SET_SOURCE_REQUESTS);
+  limits->source_puts = (uint32_t)settings_number(settings, SET_SOURCE_PUTS);
+  limits->source_bytes = (uint32_t)settings_number(settings, SET_SOURCE_BYTES);
+  limits->source_datagrams = (uint32_t)settings_number(settings, SET_SOURCE_DATAGRAMS);
+}
+
+/* Given ones take the place of the default, which is this machine. */
+static void configure_trusted(struct node_config *config, const struct settings *settings) {
+  const struct setting_value *given = &settings->value[SET_TRUSTED];
+  if (given->count > 0) config->trusted_count = 0;
+  for (unsigned i = 0; i < given->count; i++) {
+    if (strcmp(given->text[i], "none") == 0) continue;
+    bool good = prefix_parse(slice_cstr(given->text[i]), &config->trusted[config->trusted_count++]);
+    ASSERT(good);
+  }
 }
 
 static void configure(struct peer_process *p) {
@@ -288,6 +306,7 @@ static void configure(struct peer_process *p) {
                         &config->peer_transport);
   configure_live(config, settings);
   configure_numbers(config, settings);
+  configure_trusted(config, settings);
   config->memory = &p->memory;
   config->crypto = p->setup->crypto;
   uv_random(NULL, NULL, config->seed, sizeof config->seed, 0, NULL);

@@ -54,6 +54,12 @@ static void number_defaults(struct settings *settings) {
       {SET_TRANSACTIONS_MAX, limits->transactions_max},
       {SET_TRANSACTION_BYTES_MAX, limits->transaction_bytes_max},
       {SET_LEARNT_PEERS_MAX, limits->learnt_peers_max},
+      {SET_OWNER_RECORDS_MAX, limits->owner_records_max},
+      {SET_OWNER_BYTES_MAX, limits->owner_bytes_max},
+      {SET_SOURCE_REQUESTS, limits->source_requests},
+      {SET_SOURCE_PUTS, limits->source_puts},
+      {SET_SOURCE_BYTES, limits->source_bytes},
+      {SET_SOURCE_DATAGRAMS, limits->source_datagrams},
       {SET_CONNECTIONS_MAX, 4096},
       {SET_CONNECTIONS_PER_SOURCE_MAX, 64},
       {SET_LINKS_MAX, 1024},
@@ -116,6 +122,11 @@ static enum err check_text(enum setting setting, const char *text, struct why *w
     return why_say(why, ERR_SYNTAX, "'%.100s' is no name: letters, digits and -.!%%*_+`'~", text);
   if (setting == SET_DOMAIN && !name_characters(text, "-._:[]"))
     return why_say(why, ERR_SYNTAX, "'%.100s' is no domain name", text);
+  struct prefix prefix;
+  if (setting == SET_TRUSTED && strcmp(text, "none") != 0 &&
+      !prefix_parse(slice_cstr(text), &prefix))
+    return why_say(why, ERR_SYNTAX, "'%.100s' is no address such as 192.0.2.1 or 192.0.2.0/24",
+                   text);
   const char *address = setting == SET_LISTEN ? without_transport(text) : text;
   bool is_address = setting == SET_LISTEN || setting == SET_ADVERTISE || setting == SET_JOIN;
   if (is_address && !address_plausible(address, SIP_PORT))

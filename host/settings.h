@@ -81,6 +81,21 @@ enum setting_kind {
     "close a connection on which a begun message takes longer")                                   \
   X(SET_USER_KEYS_MAX, "user-keys-max", SETTING_NUMBER, "N", 1, 10000000,                         \
     "keys made for addresses that register here")                                                 \
+  X(SET_OWNER_RECORDS_MAX, "owner-records-max", SETTING_NUMBER, "N", 1, 100000000,                \
+    "records of one owner held, removals included")                                               \
+  X(SET_OWNER_BYTES_MAX, "owner-bytes-max", SETTING_NUMBER, "BYTES", 4096, 1099511627776,         \
+    "bytes of the records of one owner held")                                                     \
+  X(SET_SOURCE_REQUESTS, "source-requests", SETTING_NUMBER, "N", 1, 1000000,                      \
+    "LOCSER requests a second from one address prefix; ten times as many at once, or for a peer") \
+  X(SET_SOURCE_PUTS, "source-puts", SETTING_NUMBER, "N", 1, 1000000, "the same for writes")       \
+  X(SET_SOURCE_BYTES, "source-bytes", SETTING_NUMBER, "BYTES", 8192, 1000000000,                  \
+    "the same for bytes of writes and copies")                                                    \
+  X(SET_SOURCE_DATAGRAMS, "source-datagrams", SETTING_NUMBER, "N", 1, 1000000,                    \
+    "the same for requests of other methods over UDP")                                            \
+  X(SET_TRUSTED, "trusted-address", SETTING_LIST, "ADDRESS[/BITS]", 0, NODE_TRUSTED_MAX,          \
+    "addresses believed without proof and not limited, or none (default: this machine)")          \
+  X(SET_CORE_DUMPS, "core-dumps", SETTING_FLAG, "", 0, 0,                                         \
+    "let a crash leave a core file, with keys in it")                                             \
   X(SET_JOURNAL_BYTES_MAX, "journal-bytes-max", SETTING_NUMBER, "BYTES", 65536, 1099511627776,    \
     "size of the journal file")
 

@@ -140,3 +140,43 @@ bool transport_parse(struct slice name, enum transport *out) {
   }
   return false;
 }
+
+/* ---- prefixes ---- */
+
+static void clear_after(uint8_t addr[16], unsigned bits) {
+  for (unsigned i = 0; i < 16; i++) {
+    unsigned kept = bits > 8 * i ? bits - 8 * i : 0;
+    if (kept < 8) addr[i] &= (uint8_t)(0xff00u >> kept);
+  }
+}
+
+struct prefix prefix_of(const struct endpoint *e, unsigned bits4, unsigned bits6) {
+  struct prefix p = {.family = e->family};
+  if (e->family == 6 && is_mapped(e->addr)) {
+    p.family = 4;
+    memcpy(p.addr, e->addr + 12, 4);
+  } else {
+    memcpy(p.addr, e->addr, sizeof p.addr);
+  }
+  p.bits = (uint8_t)(p.family == 4 ? bits4 : bits6);
+  clear_after(p.addr, p.bits);
+  return p;
+}
+
+bool prefix_parse(struct slice text, struct prefix *out) {
+  struct endpoint e = {0};
+  size_t slash = slice_find_byte(text, '/');
+  if (!endpoint_parse_host(slice_first(text, slash), &e)) return false;
+  unsigned most = e.family == 4 ? 32 : 128;
+  uint64_t bits = most;
+  if (slash < text.len && !slice_to_u64(slice_skip(text, slash + 1), most, &bits)) return false;
+  *out = prefix_of(&e, (unsigned)bits, (unsigned)bits);
+  if (out->family != e.family) out->bits = (uint8_t)(bits > 96 ? bits - 96 : 0); /* mapped */
+  clear_after(out->addr, out->bits);
+  return true;
+}
+
+bool prefix_has(const struct prefix *prefix, const struct endpoint *e) {
+  struct prefix own = prefix_of(e, prefix->bits, prefix->bits);
+  return own.family == prefix->family && memcmp(own.addr, prefix->addr, sizeof own.addr) == 0;
+}

@@ -35,6 +35,18 @@ bool endpoint_parse_host(struct slice host, struct endpoint *out);
 void endpoint_put(struct buf *b, const struct endpoint *e);
 /* The address alone; IPv6 in brackets. */
 void endpoint_put_host(struct buf *b, const struct endpoint *e);
+/* All addresses whose first `bits` are those of `addr`. */
+struct prefix {
+  uint8_t addr[16]; /* as in struct endpoint; zero beyond the first `bits` */
+  uint8_t family;   /* 4 or 6 */
+  uint8_t bits;
+};
+/* "192.0.2.0/24", "2001:db8::/32", or an address alone. False: neither. */
+bool prefix_parse(struct slice text, struct prefix *out);
+/* The first `bits4` bits of an IPv4 address (mapped into IPv6 as well), `bits6` of another. */
+struct prefix prefix_of(const struct endpoint *e, unsigned bits4, unsigned bits6);
+bool prefix_has(const struct prefix *prefix, const struct endpoint *e);
+
 /* "udp", "tcp", "tls", "ws", "wss": as in a transport parameter. */
 const char *transport_name(enum transport transport);
 bool transport_parse(struct slice name, enum transport *out);

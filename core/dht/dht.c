@@ -13,6 +13,8 @@ static const struct dht_limits default_limits = {
     .value_bytes_max = 16384,
     .values_per_owner_max = 32,
     .values_per_key_max = 4096,
+    .owner_records_max = 4096,
+    .owner_bytes_max = (uint64_t)16 << 20,
     .puts_max = 1024,
     .lifetime_min = 60 * 1000,
     .lifetime_max = (msec_wall)7 * 86400 * 1000,
@@ -27,6 +29,8 @@ static struct dht_limits filled_in(const struct dht_limits *limits) {
   if (l.value_bytes_max == 0) l.value_bytes_max = d.value_bytes_max;
   if (l.values_per_owner_max == 0) l.values_per_owner_max = d.values_per_owner_max;
   if (l.values_per_key_max == 0) l.values_per_key_max = d.values_per_key_max;
+  if (l.owner_records_max == 0) l.owner_records_max = d.owner_records_max;
+  if (l.owner_bytes_max == 0) l.owner_bytes_max = d.owner_bytes_max;
   if (l.puts_max == 0) l.puts_max = d.puts_max;
   if (l.lifetime_min == 0) l.lifetime_min = d.lifetime_min;
   if (l.lifetime_max == 0) l.lifetime_max = d.lifetime_max;

@@ -23,21 +23,24 @@ struct dht_limits {
   uint32_t value_bytes_max;             /* 16384 */
   uint32_t values_per_owner_max;        /* 32 per key and owner */
   uint32_t values_per_key_max;          /* 4096 */
+  uint32_t owner_records_max;           /* 4096 of one owner, removals included */
+  uint64_t owner_bytes_max;             /* 16 MiB */
   uint32_t puts_max;                    /* puts under way */
   msec_wall lifetime_min, lifetime_max; /* 60 s, 7 days */
   unsigned replicas;                    /* k = 3 */
 };
 
 enum dht_verdict {
-  DHT_NEW,       /* merged: it was not here, or is newer */
-  DHT_SAME,      /* identical version is held: success */
-  DHT_OLDER,     /* a newer version is held: 412 */
-  DHT_EXPIRED,   /* expiry is in the past: 400 for a put, dropped for a replica */
-  DHT_TOO_BRIEF, /* lifetime under the minimum: 423 */
-  DHT_TOO_LONG,  /* lifetime over the maximum: 400 */
-  DHT_TOO_LARGE, /* 413 */
-  DHT_TOO_MANY,  /* per owner or per key: 403 with the limit named */
-  DHT_NO_ROOM,   /* 503 */
+  DHT_NEW,        /* merged: it was not here, or is newer */
+  DHT_SAME,       /* identical version is held: success */
+  DHT_OLDER,      /* a newer version is held: 412 */
+  DHT_EXPIRED,    /* expiry is in the past: 400 for a put, dropped for a replica */
+  DHT_TOO_BRIEF,  /* lifetime under the minimum: 423 */
+  DHT_TOO_LONG,   /* lifetime over the maximum: 400 */
+  DHT_TOO_LARGE,  /* 413 */
+  DHT_TOO_MANY,   /* per owner or per key: 403 with the limit named */
+  DHT_OVER_QUOTA, /* of its owner: 403. A copy: far over it; it is not kept, which is no failure */
+  DHT_NO_ROOM,    /* 503 */
 };
 
 enum dht_effect_kind {

@@ -58,6 +58,20 @@ static bool is_too_many(const struct dht *dht, const struct record *r, const str
          count_values(dht, &r->key, NULL, true) >= per_key;
 }
 
+/* R-6.48; what is there already can always be removed, or replaced by what is no larger. A copy is
+ * measured by a bound that what was acknowledged elsewhere under the quota does not reach while
+ * ranges stay as they are: a peer is in the replica set of k ranges. */
+static bool is_over_quota(const struct dht *dht, const struct record *r, bool copy,
+                          const struct entry *entry) {
+  const struct owner_use *use = store_owner(&dht->store, &r->owner);
+  uint64_t held = entry != NULL && entry->durable ? entry->record.bytes.len : 0;
+  if (entry != NULL && (r->tombstone || r->bytes.len <= held)) return false;
+  uint64_t factor = copy ? dht->limits.replicas + 1u : 1u;
+  uint64_t entries = use != NULL ? use->entries : 0, bytes = use != NULL ? use->bytes : 0;
+  return (entry == NULL && entries >= factor * dht->limits.owner_records_max) ||
+         bytes - held + r->bytes.len > factor * dht->limits.owner_bytes_max;
+}
+
 /* Removing what is held needs no room. */
 static bool is_room(const struct dht *dht, const struct entry *entry, const struct record *r) {
   if (entry != NULL && r->tombstone) return true;
@@ -80,6 +94,7 @@ static enum dht_verdict judge(const struct dht *dht, const struct record *record
   }
   if (verdict != DHT_NEW) return verdict;
   if (!copy && is_too_many(dht, record, held)) return DHT_TOO_MANY;
+  if (is_over_quota(dht, record, copy, entry)) return DHT_OVER_QUOTA;
   return is_room(dht, entry, record) ? DHT_NEW : DHT_NO_ROOM;
 }
 
@@ -87,6 +102,7 @@ static enum dht_verdict judge(const struct dht *dht, const struct record *record
 
 static void give_bytes(struct dht *dht, struct put *put) {
   if (put->record.bytes.len == 0) return;
+  if (put->entry != NULL) store_discharge(&dht->store, &put->id.owner, put->record.bytes.len);
   char *at = NULL;
   memcpy(&at, &put->record.bytes.at, sizeof at);
   memory_give(dht->memory, at, put->record.bytes.len);
@@ -95,6 +111,7 @@ static void give_bytes(struct dht *dht, struct put *put) {
 
 static void unlink_write(struct dht *dht, struct put *put) {
   struct entry *entry = put->entry;
+  give_bytes(dht, put);
   struct put **link = &entry->writes;
   while (*link != put) link = &(*link)->older;
   *link = put->older;
@@ -170,6 +187,7 @@ static bool put_store(struct dht *dht, struct put *put, struct entry *entry,
     if (entry != NULL && newest(entry) == NULL) store_remove(&dht->store, entry);
     return false;
   }
+  store_charge(&dht->store, &put->id.owner, record->bytes.len);
   put->entry = entry;
   put->older = entry->writes;
   entry->writes = put;
@@ -272,6 +290,7 @@ void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht
   if (is_new) {
     struct record merged =
         entry->durable && !PLANTED(7) ? record_merge(&put->record, &entry->record) : put->record;
+    store_discharge(&dht->store, &put->id.owner, put->record.bytes.len);
     store_set(&dht->store, entry, &merged); /* takes the bytes */
     put->record.bytes = SLICE_EMPTY;
   }

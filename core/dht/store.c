@@ -10,7 +10,10 @@ void store_init(struct store *store, const struct memory *memory, uint32_t recor
                 const uint8_t seed[16]) {
   *store = (struct store){.memory = memory};
   pool_init(&store->pool, memory, sizeof(struct entry), CHUNK_ENTRIES, records_max);
+  pool_init(&store->owners, memory, sizeof(struct owner_use), CHUNK_ENTRIES, records_max);
+  map_init(&store->owner_of_hash, memory);
   rng_init(&store->rng, seed);
+  memcpy(&store->hash, seed, sizeof store->hash);
 }
 
 static void give_bytes(struct store *store, struct record *record) {
@@ -27,6 +30,65 @@ void store_free(struct store *store) {
   for (struct entry *e; (e = pool_next(&store->pool, &index)) != NULL;)
     give_bytes(store, &e->record);
   pool_free(&store->pool);
+  pool_free(&store->owners);
+  map_free(&store->owner_of_hash);
+}
+
+/* ---- owners ---- */
+
+static struct owner_use *owner_use(const struct store *store, const struct key *owner) {
+  struct map_cursor cursor;
+  uint64_t hash = hash_bytes(store->hash, owner, sizeof *owner);
+  uint32_t index = map_first(&store->owner_of_hash, hash, &cursor);
+  for (; index != MAP_END; index = map_next(&store->owner_of_hash, &cursor)) {
+    uint32_t at = index;
+    struct owner_use *use = pool_next(&store->owners, &at);
+    if (use != NULL && key_equal(&use->owner, owner)) return use;
+  }
+  return NULL;
+}
+
+const struct owner_use *store_owner(const struct store *store, const struct key *owner) {
+  return owner_use(store, owner);
+}
+
+static bool owner_add(struct store *store, const struct key *owner) {
+  struct owner_use *use = owner_use(store, owner);
+  struct handle handle;
+  if (use == NULL) {
+    use = pool_take(&store->owners, &handle);
+    if (use == NULL) return false;
+    uint64_t hash = hash_bytes(store->hash, owner, sizeof *owner);
+    if (map_put(&store->owner_of_hash, hash, handle.index) != OK) {
+      pool_give(&store->owners, handle);
+      return false;
+    }
+    use->owner = *owner;
+  }
+  use->entries++;
+  return true;
+}
+
+static void owner_drop(struct store *store, const struct key *owner) {
+  struct owner_use *use = owner_use(store, owner);
+  ASSERT(use != NULL);
+  if (--use->entries > 0) return;
+  ASSERT(use->bytes == 0);
+  struct handle handle = pool_handle_of(&store->owners, use);
+  map_remove(&store->owner_of_hash, hash_bytes(store->hash, owner, sizeof *owner), handle.index);
+  pool_give(&store->owners, handle);
+}
+
+void store_charge(struct store *store, const struct key *owner, size_t bytes) {
+  struct owner_use *use = owner_use(store, owner);
+  ASSERT(use != NULL);
+  use->bytes += bytes;
+}
+
+void store_discharge(struct store *store, const struct key *owner, size_t bytes) {
+  struct owner_use *use = owner_use(store, owner);
+  ASSERT(use != NULL && use->bytes >= bytes);
+  use->bytes -= bytes;
 }
 
 static int compare(const struct entry *entry, const struct record_id *id) {
@@ -111,6 +173,10 @@ struct entry *store_insert(struct store *store, const struct record_id *id) {
   struct handle handle;
   struct entry *e = pool_take(&store->pool, &handle);
   if (e == NULL) return NULL;
+  if (!owner_add(store, &id->owner)) {
+    pool_give(&store->pool, handle);
+    return NULL;
+  }
   e->handle = handle;
   e->record.key = id->key;
   e->record.owner = id->owner;
@@ -142,7 +208,9 @@ void store_remove(struct store *store, struct entry *entry) {
     store->records--;
     store->tombstones -= (uint32_t)entry->record.tombstone;
     store->bytes -= entry->record.bytes.len;
+    store_discharge(store, &id.owner, entry->record.bytes.len);
   }
+  owner_drop(store, &id.owner);
   give_bytes(store, &entry->record);
   pool_give(&store->pool, entry->handle);
 }
@@ -212,6 +280,7 @@ static uint64_t mark_of(const struct record *r) {
 void store_set(struct store *store, struct entry *entry, const struct record *record) {
   if (entry->durable) {
     store->bytes -= entry->record.bytes.len;
+    store_discharge(store, &record->owner, entry->record.bytes.len);
     store->tombstones -= (uint32_t)entry->record.tombstone;
   } else {
     store->records++;
@@ -221,6 +290,7 @@ void store_set(struct store *store, struct entry *entry, const struct record *re
   entry->durable = true;
   entry->shed = entry->told = entry->shedding = false;
   store->bytes += record->bytes.len;
+  store_charge(store, &record->owner, record->bytes.len);
   store->tombstones += (uint32_t)record->tombstone;
   timers_set(&store->lapses, &entry->lapse, record->floor);
   entry->lapse.owner = handle_pack(entry->handle);

@@ -6,6 +6,8 @@
 #ifndef DHT_STORE_H
 #define DHT_STORE_H
 
+#include "base/hash.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/pool.h"
 #include "base/record.h"
@@ -34,9 +36,19 @@ struct entry {
   msec_wall least;           /* of their floors */
 };
 
+/* What is here of one owner. */
+struct owner_use {
+  struct key owner;
+  uint32_t entries; /* removals and writes under way included; 0: to be forgotten */
+  uint64_t bytes;   /* of records, those under way included */
+};
+
 struct store {
   const struct memory *memory;
   struct pool pool;
+  struct pool owners;       /* struct owner_use */
+  struct map owner_of_hash; /* by keyed hash of the owner */
+  struct hash_key hash;
   struct rng rng; /* priorities that a stranger cannot foresee */
   struct entry *root;
   struct timers lapses;
@@ -48,6 +60,12 @@ struct store {
 void store_init(struct store *store, const struct memory *memory, uint32_t records_max,
                 const uint8_t seed[16]);
 void store_free(struct store *store);
+
+/* NULL: nothing is here of that owner. */
+const struct owner_use *store_owner(const struct store *store, const struct key *owner);
+/* Bytes of writes under way, of an owner who has an entry. */
+void store_charge(struct store *store, const struct key *owner, size_t bytes);
+void store_discharge(struct store *store, const struct key *owner, size_t bytes);
 
 struct entry *store_find(const struct store *store, const struct record_id *id);
 /* A new entry, holding nothing; the identity must not be there. NULL: no room. */

@@ -44,6 +44,8 @@ struct hop {
   bool final : 1;      /* sent to the peer believed responsible: its 503 is not tried elsewhere */
   bool held : 1;       /* it was silent, and is waited for as long as a probe of it takes */
   bool ours : 1; /* it came as final: if the nearer predecessor is silent, this peer executes it */
+  uint16_t source;     /* forwarded: whose share of the table it is in; the node's */
+  uint16_t answer_max; /* forwarded: bytes of the answer; 0: as many as it takes */
 };
 struct hop_copy {
   uint32_t len;

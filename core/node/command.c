@@ -65,6 +65,9 @@ static void run_status(struct step *s, uint64_t ticket) {
       number("refused", stats.refused),
       number("unproven", stats.unproven),
       number("bad-messages", stats.bad),
+#define LIMIT_ROW(id, name, text) number("limit-" name, stats.limit[id]),
+      NODE_LIMITS(LIMIT_ROW)
+#undef LIMIT_ROW
   };
   command_reply_rows(s, ticket, COMMAND_STATUS, rows, sizeof rows / sizeof rows[0]);
 }

@@ -7,6 +7,7 @@
 #include "sip/print.h"
 
 static void refuse_body(struct step *s, const struct reply_to *to, enum err err, const char *why) {
+  limits_note(s, LIMIT_BODY, &to->from);
   char text[160];
   struct buf fault = buf_over(text, sizeof text - 1);
   buf_put_cstr(&fault, why != NULL ? why : "the body cannot be read");
@@ -152,6 +153,10 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
     }
     return;
   }
+  if (!limits_take(s, SOURCE_BYTES, text.len, &to->from)) { /* */
+    reply_later(s, to, "this peer takes no more copies from one source for now");
+    return;
+  }
   struct operation *op =
       operation_open(s, OPERATION_ACCEPT, to, text, s->now + s->node->config.lookup_timeout_us);
   if (op == NULL) {
@@ -231,6 +236,12 @@ static void execute_write(struct step *s, const struct reply_to *to, const struc
                           const struct locser_target *target) {
   if (target->has_key && !key_equal(key, &target->key)) { /* */
     reply_fault(s, to, 400, "<key> does not hash to Overlay-Key", SLICE_EMPTY);
+    return;
+  }
+  /* what this peer wants itself was measured where it came from. */
+  if (to->errand == 0 && (!limits_take(s, SOURCE_PUTS, 1, &to->from) ||
+                          !limits_take(s, SOURCE_BYTES, text.len, &to->from))) {
+    reply_later(s, to, "this peer takes no more writes from one source for now");
     return;
   }
   uint32_t ms = target->deadline_ms != 0 ? target->deadline_ms : LOOKUP_DEADLINE_MS;
@@ -371,6 +382,16 @@ static struct slice query_for_uri(struct step *s, struct slice uri) {
   return outbox_text(s->out, mark);
 }
 
+static bool is_read(enum xml_method method) { return method == XML_GET || method == XML_GET_AUTH; }
+
+/* One Via: a local proxy must not ask for strangers. Whoever writes from another machine shows by
+ * the connection that it is there. */
+static bool may_ask(const struct step *s, const struct reply_to *to,
+                    const struct sip_message *request, enum xml_method method) {
+  bool here = endpoint_is_loopback(&to->from) || endpoint_is_stream(&to->from);
+  return limits_is_local(s->node, &to->from) && has_one_via(request) && (here || is_read(method));
+}
+
 void execute_client(struct step *s, const struct reply_to *to, const struct sip_message *request) {
   struct slice text = request->body;
   if (text.len == 0) text = query_for_uri(s, request->uri_text); /* */
@@ -381,7 +402,7 @@ void execute_client(struct step *s, const struct reply_to *to, const struct sip_
   } else if (!is_data(body.method)) { /* */
     reply_fault(s, to, 400, "without Overlay-Key only get and put methods are allowed",
                 SLICE_EMPTY);
-  } else if (!endpoint_is_loopback(&to->from) || !has_one_via(request)) { /* */
+  } else if (!may_ask(s, to, request, body.method)) { /* */
     reply_fault(s, to, 403, "LOCSER without Overlay-Key is for local clients, with one Via",
                 SLICE_EMPTY);
   } else if (body.record_count != 1) {
@@ -397,10 +418,9 @@ void execute_client(struct step *s, const struct reply_to *to, const struct sip_
       reply_later(s, to, "this peer has as many requests waiting as it can");
       return;
     }
-    bool read = body.method == XML_GET || body.method == XML_GET_AUTH;
     struct errand *errand =
-        errand_open(s, read ? ERRAND_GET : ERRAND_PUT, FOR_CLIENT, operation_ticket(s->node, op),
-                    body.record[0].key_text, NULL);
+        errand_open(s, is_read(body.method) ? ERRAND_GET : ERRAND_PUT, FOR_CLIENT,
+                    operation_ticket(s->node, op), body.record[0].key_text, NULL);
     if (errand == NULL) {
       operation_close(s->node, op);
       reply_later(s, to, "this peer has as many requests of its own as it can");

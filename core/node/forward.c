@@ -49,9 +49,14 @@ static bool enter_link(struct step *s, struct hop *hop, const struct peer *to) {
   return true;
 }
 
+static void drop_hop(struct node *node, struct hop *hop) {
+  sources_release(&node->sources, hop->source, SOURCE_HOPS);
+  hop_close(&node->hops, hop);
+}
+
 static void close_hop(struct step *s, struct hop *hop) {
   leave_link(s, hop);
-  hop_close(&s->node->hops, hop);
+  drop_hop(s->node, hop);
 }
 
 /* what is too long for a datagram goes to the same address over a stream. */
@@ -114,7 +119,7 @@ void forward_request(struct step *s, const struct sip_message *request,
                      const struct locser_target *target, const struct peer *hint, uint32_t flow,
                      const struct endpoint *from) {
   struct node *node = s->node;
-  struct reply_to to = {.request = request, .flow = flow, .from = *from};
+  const struct reply_to to = reply_to_sender(node, request, flow, from);
   bool stream = endpoint_is_stream(from);
   uint64_t upstream = stream ? 0 : hop_upstream(&node->hops, request);
   if (!stream && hop_of_upstream(&node->hops, upstream) != NULL) return; /* under way already */
@@ -128,18 +133,23 @@ void forward_request(struct step *s, const struct sip_message *request,
     reply_later(s, &to, "this peer knows no live peer nearer to the key");
     return;
   }
-  struct hop *hop = hop_open(&node->hops, HOP_FORWARD);
+  /* no source holds more than half of the table. */
+  bool held = limits_hold(s, SOURCE_HOPS, &node->hops.pool, s->source.row, from);
+  struct hop *hop = held ? hop_open(&node->hops, HOP_FORWARD) : NULL;
   if (hop == NULL) {
+    if (held) sources_release(&node->sources, s->source.row, SOURCE_HOPS);
     reply_later(s, &to, "this peer forwards as many requests as it can");
     return;
   }
   uint32_t ms = target->deadline_ms != 0 ? target->deadline_ms : LOOKUP_DEADLINE_MS;
   hop->deadline = s->now + MSEC(ms);
   hop->flow = flow;
+  hop->source = s->source.row;
+  hop->answer_max = (uint16_t)(to.answer_max < UINT16_MAX ? to.answer_max : UINT16_MAX);
   hop->ours = hint != NULL;
   hop->loop_tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
   if (!enter_link(s, hop, &next)) {
-    hop_close(&node->hops, hop);
+    drop_hop(node, hop);
     reply_later(s, &to, "this peer has as many links in use as it can");
     return;
   }
@@ -164,10 +174,20 @@ static void answer_upstream(struct step *s, const struct hop *hop,
   }
   size_t mark = outbox_mark(s->out);
   sip_put_forwarded_response(&s->out->bytes, response, SLICE_EMPTY);
+  struct slice message = outbox_text(s->out, mark);
+  if (hop->answer_max != 0 && message.len > hop->answer_max) { /* */
+    limits_note(s, LIMIT_ANSWER, &to);
+    s->out->bytes.len = mark;
+    bool asks_stream = response->status == 200;
+    sip_put_bare_response(&s->out->bytes, response, asks_stream ? 413 : response->status,
+                          asks_stream ? REPLY_ASK_STREAM : NULL);
+    message = outbox_text(s->out, mark);
+    if (message.len > hop->answer_max || response->status == 302) return;
+  }
   struct output *out = outbox_add(s->out, OUT_SEND);
   out->flow = hop->flow;
   out->peer = to;
-  out->data = outbox_text(s->out, mark);
+  out->data = message;
 }
 
 static bool read_copy(const struct hop_copy *copy, struct sip_message *request,
@@ -187,7 +207,7 @@ static void refuse_upstream(struct step *s, struct hop *hop) {
   struct sip_message request;
   struct locser_target target;
   if (!read_copy(copy, &request, &target)) return;
-  const struct reply_to to = {.request = &request, .flow = hop->flow, .from = copy->from};
+  const struct reply_to to = reply_to_sender(s->node, &request, hop->flow, &copy->from);
   reply_later(s, &to, "no peer nearer to the key answered");
 }
 
@@ -242,12 +262,12 @@ static bool execute_here(struct step *s, struct hop *hop, bool alive) {
   if (!hop->ours || copy == NULL || s->now >= hop->deadline) return false;
   if (!read_copy(copy, &request, &target)) return false;
   if (alive && execute_is_read(s, request.body)) return false;
-  const struct reply_to to = {.request = &request, .flow = hop->flow, .from = copy->from};
+  const struct reply_to to = reply_to_sender(s->node, &request, hop->flow, &copy->from);
   struct handle handle = handle_unpack(hop->timer.owner);
   leave_link(s, hop);
   execute_request(s, &to, &target, request.body);
   hop = pool_at(&node->hops.pool, handle);
-  if (hop != NULL) hop_close(&node->hops, hop);
+  if (hop != NULL) drop_hop(node, hop);
   return true;
 }
 

@@ -15,6 +15,7 @@
 #include "locser/links.h"
 #include "locser/target.h"
 #include "node/node.h"
+#include "node/sources.h"
 #include "overlay/overlay.h"
 #include "sip/message.h"
 #include "xml/body.h"
@@ -25,7 +26,8 @@
 #define ANSWER_BYTES_MAX 49152u
 #define UDP_ANSWER_BYTES_MAX 8192u                                  /* */
 #define UDP_ANSWER_RECORDS_BYTES_MAX (UDP_ANSWER_BYTES_MAX - 1024u) /* the rest is around them */
-#define CLIENT_TIMEOUT SEC(5) /* an errand for somebody without Overlay-Key */
+#define REPLY_ASK_STREAM "Ask Over TCP" /* reason of a 413 instead of a long 200 */
+#define CLIENT_TIMEOUT SEC(5)           /* an errand for somebody without Overlay-Key */
 
 /* What a 64-bit `user` or ticket of ours is about: tag in the top byte, item in the next (which
  * record of many), then 24 bits of generation and 24 of index, or a module's own 32-bit ticket.
@@ -70,7 +72,8 @@ struct reply_to {
   struct slice head;                 /* a response's lines after its status line */
   uint32_t flow;
   struct endpoint from;
-  uint64_t errand; /* != 0: the request is our own, nothing is sent */
+  uint64_t errand;     /* != 0: the request is our own, nothing is sent */
+  uint32_t answer_max; /* bytes of an answer; 0: as many as it takes */
 };
 struct operation {
   struct timer timer; /* gives up at the deadline */
@@ -91,6 +94,7 @@ struct operation {
   unsigned pending, failed; /* records on their way through verification and store */
   uint32_t pull_ticket;
   bool incomplete, takes_writes, more, stray;
+  uint16_t source; /* whose share of the table it is in */
   struct record_id after;
   bool found; /* a search is over, but its answer has to wait for the next step */
   enum err found_status;
@@ -154,6 +158,8 @@ struct node_settings {
   struct slice overlay;
   struct endpoint *join; /* owned */
   unsigned join_count;
+  struct prefix *trusted; /* owned */
+  unsigned trusted_count;
   usec create_after_us, lookup_timeout_us;
   const struct memory *memory;
   const struct crypto *crypto;
@@ -178,7 +184,10 @@ struct node {
   struct pool operations;
   struct pool errands;
   struct timers timers;
+  struct sources sources;
   struct node_stats stats;
+  uint64_t told[NODE_LIMIT_COUNT]; /* of stats.limit, how many the log knows of */
+  usec told_at[NODE_LIMIT_COUNT];
   struct peer self;
   char self_host[64]; /* advertised HOST:PORT */
   uint8_t self_host_len;
@@ -192,6 +201,7 @@ struct step {
   usec now;
   struct outbox *out;
   const struct key *proven; /* of the message being received; NULL: nobody's key was shown */
+  struct source source;     /* of the LOCSER request being received, if it is measured */
 };
 
 static inline msec_wall node_wall(const struct node *node, usec now) {
@@ -203,6 +213,24 @@ static inline uint32_t node_load_permille(const struct node *node) {
 }
 /* 1 to 4 s, drawn at random. */
 uint64_t node_retry_after(struct node *node);
+
+/* ---- limits.c: limits against abuse ---- */
+/* Is it of those that are believed without proof? */
+bool limits_is_local(const struct node *node, const struct endpoint *at);
+/* May it be sent more than it sent? */
+bool limits_is_proven(const struct node *node, const struct endpoint *at);
+/* Whose request is being received. Row 0: a neighbour's, or another that is not measured. */
+struct source limits_source(const struct step *s, const struct endpoint *from);
+/* Counts it, and tells the log now and then. */
+void limits_note(struct step *s, enum node_limit limit, const struct endpoint *from);
+/* False, and noted: the source of the request being received had as much as it may. */
+bool limits_take(struct step *s, enum source_meter meter, size_t amount,
+                 const struct endpoint *from);
+/* False, and noted: the table is full, or the source holds its half. Else sources_release later. */
+bool limits_hold(struct step *s, enum source_table table, const struct pool *pool, uint16_t row,
+                 const struct endpoint *from);
+/* A request over UDP that is no LOCSER; false, and noted: to be dropped. */
+bool limits_datagram(struct step *s, const struct endpoint *from);
 
 /* ---- receive.c: messages in, the processing table of R-2.x ---- */
 void receive_message(struct step *s, const struct input *input);
@@ -246,6 +274,8 @@ unsigned forward_next_hops(struct step *s, const struct key *key, const struct k
                            unsigned avoid_count, struct peer *out, unsigned max, bool *final);
 
 /* ---- reply.c: answers ---- */
+struct reply_to reply_to_sender(const struct node *node, const struct sip_message *request,
+                                uint32_t flow, const struct endpoint *from);
 /* A final answer with a fault as body. lines: extra whole header lines. */
 void reply_fault(struct step *s, const struct reply_to *to, uint16_t status, const char *text,
                  struct slice lines);

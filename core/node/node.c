@@ -24,7 +24,16 @@ void node_config_defaults(struct node_config *config) {
                  .bindings_max = 20000,
                  .transactions_max = 8192,
                  .transaction_bytes_max = (uint64_t)64 << 20,
-                 .learnt_peers_max = 1024},
+                 .learnt_peers_max = 1024,
+                 .owner_records_max = 4096,
+                 .owner_bytes_max = (uint64_t)16 << 20,
+                 .source_requests = 100,
+                 .source_puts = 20,
+                 .source_bytes = 256 * 1024,
+                 .source_datagrams = 50},
+      .trusted = {{.addr = {127}, .family = 4, .bits = 8},
+                  {.addr = {[15] = 1}, .family = 6, .bits = 128}},
+      .trusted_count = 2,
   };
 }
 
@@ -85,6 +94,8 @@ static bool make_dht(struct node *node, const struct node_config *config) {
   const struct dht_limits limits = {.records_max = config->limits.records_max,
                                     .bytes_max = config->limits.record_bytes_max,
                                     .puts_max = config->limits.operations_max,
+                                    .owner_records_max = config->limits.owner_records_max,
+                                    .owner_bytes_max = config->limits.owner_bytes_max,
                                     .replicas = config->replicas};
   node->dht = dht_new(&limits, node->overlay, config->memory, seed);
   return node->dht != NULL;
@@ -93,6 +104,7 @@ static bool make_dht(struct node *node, const struct node_config *config) {
 /* False: no memory. */
 static bool set_config(struct node *node, const struct node_config *config) {
   size_t bytes = config->join_count * sizeof config->join[0];
+  size_t trusted = config->trusted_count * sizeof config->trusted[0];
   node->config = (struct node_settings){.id = config->id,
                                         .advertise = config->advertise,
                                         .peer_transport = config->peer_transport,
@@ -101,6 +113,12 @@ static bool set_config(struct node *node, const struct node_config *config) {
                                         .memory = config->memory,
                                         .crypto = config->crypto,
                                         .xml = config->xml};
+  if (trusted > 0) {
+    node->config.trusted = memory_take(config->memory, trusted);
+    if (node->config.trusted == NULL) return false;
+    memcpy(node->config.trusted, config->trusted, trusted);
+    node->config.trusted_count = config->trusted_count;
+  }
   if (bytes == 0) return true;
   node->config.join = memory_take(config->memory, bytes);
   if (node->config.join == NULL) return false;
@@ -131,6 +149,12 @@ struct node *node_new(const struct node_config *config, usec now) {
   rng_fill(&node->rng, &node->hash, sizeof node->hash);
   set_names(node, config);
   const struct node_limits *limits = &config->limits;
+  node->sources = (struct sources){.memory = config->memory,
+                                   .hash = node->hash,
+                                   .per_s = {[SOURCE_REQUESTS] = limits->source_requests,
+                                             [SOURCE_PUTS] = limits->source_puts,
+                                             [SOURCE_BYTES] = limits->source_bytes,
+                                             [SOURCE_DATAGRAMS] = limits->source_datagrams}};
   links_init(&node->links, config->memory, node->hash, limits->learnt_peers_max + 64);
   hops_init(&node->hops, config->memory, node->hash, limits->hops_max, limits->retry_copies_max);
   pool_init(&node->operations, config->memory, sizeof(struct operation), OPERATIONS_CHUNK,
@@ -161,6 +185,9 @@ void node_free(struct node *node) {
   pool_free(&node->operations);
   hops_free(&node->hops);
   links_free(&node->links);
+  sources_free(&node->sources);
+  memory_give(memory, node->config.trusted,
+              node->config.trusted_count * sizeof *node->config.trusted);
   memory_give(memory, node->config.join, node->config.join_count * sizeof *node->config.join);
   memory_give(memory, node, sizeof *node);
 }
@@ -317,7 +344,7 @@ static void note_sent(struct step *s, uint32_t first) {
 }
 
 void node_step(struct node *node, usec now, const struct input *input, struct outbox *out) {
-  struct step step = {node, now, out, input->proven};
+  struct step step = {.node = node, .now = now, .out = out, .proven = input->proven};
   ASSERT(outbox_ready(out));
   uint32_t first = out->count;
   switch (input->kind) {

@@ -19,6 +19,7 @@ struct xml_reader; /* xml/body.h: belongs to the thread */
 #define NODE_DOMAINS_MAX 32u
 #define NODE_LISTEN_MAX 16u
 #define NODE_JOIN_MAX 16u
+#define NODE_TRUSTED_MAX 16u
 
 struct node_limits {
   uint32_t hops_max;         /* LOCSER requests being forwarded or awaited */
@@ -30,6 +31,14 @@ struct node_limits {
   uint32_t transactions_max;
   uint64_t transaction_bytes_max;
   uint32_t learnt_peers_max;
+  /* */
+  uint32_t owner_records_max; /* of one owner, removals included */
+  uint64_t owner_bytes_max;
+  uint32_t
+      source_requests;   /* LOCSER requests a second from one address prefix; ten times as much */
+  uint32_t source_puts;  /* at once, and for a proven peer. Writes */
+  uint32_t source_bytes; /* bytes of writes and copies */
+  uint32_t source_datagrams; /* requests of other methods over UDP */
 };
 struct node_config {
   struct key id;                 /* Peer-ID */
@@ -44,6 +53,8 @@ struct node_config {
   unsigned listen_count;
   struct endpoint join[NODE_JOIN_MAX]; /* none: first peer of a new ring */
   unsigned join_count;
+  struct prefix trusted[NODE_TRUSTED_MAX]; /* addresses believed without proof */
+  unsigned trusted_count;
   usec create_after_us; /* joined addresses are only remembered ones: begin a ring when none lets
                            this peer in for so long; 0: never */
   bool digest_off;
@@ -144,10 +155,35 @@ enum err node_reconfigure(struct node *node, const struct node_config *config) M
 /* Known peers, those it needs most first (successors, then others); for a host to remember. */
 unsigned node_peers(const struct node *node, struct peer *out, unsigned max);
 
+/* X(ENUM, "name", what was refused, and how). Each is counted in the status; the log has a line at
+ * the first time and then one in a minute, which says how many there were since. */
+#define NODE_LIMITS(X)                                                                        \
+  X(LIMIT_OWNER, "owner-quota", "a write beyond the records or bytes of one owner: 403")      \
+  X(LIMIT_COPIES, "owner-copies", "copies far beyond that quota: acknowledged, but not kept") \
+  X(LIMIT_VALUES, "key-values",                                                               \
+    "a write beyond the values of one owner or of all under a key: 403")                      \
+  X(LIMIT_ROOM, "store-full", "a record for which this peer has no room: 503")                \
+  X(LIMIT_PUTS, "source-puts", "writes of one source: 503")                                   \
+  X(LIMIT_BYTES, "source-bytes", "bytes of writes and copies of one source: 503")             \
+  X(LIMIT_REQUESTS, "source-requests", "LOCSER requests of one source: 503")                  \
+  X(LIMIT_DATAGRAMS, "source-datagrams", "other requests over UDP from one prefix: dropped")  \
+  X(LIMIT_SHARE, "source-share", "a source that holds half of a table already: 503")          \
+  X(LIMIT_FULL, "table-full", "a request for which a table has no room: 503")                 \
+  X(LIMIT_ANSWER, "answer-cut", "an answer larger than the request to an unproven address")   \
+  X(LIMIT_BODY, "body-refused", "a body that is not XML as allowed, or too large: 400, 413")
+
+enum node_limit {
+#define LIMIT_ENUM(id, name, text) id,
+  NODE_LIMITS(LIMIT_ENUM)
+#undef LIMIT_ENUM
+      NODE_LIMIT_COUNT
+};
+
 struct node_stats {
   uint64_t messages_in, messages_out, forwarded, delivered, originated, retries, refused, bad;
   uint64_t unproven; /* requests refused since their sender did not prove who it says it is */
   uint64_t bytes_in, bytes_out;
+  uint64_t limit[NODE_LIMIT_COUNT]; /* times reached */
   uint32_t hops, operations, records, tombstones, bindings, transactions, known_peers;
   uint64_t record_bytes;
   bool member, ready; /* ready: member, and the whole own range is COMPLETE */

@@ -45,13 +45,21 @@ struct operation *operation_open(struct step *s, enum operation_kind kind,
                                  const struct reply_to *to, struct slice body, usec deadline) {
   struct node *node = s->node;
   struct handle handle;
+  /* Our own errands and pulls are nobody's share. */
+  uint16_t source = to->errand != 0 || kind == OPERATION_PULLED ? 0 : s->source.row;
+  if (!limits_hold(s, SOURCE_OPERATIONS, &node->operations, source, &to->from)) return NULL;
   struct operation *op = pool_take(&node->operations, &handle);
-  if (op == NULL) return NULL;
+  if (op == NULL) {
+    sources_release(&node->sources, source, SOURCE_OPERATIONS);
+    return NULL;
+  }
+  op->source = source;
   struct slice head = response_lines(s, to);
   op->kind = kind;
   op->bytes_len = head.len + body.len;
   op->bytes = op->bytes_len > 0 ? memory_take(node->config.memory, op->bytes_len) : NULL;
   if (op->bytes_len > 0 && op->bytes == NULL) {
+    sources_release(&node->sources, source, SOURCE_OPERATIONS);
     pool_give(&node->operations, handle);
     return NULL;
   }
@@ -69,6 +77,7 @@ struct operation *operation_open(struct step *s, enum operation_kind kind,
 
 void operation_close(struct node *node, struct operation *op) {
   timers_clear(&node->timers, &op->timer);
+  sources_release(&node->sources, op->source, SOURCE_OPERATIONS);
   memory_give(node->config.memory, op->bytes, op->bytes_len);
   memory_give(node->config.memory, op->extra, op->extra_len);
   memory_give(node->config.memory, op->records, op->record_count * sizeof *op->records);
@@ -203,6 +212,9 @@ static const char *refusal(enum dht_verdict verdict, uint16_t *status) {
     case DHT_TOO_MANY:
       *status = 403;
       return "too many records of one owner or under one key";
+    case DHT_OVER_QUOTA:
+      *status = 403;
+      return "this peer holds as many records or bytes of this owner as it may";
     case DHT_NO_ROOM:
       *status = 503;
       return "this peer has no room for more records";
@@ -220,6 +232,9 @@ static void put_now(struct step *s, struct operation *op) {
                                      op->copies_wanted, deadline, operation_ticket(node, op), &fx);
   uint16_t status;
   const char *text = refusal(verdict, &status);
+  if (verdict == DHT_OVER_QUOTA) limits_note(s, LIMIT_OWNER, &op->to.from);
+  if (verdict == DHT_TOO_MANY) limits_note(s, LIMIT_VALUES, &op->to.from);
+  if (verdict == DHT_NO_ROOM) limits_note(s, LIMIT_ROOM, &op->to.from);
   if (text != NULL) {
     finish(s, op, status, text, status == 423 ? SLICE("Min-Expires: 60\r\n") : SLICE_EMPTY,
            SLICE_EMPTY);
@@ -405,6 +420,8 @@ static void accept_verified(struct step *s, struct operation *op, unsigned item,
   fx.count = 0;
   enum dht_verdict verdict = dht_accept(node->dht, s->now, node_wall(node, s->now),
                                         &op->records[item], operation_ticket(node, op), &fx);
+  if (verdict == DHT_NO_ROOM) limits_note(s, LIMIT_ROOM, &op->to.from);
+  if (verdict == DHT_OVER_QUOTA) limits_note(s, LIMIT_COPIES, &op->to.from); /* */
   if (verdict == DHT_NO_ROOM || verdict == DHT_TOO_MANY || verdict == DHT_TOO_LARGE) {
     record_is_in(s, op, true);
   } else if (verdict != DHT_NEW && verdict != DHT_SAME) {

@@ -4,11 +4,6 @@
 #include "node/internal.h"
 #include "sip/print.h"
 
-static struct reply_to reply_to_sender(const struct sip_message *request,
-                                       const struct input *input) {
-  return (struct reply_to){.request = request, .flow = input->flow, .from = input->peer};
-}
-
 static void put_tags_not_supported(struct buf *lines, const struct sip_message *request,
                                    enum sip_header_id id) {
   struct sip_values values = sip_values_of(request, id);
@@ -150,7 +145,7 @@ static void on_final(struct step *s, const struct reply_to *to, const struct sip
 static void on_request(struct step *s, const struct sip_message *request,
                        const struct input *input) {
   struct node *node = s->node;
-  struct reply_to to = reply_to_sender(request, input);
+  struct reply_to to = reply_to_sender(node, request, input->flow, &input->peer);
   struct locser_target target; /* */
   const char *why;
   if (locser_target_parse(request, &target, &why) != OK) {
@@ -158,6 +153,11 @@ static void on_request(struct step *s, const struct sip_message *request,
     return;
   }
   if (refuse_extensions(s, &to, request)) return;
+  s->source = limits_source(s, &input->peer);
+  if (!limits_take(s, SOURCE_REQUESTS, 1, &input->peer)) { /* */
+    reply_later(s, &to, "this peer takes no more requests from one source for now");
+    return;
+  }
   if (!is_my_overlay(node, target.overlay)) { /* */
     reply_fault(s, &to, 488, "this peer belongs to another overlay", SLICE_EMPTY);
   } else if (!target.has_key) { /* */
@@ -231,7 +231,11 @@ void receive_message(struct step *s, const struct input *input) {
   enum sip_carrier carrier = endpoint_is_stream(&input->peer) ? SIP_STREAM : SIP_DATAGRAM;
   s->node->stats.messages_in++;
   s->node->stats.bytes_in += input->data.len;
-  if (sip_message_parse(input->data, carrier, &message, &problem) != OK) {
+  bool good = sip_message_parse(input->data, carrier, &message, &problem) == OK;
+  /* An ACK is never answered, and answers to LOCSER are no larger than the request. */
+  bool is_answered = (!good || message.request) && message.method != SIP_ACK;
+  if (is_answered && message.method != SIP_LOCSER && !limits_datagram(s, &input->peer)) return;
+  if (!good) {
     on_bad_message(s, &message, input, &problem);
     return;
   }

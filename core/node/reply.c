@@ -21,6 +21,15 @@ void reply_put_to_tag(struct buf *out, const struct node *node, const struct sip
   buf_put_hex64(out, hash_slice(mixed, request->via.branch), 16);
 }
 
+/* other methods are limited by their number. */
+struct reply_to reply_to_sender(const struct node *node, const struct sip_message *request,
+                                uint32_t flow, const struct endpoint *from) {
+  struct reply_to to = {.request = request, .flow = flow, .from = *from};
+  if (request->method == SIP_LOCSER && !limits_is_proven(node, from))
+    to.answer_max = (uint32_t)request->bytes.len;
+  return to;
+}
+
 static void put_head(struct step *s, const struct reply_to *to, uint16_t status,
                      const char *reason) {
   struct buf *bytes = &s->out->bytes;
@@ -42,6 +51,38 @@ static void put_head(struct step *s, const struct reply_to *to, uint16_t status,
 /* The statuses are those of the table under; 408 is none of them. */
 static bool is_refusal(uint16_t status) { return status >= 400 && status != 404 && status != 491; }
 
+/* Sends it if it is small enough. */
+static bool send_answer(struct step *s, const struct reply_to *to, uint16_t status,
+                        const char *reason, struct slice lines, struct slice body) {
+  size_t mark = outbox_mark(s->out);
+  put_head(s, to, status, reason);
+  buf_put(&s->out->bytes, lines);
+  sip_put_body(&s->out->bytes, body.len > 0 ? BODY_TYPE : NULL, body);
+  struct slice message = outbox_text(s->out, mark);
+  if (to->answer_max != 0 && message.len > to->answer_max) {
+    s->out->bytes.len = mark;
+    return false;
+  }
+  send_response(s, to->flow, &to->from, message);
+  return true;
+}
+
+/* R-6.5: to an unproven address no more than came from there: without body (R-2.29), then without
+ * what may be left out, then nothing. */
+static void answer(struct step *s, const struct reply_to *to, uint16_t status, const char *reason,
+                   struct slice lines, struct slice body) {
+  if (to->answer_max != 0 && status >= 300) body = SLICE_EMPTY;
+  if (send_answer(s, to, status, reason, lines, body)) return;
+  limits_note(s, LIMIT_ANSWER, &to->from);
+  if (status == 200) { /* the asker would miss what it asked for */
+    status = 413;
+    reason = REPLY_ASK_STREAM;
+    lines = SLICE_EMPTY;
+  }
+  if (send_answer(s, to, status, reason, lines, SLICE_EMPTY)) return;
+  if (status != 302) (void)send_answer(s, to, status, reason, SLICE_EMPTY, SLICE_EMPTY);
+}
+
 void reply_body(struct step *s, const struct reply_to *to, uint16_t status, struct slice lines,
                 struct slice body) {
   if (is_refusal(status)) s->node->stats.refused++;
@@ -50,11 +91,7 @@ void reply_body(struct step *s, const struct reply_to *to, uint16_t status, stru
     if (errand != NULL) errand_on_answer(s, errand, status, body, NULL);
     return;
   }
-  size_t mark = outbox_mark(s->out);
-  put_head(s, to, status, NULL);
-  buf_put(&s->out->bytes, lines);
-  sip_put_body(&s->out->bytes, body.len > 0 ? BODY_TYPE : NULL, body);
-  send_response(s, to->flow, &to->from, outbox_text(s->out, mark));
+  answer(s, to, status, NULL, lines, body);
 }
 
 void reply_fault(struct step *s, const struct reply_to *to, uint16_t status, const char *text,
@@ -83,7 +120,7 @@ void reply_later(struct step *s, const struct reply_to *to, const char *text) {
 void reply_plain(struct step *s, const struct sip_message *request, uint32_t flow,
                  const struct endpoint *from, uint16_t status, const char *reason,
                  struct slice lines) {
-  struct reply_to to = {.request = request, .flow = flow, .from = *from};
+  struct reply_to to = reply_to_sender(s->node, request, flow, from);
   s->node->stats.refused++;
   outbox_trace(s->out, &(struct trace){.kind = TRACE_REFUSED,
                                        .at = s->now,
@@ -91,11 +128,7 @@ void reply_plain(struct step *s, const struct sip_message *request, uint32_t flo
                                        .status = status,
                                        .a = request->method_text,
                                        .b = slice_cstr(reason != NULL ? reason : "")});
-  size_t mark = outbox_mark(s->out);
-  put_head(s, &to, status, reason);
-  buf_put(&s->out->bytes, lines);
-  sip_put_body(&s->out->bytes, NULL, SLICE_EMPTY);
-  send_response(s, flow, from, outbox_text(s->out, mark));
+  answer(s, &to, status, reason, lines, SLICE_EMPTY);
 }
 
 void reply_put_contact(struct buf *out, const struct peer *peer) {

@@ -67,6 +67,19 @@ void sip_put_response_head(struct buf *out, const struct sip_message *request, u
   if (timestamp != NULL) buf_put(out, timestamp->line);
 }
 
+void sip_put_bare_response(struct buf *out, const struct sip_message *response, uint16_t status,
+                           const char *reason) {
+  put_status_line(out, status, reason);
+  if (sip_top_via_header(response) != NULL) sip_put_via_rest(out, response);
+  for (unsigned i = response->first[SIP_H_VIA] + 1u; i < response->header_count; i++)
+    if (response->header[i].id == SIP_H_VIA) buf_put(out, response->header[i].line);
+  put_first(out, response, SIP_H_FROM);
+  put_first(out, response, SIP_H_TO);
+  put_first(out, response, SIP_H_CALL_ID);
+  put_first(out, response, SIP_H_CSEQ);
+  sip_put_body(out, NULL, SLICE_EMPTY);
+}
+
 void sip_put_body(struct buf *out, const char *content_type, struct slice body) {
   if (body.len > 0) sip_put_header(out, "Content-Type", slice_cstr(content_type));
   sip_put_header_u64(out, "Content-Length", body.len);

@@ -47,6 +47,10 @@ void sip_put_forwarded_request(struct buf *out, const struct sip_message *reques
  * after the status line. Content-Length is written if the response had none. */
 void sip_put_forwarded_response(struct buf *out, const struct sip_message *response,
                                 struct slice lines_add);
+/* The least there is to a response without its topmost Via value: status line, Via, From, To,
+ * Call-ID, CSeq, no body. reason NULL: the standard phrase. */
+void sip_put_bare_response(struct buf *out, const struct sip_message *response, uint16_t status,
+                           const char *reason);
 /* ACK for a non-2xx final answer and CANCEL: RFC 3261 17.1.1.3 and 9.1. `request` is the INVITE as
  * sent; `method` SIP_ACK or SIP_CANCEL; `to` is the To value of the response for ACK, else the
  * request's own. */

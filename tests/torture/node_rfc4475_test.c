@@ -34,6 +34,7 @@ static bool load(const char *folder, const char *name, const char *suffix, struc
 static void open_peer(void) {
   net_open(&net, 9);
   net.config.digest_off = true;
+  prefix_parse(SLICE("203.0.113.0/24"), &net.config.trusted[0]); /* what it says, not how much */
   net_add(&net, NULL, NET_NONE);
   net_run_for(&net, SEC(1));
 }

@@ -134,12 +134,39 @@ static void test_transport_names(void **state) {
   assert_false(transport_parse(SLICE(""), &t));
 }
 
+static bool within(const char *prefix, const char *address) {
+  struct prefix p;
+  struct endpoint e;
+  assert_true(prefix_parse(slice_cstr(prefix), &p));
+  assert_true(endpoint_parse(slice_cstr(address), TRANSPORT_UDP, 5060, &e));
+  return prefix_has(&p, &e);
+}
+
+static void test_prefixes(void **state) {
+  (void)state;
+  assert_true(within("192.0.2.0/24", "192.0.2.255:9"));
+  assert_false(within("192.0.2.0/24", "192.0.3.0"));
+  assert_true(within("192.0.2.77/25", "192.0.2.1")); /* what is beyond the bits is ignored */
+  assert_false(within("192.0.2.77/25", "192.0.2.128"));
+  assert_true(within("192.0.2.1", "192.0.2.1") && !within("192.0.2.1", "192.0.2.2"));
+  assert_true(within("0.0.0.0/0", "8.8.8.8") && !within("0.0.0.0/0", "2001:db8::1"));
+  assert_true(within("2001:db8::/33", "[2001:db8:7fff::1]:9"));
+  assert_false(within("2001:db8::/33", "[2001:db8:8000::1]:9"));
+  assert_true(within("::1", "[::1]:9") && !within("::1", "[::2]:9"));
+  assert_true(within("127.0.0.0/8", "[::ffff:127.3.2.1]:9"));
+  assert_true(within("::ffff:192.0.2.0/120", "192.0.2.9"));
+  assert_false(within("::ffff:192.0.2.0/120", "192.0.3.9"));
+  struct prefix p;
+  static const char *const bad[] = {"", "/8", "192.0.2.1/", "192.0.2.1/33", "::/129", "a/8", "1/8"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_false(prefix_parse(slice_cstr(bad[i]), &p));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_parse_and_print),
-      cmocka_unit_test(test_host),
-      cmocka_unit_test(test_classes),
-      cmocka_unit_test(test_transport_names),
+      cmocka_unit_test(test_parse_and_print), cmocka_unit_test(test_host),
+      cmocka_unit_test(test_classes),         cmocka_unit_test(test_transport_names),
+      cmocka_unit_test(test_prefixes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -288,6 +288,88 @@ static void test_values_per_key(void **state) {
   assert_int_equal(count_found(3), 0);
 }
 
+static enum dht_verdict copy_of(const struct record *r) {
+  f.fx.count = 0;
+  return dht_accept(f.dht, f.now, WALL, r, 77, &f.fx);
+}
+
+/* R-6.48: over all keys; writes under way and removals count; what is there can be replaced by what
+ * is no larger, and removed; it gets room back when the store forgets. */
+static void test_records_of_one_owner(void **state) {
+  (void)state;
+  f.limits.owner_records_max = 4;
+  reopen();
+  for (uint8_t n = 0; n < 3; n++) {
+    struct record r = make(n, 1, 1, 5);
+    put_durably(&r);
+  }
+  struct record last = make(3, 1, 1, 5), more = make(4, 1, 1, 5), other = make(4, 2, 1, 5);
+  assert_int_equal(put(&last), DHT_NEW);
+  uint32_t ticket = find_effect(DHT_STORE)->ticket;
+  assert_int_equal(put(&more), DHT_OVER_QUOTA); /* under way is as good as there */
+  f.fx.count = 0;
+  dht_on_stored(f.dht, f.now, ticket, ERR_IO, &f.fx);
+  put_durably(&more);
+  assert_int_equal(put(&last), DHT_OVER_QUOTA);
+  put_durably(&other);
+  struct record newer = make(0, 1, 1, 6), dead = make_tombstone(1, 1, 1, 6);
+  put_durably(&newer);
+  put_durably(&dead);
+  assert_int_equal(put(&last), DHT_OVER_QUOTA); /* the removal is still kept */
+  f.now += SEC(601);
+  struct record late = make(3, 1, 1, 5);
+  late.expires = late.floor = WALL + 60 * MINUTE;
+  f.fx.count = 0;
+  dht_on_tick(f.dht, f.now, WALL + 601000, &f.fx);
+  f.fx.count = 0;
+  assert_int_equal(dht_put(f.dht, f.now, WALL + 601000, &late, 1, f.now + SEC(4), 77, &f.fx),
+                   DHT_NEW);
+  stored(OK);
+}
+
+static void test_bytes_of_one_owner(void **state) {
+  (void)state;
+  f.limits.owner_bytes_max = 1000;
+  reopen();
+  struct record a = make(1, 1, 1, 5), b = make(2, 1, 1, 5), c = make(3, 1, 1, 5);
+  a.bytes = slice_of(bytes, 600);
+  b.bytes = slice_of(bytes, 400);
+  c.bytes = slice_of(bytes, 1);
+  put_durably(&a);
+  put_durably(&b);
+  assert_int_equal(put(&c), DHT_OVER_QUOTA);
+  b.version = 6;
+  put_durably(&b);
+  b.version = 7;
+  b.bytes.len = 401;
+  assert_int_equal(put(&b), DHT_OVER_QUOTA);
+  b.bytes.len = 399;
+  put_durably(&b);
+  put_durably(&c);
+  assert_int_equal(dht_stats(f.dht).bytes, 1000);
+}
+
+/* copies are measured by k + 1 times as much. */
+static void test_copies_of_one_owner(void **state) {
+  (void)state;
+  f.limits.owner_records_max = 2;
+  f.limits.replicas = 3;
+  reopen();
+  for (uint8_t n = 0; n < 8; n++) {
+    struct record r = make(n, 1, 1, 5);
+    assert_int_equal(copy_of(&r), DHT_NEW);
+    stored(OK);
+    assert_int_equal(put(&r), DHT_SAME);
+  }
+  struct record more = make(8, 1, 1, 5), held = make(7, 1, 1, 6), other = make(8, 2, 1, 5);
+  assert_int_equal(copy_of(&more), DHT_OVER_QUOTA);
+  assert_int_equal(put(&more), DHT_OVER_QUOTA);
+  assert_int_equal(copy_of(&held), DHT_NEW);
+  stored(OK);
+  assert_int_equal(copy_of(&other), DHT_NEW);
+  stored(OK);
+}
+
 /* */
 static void test_no_room(void **state) {
   (void)state;
@@ -678,6 +760,9 @@ int main(void) {
       TEST(test_values_under_way_count),
       TEST(test_tombstones_are_bounded),
       TEST(test_values_per_key),
+      TEST(test_records_of_one_owner),
+      TEST(test_bytes_of_one_owner),
+      TEST(test_copies_of_one_owner),
       TEST(test_no_room),
       TEST(test_no_memory),
       TEST(test_lapse),
