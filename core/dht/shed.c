@@ -209,19 +209,63 @@ void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx) {
   e->status = status;
 }
 
+/* The i-th peer before us, i from 0. False: so many are not known. */
+static bool known_before(const struct dht *dht, unsigned i, struct key *out) {
+  struct peer known[KNOWN_MAX];
+  unsigned count = overlay_known_peers(dht->overlay, known, KNOWN_MAX);
+  *out = dht->own_from;
+  for (; i > 0; i--) {
+    const struct key *best = NULL, *last = out;
+    for (unsigned k = 0; k < count; k++) {
+      const struct key *id = &known[k].id;
+      if (!key_in_range_open_open(id, &dht->own_to, last)) continue;
+      if (best == NULL || compare_distance(last, id, best) < 0) best = id;
+    }
+    if (best == NULL) return false;
+    *out = *best;
+  }
+  return true;
+}
+
+/* First our own range, to who will be responsible. Then, when we are gone, each of the k ranges
+ * that we hold has a copy less: those of the i-th peer before us (0: our own) will be missing at
+ * our (k - i)-th successor. */
+bool hand_over_next(struct dht *dht, struct dht_effects *fx) {
+  struct stream *s = &dht->stream[SLOT_HAND_OVER];
+  const struct key *self = &dht->own_to;
+  unsigned k = dht->limits.replicas;
+  struct peer live[COPIES_MAX];
+  unsigned count = dht_live_successors(dht, live, COPIES_MAX);
+  for (; dht->hand_over_stage <= k; dht->hand_over_stage++) {
+    unsigned i = dht->hand_over_stage == 0 ? 0 : dht->hand_over_stage - 1;
+    unsigned place = dht->hand_over_stage == 0 ? 0 : k - 1 - i;
+    if (place >= count || (dht->hand_over_stage > 0 && k == 1)) continue;
+    struct key from, to = *self;
+    if ((i > 0 && !known_before(dht, i - 1, &to)) || !known_before(dht, i, &from)) continue;
+    struct ranges part;
+    ranges_of(&part, &from, &to);
+    stream_stop(dht, s);
+    s->kind = STREAM_HAND_OVER;
+    s->to = live[place];
+    parts_set(&s->todo, dht->memory, &part);
+    dht->hand_over_stage++;
+    stream_step(dht, s, fx);
+    return true;
+  }
+  return false;
+}
+
 void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,
                    struct dht_effects *fx) {
-  struct stream *s = &dht->stream[SLOT_HAND_OVER];
+  struct peer other;
   dht_note_time(dht, now, &wall);
-  stream_stop(dht, s);
+  stream_stop(dht, &dht->stream[SLOT_HAND_OVER]);
   dht->hand_over_deadline = deadline;
-  if (!dht->own_known || dht_live_successors(dht, &s->to, 1) == 0) {
+  dht->hand_over_stage = 0;
+  if (!dht->own_known || dht_live_successors(dht, &other, 1) == 0) {
     hand_over_done(dht, OK, fx); /* nobody is there to take anything */
     return;
   }
   shed_owed(dht, fx); /* later there is nobody to tell it */
-  s->kind = STREAM_HAND_OVER;
-  struct ranges own = dht_own(dht);
-  parts_set(&s->todo, dht->memory, &own);
-  stream_step(dht, s, fx);
+  (void)hand_over_next(dht, fx);
 }

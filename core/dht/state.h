@@ -170,6 +170,7 @@ struct dht {
   struct timer owed_timer;
   struct fetch fetch;
   usec hand_over_deadline;
+  uint8_t hand_over_stage; /* the next: 0: our own range; i + 1: copies of the i-th before us */
   struct timer shed_timer;
   struct sync sync;
   usec drop_at; /* the hold-down is over: what was shed may go; 0: nothing was */
@@ -254,6 +255,8 @@ void shed_may_go(const struct dht *dht, struct ranges *out);
 bool shed_needs_push(const struct entry *entry, const struct ranges *may_go);
 /* Whom to push a record of this key to; false: nobody better than us is known. */
 bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out);
+/* Begins the next part of it. False: that was all. */
+bool hand_over_next(struct dht *dht, struct dht_effects *fx);
 void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx);
 
 /* ---- sync.c ---- */

@@ -3,6 +3,8 @@
  * a failed one again after a growing pause (R-5.22, R-5.30). */
 #include "dht/state.h"
 
+#define HAND_OVER_TRIES 2u /* of copies, which are somewhere else, too */
+
 /* todo always begins at the position, so what comes before it is a part of its own. */
 void stream_add(struct dht *dht, struct stream *stream, const struct interval *interval) {
   if (stream->ticket != 0) {
@@ -92,7 +94,7 @@ static void stream_ended(struct dht *dht, struct stream *stream, struct dht_effe
   timers_clear(&dht->timers, &stream->timer);
   if (stream->kind == STREAM_HAND_OVER && dht->stream[SLOT_STRAYS].todo.count > 0)
     stream_later(dht, stream, HAND_OVER_LOOK_US); /* these know what nobody else may */
-  else if (stream->kind == STREAM_HAND_OVER)
+  else if (stream->kind == STREAM_HAND_OVER && !hand_over_next(dht, fx))
     hand_over_done(dht, OK, fx);
   if (stream->slot == SLOT_SHED) shed_pushed_all(dht);
 }
@@ -159,7 +161,11 @@ void stream_on_pushed(struct dht *dht, struct stream *stream, enum err status,
   stream_take_added(dht, stream);
   usec delay = RETRY_MIN_US << (stream->failures < 6 ? stream->failures : 6);
   stream->failures++;
-  if (stream->kind == STREAM_HAND_OVER) choose_other(dht, stream);
+  if (stream->kind == STREAM_HAND_OVER && dht->hand_over_stage > 1) {
+    if (stream->failures == HAND_OVER_TRIES) parts_clear(&stream->todo, dht->memory);
+  } else if (stream->kind == STREAM_HAND_OVER) {
+    choose_other(dht, stream);
+  }
   stream_later(dht, stream,
                stream->kind == STREAM_HAND_OVER ? RETRY_MIN_US : usec_min(delay, RETRY_MAX_US));
 }

@@ -268,6 +268,45 @@ static void test_hand_over(void **state) {
   assert_true(world_close());
 }
 
+/* R-5.21: with a leaver goes one of the three copies of its own range and of two others. There are
+ * three again before it goes, so that the two other holders may die right after. */
+static void test_hand_over_of_copies(void **state) {
+  (void)state;
+  for (unsigned role = 0; role < 3; role++) {
+    world_open(40 + role);
+    ring_of(8);
+    fill();
+    unsigned first = responsible_for(120), leaver = (first + role) % 8;
+    world_fx.count = 0;
+    dht_hand_over(world.node[leaver].dht, world.now, wall_now(), world.now + SEC(10), &world_fx);
+    carry_out(leaver, &world_fx);
+    run_for(SEC(3));
+    assert_true(world.hand_over_done);
+    for (unsigned i = 0; i < 3; i++) kill_node((first + i) % 8);
+    tell_ring(MSEC(500));
+    run_for(SEC(30));
+    assert_all_served();
+    assert_true(world_close());
+  }
+}
+
+/* A copy that nobody takes does not hold the leaver up. */
+static void test_hand_over_of_copies_to_the_silent(void **state) {
+  (void)state;
+  world_open(43);
+  ring_of(8);
+  fill();
+  unsigned leaver = responsible_for(120);
+  kill_node((leaver + 2) % 8);
+  world_fx.count = 0;
+  dht_hand_over(world.node[leaver].dht, world.now, wall_now(), world.now + SEC(10), &world_fx);
+  carry_out(leaver, &world_fx);
+  run_for(SEC(5));
+  assert_true(world.hand_over_done);
+  assert_int_equal(world.handed_over, OK);
+  assert_true(world_close());
+}
+
 static void test_hand_over_to_nobody(void **state) {
   (void)state;
   world_open(6);
@@ -595,6 +634,8 @@ int main(void) {
       cmocka_unit_test(test_death),
       cmocka_unit_test(test_two_deaths_at_once),
       cmocka_unit_test(test_hand_over),
+      cmocka_unit_test(test_hand_over_of_copies),
+      cmocka_unit_test(test_hand_over_of_copies_to_the_silent),
       cmocka_unit_test(test_hand_over_to_nobody),
       cmocka_unit_test(test_foreign_copies_go_home),
       cmocka_unit_test(test_stray_write),
