@@ -201,6 +201,18 @@ static bool put_store(struct dht *dht, struct put *put, struct entry *entry,
 
 /* ---- copies and the answer ---- */
 
+/* A copy made in place of one that failed is beyond the replica set: when we die, nobody looks for
+ * it there soon enough, so that it is none to promise (R-5.10). */
+static unsigned copies_in_set(const struct dht *dht, const struct put *put) {
+  struct peer live[COPIES_MAX];
+  unsigned others = dht_live_successors(dht, live, dht->limits.replicas - 1);
+  unsigned count = put->stored ? 1 : 0;
+  for (unsigned i = 0; i < put->target_count; i++)
+    for (unsigned k = 0; k < others && put->target[i].state == TARGET_HAS; k++)
+      count += peer_same(&put->target[i].peer, &live[k]);
+  return count;
+}
+
 static unsigned copies_made(const struct put *put) {
   unsigned count = put->stored ? 1 : 0;
   for (unsigned i = 0; i < put->target_count; i++) count += put->target[i].state == TARGET_HAS;
@@ -225,7 +237,7 @@ static void put_finish(struct dht *dht, struct put *put, enum err status, struct
     struct dht_effect *e = fx_add(fx, DHT_PUT_DONE);
     e->user = put->user;
     e->status = status;
-    e->copies = copies_made(put);
+    e->copies = copies_in_set(dht, put);
     put->answered = true;
   }
   if (put->entry != NULL) return; /* the journal has yet to answer */
@@ -272,7 +284,11 @@ static void put_advance(struct dht *dht, struct put *put, struct dht_effects *fx
   unsigned reachable = others + 1;
   unsigned goal = dht->limits.replicas < reachable ? dht->limits.replicas : reachable;
   if (made < goal && asked > 0 && in_time) return;
-  put_finish(dht, put, made >= put->wanted ? OK : in_time ? ERR_BUSY : ERR_TIMEOUT, fx);
+  put_finish(dht, put,
+             copies_in_set(dht, put) >= put->wanted ? OK
+             : in_time                              ? ERR_BUSY
+                                                    : ERR_TIMEOUT,
+             fx);
 }
 
 void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht_effects *fx) {

@@ -545,18 +545,23 @@ static void test_three_copies(void **state) {
   assert_int_equal(find_effect(DHT_PUT_DONE)->status, OK);
 }
 
-/* The next of the set takes the place of one that fails. */
+/* The next of the set takes the place of one that fails. That is a copy to promise (R-5.10) only
+ * where it is in the set: the other was silent, and not just without a place for it. */
 static void test_replacement(void **state) {
   (void)state;
-  in_ring_of(5);
-  struct record r = make(60, 1, 1, 5);
-  assert_int_equal(put(&r), DHT_NEW);
-  stored(OK);
-  answer_pushes(150);
-  assert_int_equal(count_effects(DHT_PUSH), 1);
-  assert_int_equal(find_effect(DHT_PUSH)->to.id.byte[0], 250);
-  answer_pushes(0);
-  assert_int_equal(find_effect(DHT_PUT_DONE)->copies, 3);
+  static const uint8_t without_150[] = {50, 100, 200, 250};
+  for (unsigned silent = 0; silent < 2; silent++) {
+    in_ring_of(5);
+    struct record r = make(60, 1, (uint8_t)(1 + silent), 5);
+    assert_int_equal(put(&r), DHT_NEW);
+    stored(OK);
+    answer_pushes(150);
+    assert_int_equal(count_effects(DHT_PUSH), 1);
+    assert_int_equal(find_effect(DHT_PUSH)->to.id.byte[0], 250);
+    if (silent == 1) fake_view(&f.overlay, 100, without_150, 4);
+    answer_pushes(0);
+    assert_int_equal(find_effect(DHT_PUT_DONE)->copies, 2 + silent);
+  }
 }
 
 static void test_all_there_are(void **state) {
