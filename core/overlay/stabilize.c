@@ -57,6 +57,28 @@ static void notify(struct overlay *overlay, const struct step *step, const struc
   }
 }
 
+/* One that was in the list is not, though there would be a place for it. */
+static bool has_lost_one(const struct overlay *overlay, const struct peer *old, uint32_t count) {
+  const struct peers *list = &overlay->list;
+  const struct key *self = &overlay->self.id;
+  for (uint32_t i = 0; i < count; i++) {
+    if (list->count == overlay->r &&
+        ring_order(self, &old[i].id, &list->at[list->count - 1].id) >= 0) {
+      return false;
+    }
+    if (peers_find(list, self, &old[i].id) == NULL) return true;
+  }
+  return false;
+}
+
+/* R-5.39: its list follows from ours. Death by death this goes back through the r lists that have
+ * the dead one, and not at the pace of stabilisation, in which all of one list might die. */
+static void tell_predecessor(struct overlay *overlay, const struct step *step) {
+  const struct peer *before = &overlay->predecessor;
+  if (!peer_is(before) || doubt_is(overlay, &before->id)) return;
+  call_tell(overlay, step, before, OVERLAY_NOTIFY);
+}
+
 /* Where r entries span a good part of the ring it may have become smaller than 2r. */
 static void look_at_size(struct overlay *overlay) {
   const struct peers *list = &overlay->list;
@@ -68,8 +90,12 @@ static void look_at_size(struct overlay *overlay) {
 static void successor_alive(struct overlay *overlay, const struct step *step,
                             const struct peer *head, const struct overlay_message *answer) {
   struct ring_view old = ring_view(overlay);
+  struct peer had[OVERLAY_SUCCESSORS_MAX];
+  uint32_t had_count = overlay->list.count;
+  memcpy(had, overlay->list.at, had_count * sizeof *had);
   bool closed = chord_take_list(overlay, head, answer);
   bool changed = ring_changed(overlay, step, &old);
+  if (changed && has_lost_one(overlay, had, had_count)) tell_predecessor(overlay, step);
   if (changed) look_at_size(overlay);
   if (closed && members_close(overlay, step, NULL)) return;
   const struct peer *between = &answer->predecessor;
@@ -113,6 +139,7 @@ static void successor_dead(struct overlay *overlay, const struct step *step, boo
   overlay->stabilize_at = step->now; /* the next one at once */
   if (overlay->list.count == 0) return;
   notify(overlay, step, &overlay->list.at[0]);
+  tell_predecessor(overlay, step);
   fingers_announce(overlay, step->now + ANNOUNCE_AFTER_US, &dead, &overlay->self.id, true);
 }
 
@@ -209,7 +236,11 @@ void stabilize_notified(struct overlay *overlay, const struct step *step,
   const struct peer *waiting = &overlay->notifier;
   const struct peer *head = overlay->list.count > 0 ? &overlay->list.at[0] : NULL;
   bool comes_next = head != NULL && ring_between(self, &sender->id, &head->id);
-  bool is_after = comes_next || (head != NULL && peer_same(sender, head));
+  bool is_head = head != NULL && peer_same(sender, head), is_after = comes_next || is_head;
+  if (is_head) { /* */
+    usec soon = step->now + jitter(overlay, usec_min(PACE_MIN_US, overlay->stabilize_us));
+    overlay->stabilize_at = usec_min(overlay->stabilize_at, soon);
+  }
   /* R-5.16. A joiner right after us says so too: were our predecessor dead just now, it would be
    * taken for a better one than none, and all of the ring for our range. */
   if (!is_after && (!peer_is(waiting) || peer_same(waiting, sender) ||

@@ -119,6 +119,40 @@ static void test_dead_successor_is_dropped_and_the_next_notified(void **state) {
 }
 
 /* */
+/* R-5.39: who has lost one of its list tells the peer before it, whose list has it, too. A newcomer
+ * can wait. */
+static void test_death_in_the_list_is_told_to_the_peer_before(void **state) {
+  (void)state;
+  const uint8_t list[] = {120, 130, 140}, newcomer[] = {115, 120, 130}, lost[] = {115, 130, 140};
+  begin();
+  answer_successor(110, 100, list, 3); /* a joiner notifies it once in any case */
+  answer_successor(110, 100, newcomer, 3);
+  assert_null(one_call(&one, OVERLAY_NOTIFY, 90));
+  answer_successor(110, 100, lost, 3);
+  assert_string_equal(one_list(&one), "110 115 130");
+  assert_non_null(one_call(&one, OVERLAY_NOTIFY, 90));
+  one_answer(&one, one_wait(&one, OVERLAY_NEIGHBORS), OVERLAY_FAILED, NULL);
+  assert_string_equal(one_list(&one), "115 130");
+  assert_non_null(one_call(&one, OVERLAY_NOTIFY, 90));
+  one_free(&one);
+}
+
+/* The other side of it: it asks within 0.24 s, however quiet its rounds were. */
+static void test_the_first_successor_asks_to_be_asked(void **state) {
+  (void)state;
+  const uint8_t list[] = {120, 130, 140};
+  begin();
+  for (int round = 0; round < 15; round++) answer_successor(110, 100, list, 3);
+  for (int told = 0; told < 2; told++) {
+    if (told) one_request(&one, OVERLAY_NOTIFY, 110);
+    usec since = one.now;
+    one_wait(&one, OVERLAY_NEIGHBORS);
+    assert_true((one.now - since <= MSEC(245)) == told);
+    answer_successor(110, 100, list, 3);
+  }
+  one_free(&one);
+}
+
 static void test_state_queries_are_answered_busy_while_waiting(void **state) {
   (void)state;
   const uint8_t list[] = {120, 130, 140};
@@ -477,6 +511,8 @@ int main(void) {
       cmocka_unit_test(test_stabilise_takes_head_and_rest_from_one_answer),
       cmocka_unit_test(test_unanswered_pointer_is_never_adopted),
       cmocka_unit_test(test_dead_successor_is_dropped_and_the_next_notified),
+      cmocka_unit_test(test_death_in_the_list_is_told_to_the_peer_before),
+      cmocka_unit_test(test_the_first_successor_asks_to_be_asked),
       cmocka_unit_test(test_state_queries_are_answered_busy_while_waiting),
       cmocka_unit_test(test_busy_successor_is_alive_and_asked_again_within_150_ms),
       cmocka_unit_test(test_quiet_rounds_are_slow_and_jittered),
