@@ -195,12 +195,13 @@ static void promise(struct ledger *ledger, struct item *item, enum item_state st
                     unsigned copies) {
   struct world *world = ledger->world;
   bool removed = false, expected = state == ITEM_REMOVED;
-  bool doubtful = item->doubtful || world->parted || world->lying || item->lost >= item->copies;
+  bool doubt = world->parted || world->lying || world->wrong_suspicions > 0; /* */
+  bool doubtful = item->doubtful || doubt || item->lost >= item->copies;
   item->state = state;
   item->version = newest_version(ledger, item, &removed, &item->expires);
   item->copies = copies;
   item->lost = 0;
-  item->doubtful = world->parted;
+  item->doubtful = doubt;
   unsigned on_disks = item->version == 0 ? 0 : holders(ledger, item, ALL_DISKS);
   if (removed != expected && doubtful) { /* on the other side of the network is a newer one */
     item->state = ITEM_UNKNOWN;
