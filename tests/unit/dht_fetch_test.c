@@ -211,6 +211,12 @@ static void test_a_leaver_tells_it_before(void **state) {
   assert_int_equal(f.fx.count, 0);
   dht_on_pushed(f.dht, f.now, ticket, OK, &f.fx);
   if (f.fx.count == 0) pass(SEC(1));
+  assert_int_equal(f.fx.count, 1); /* and what we held as the copy of 50 */
+  assert_int_equal(f.fx.effect[0].kind, DHT_PUSH);
+  assert_int_equal(f.fx.effect[0].to.id.byte[0], 20);
+  ticket = f.fx.effect[0].ticket;
+  f.fx.count = 0;
+  dht_on_pushed(f.dht, f.now, ticket, OK, &f.fx);
   assert_int_equal(f.fx.count, 1);
   assert_int_equal(f.fx.effect[0].kind, DHT_HANDED_OVER);
   assert_int_equal(f.fx.effect[0].status, OK);
