@@ -53,8 +53,20 @@ static enum err copy_listen(struct edge *edge, const struct edge_config *config)
   return OK;
 }
 
+static enum err copy_trusted(struct edge *edge, const struct edge_config *config) {
+  size_t bytes = config->trusted_count * sizeof config->trusted[0];
+  if (bytes == 0) return OK;
+  edge->config.trusted = memory_take(edge->memory, bytes);
+  if (edge->config.trusted == NULL) return ERR_MEMORY;
+  memcpy(edge->config.trusted, config->trusted, bytes);
+  edge->config.trusted_count = config->trusted_count;
+  return OK;
+}
+
 static void give_config(struct edge *edge) {
   give_domains(edge);
+  memory_give(edge->memory, edge->config.trusted,
+              edge->config.trusted_count * sizeof *edge->config.trusted);
   memory_give(edge->memory, edge->config.listen,
               edge->config.listen_count * sizeof *edge->config.listen);
 }
@@ -90,7 +102,8 @@ struct edge *edge_new(const struct edge_config *config) {
                                         .ticket_tag = config->ticket_tag};
   if (edge->config.limits.bindings_per_aor_max > ORDER_CONTACTS_MAX)
     edge->config.limits.bindings_per_aor_max = ORDER_CONTACTS_MAX;
-  if (copy_domains(edge, config) != OK || copy_listen(edge, config) != OK) {
+  if (copy_domains(edge, config) != OK || copy_listen(edge, config) != OK ||
+      copy_trusted(edge, config) != OK) {
     give_config(edge);
     memory_give(config->memory, edge, sizeof *edge);
     return NULL;
@@ -173,7 +186,7 @@ void edge_reply_end(struct edge_step *step, const struct edge_request *request, 
                          response, step->out);
     return;
   }
-  struct sip_target from = {request->flow, request->from};
+  struct sip_target from = {.flow = request->flow, .at = request->from};
   struct sip_target to = sip_reply_target(request->message, &from);
   struct output *send = outbox_add(step->out, OUT_SEND);
   send->flow = to.flow;
@@ -241,8 +254,16 @@ static void on_cancel(struct edge_step *step, const struct edge_request *request
   fork_on_cancel(step, event->invite_user);
 }
 
+static bool is_trusted(const struct edge *edge, const struct endpoint *at) {
+  for (unsigned i = 0; i < edge->config.trusted_count; i++)
+    if (prefix_has(&edge->config.trusted[i], at)) return true;
+  return false;
+}
+
 static void on_request(struct edge_step *step, struct edge_request *request) {
-  struct sip_target from = {request->flow, request->from};
+  struct sip_target from = {.flow = request->flow,
+                            .at = request->from,
+                            .limited = !is_trusted(step->edge, &request->from)};
   struct transaction_event event = transactions_on_request(&step->edge->transactions, step->now,
                                                            request->message, &from, step->out);
   request->transaction = event.handle;
@@ -371,5 +392,7 @@ struct edge_stats edge_stats(const struct edge *edge) {
       .bindings = edge->bindings.count,
       .transactions = edge->transactions.server.used + edge->transactions.client.used,
       .calls = edge->calls,
+      .refused_full = edge->transactions.refused_full,
+      .refused_share = edge->transactions.refused_share,
   };
 }

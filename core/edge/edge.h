@@ -24,6 +24,7 @@ struct edge_limits {
 
 #define EDGE_DOMAINS_MAX 32u
 #define EDGE_LISTEN_MAX 16u
+#define EDGE_TRUSTED_MAX 16u
 struct edge_config {
   struct edge_limits limits;
   struct slice domain[EDGE_DOMAINS_MAX]; /* none: every domain belongs to the overlay */
@@ -31,8 +32,10 @@ struct edge_config {
   struct endpoint listen[EDGE_LISTEN_MAX]; /* what this peer answers to, for Route and R-URI */
   unsigned listen_count;
   struct endpoint advertise; /* written into Via, Record-Route and Path (transport varies) */
-  bool digest_off;           /* --no-digest: REGISTER from anywhere */
-  bool record_route;         /* on by default */
+  struct prefix trusted[EDGE_TRUSTED_MAX]; /* sources that may have more than half of the table */
+  unsigned trusted_count;
+  bool digest_off;   /* --no-digest: REGISTER from anywhere */
+  bool record_route; /* on by default */
   const struct memory *memory;
   const struct crypto *crypto;
   const uint8_t *seed; /* 16 bytes; keys the flow tokens */
@@ -100,6 +103,7 @@ bool edge_each_binding(const struct edge *edge, uint32_t *cursor, struct edge_bi
 
 struct edge_stats {
   uint32_t bindings, transactions, calls; /* calls: INVITE contexts alive */
+  uint64_t refused_full, refused_share;   /* 503: no room for a transaction */
 };
 struct edge_stats edge_stats(const struct edge *edge);
 

@@ -27,6 +27,8 @@ struct edge_settings {
   struct endpoint *listen; /* owned */
   unsigned listen_count;
   struct endpoint advertise;
+  struct prefix *trusted; /* owned */
+  unsigned trusted_count;
   bool digest_off, record_route;
   const struct crypto *crypto;
   uint8_t ticket_tag;

@@ -61,6 +61,8 @@ static void edge_config_of(const struct node_config *config, const uint8_t seed[
   };
   for (unsigned i = 0; i < config->domain_count; i++) out->domain[i] = config->domain[i];
   for (unsigned i = 0; i < config->listen_count; i++) out->listen[i] = config->listen[i];
+  out->trusted_count = config->trusted_count;
+  for (unsigned i = 0; i < config->trusted_count; i++) out->trusted[i] = config->trusted[i];
 }
 
 static bool make_edge(struct node *node, const struct node_config *config) {

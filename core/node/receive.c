@@ -248,9 +248,13 @@ void receive_message(struct step *s, const struct input *input) {
     }
     return;
   }
+  struct edge_stats before = edge_stats(s->node->edge);
   struct edge_calls calls;
   calls.count = 0;
   edge_on_message(s->node->edge, s->now, node_wall(s->node, s->now), &message, input->flow,
                   &input->peer, &calls, s->out);
+  struct edge_stats after = edge_stats(s->node->edge);
+  if (after.refused_full > before.refused_full) limits_note(s, LIMIT_FULL, &input->peer);
+  if (after.refused_share > before.refused_share) limits_note(s, LIMIT_SHARE, &input->peer);
   pump_edge(s, &calls);
 }

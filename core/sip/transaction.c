@@ -108,6 +108,8 @@ void transactions_free(struct transactions *t) {
   free_kept(t, &t->server);
   free_kept(t, &t->client);
   map_free(&t->map);
+  memory_give(t->memory, t->held, TRANSACTION_SOURCES * sizeof *t->held);
+  t->held = NULL;
   t->timers = (struct timers){0};
 }
 
@@ -176,6 +178,7 @@ enum err transaction_take(struct transactions *t, enum transaction_role role,
 }
 
 void transaction_drop(struct transactions *t, struct transaction *x) {
+  if (x->share != 0) t->held[x->share - 1]--;
   uint32_t value = map_value(t, x);
   bool found = map_remove(&t->map, x->id.place, value);
   ASSERT(found);

@@ -32,6 +32,7 @@
 struct sip_target {
   uint32_t flow;
   struct endpoint at;
+  bool limited; /* as a source: its address prefix has at most half of the server transactions */
 };
 
 /* Where the answer to `request` goes: over the same flow, else to the source address, with the
@@ -47,6 +48,9 @@ struct transaction_timing {
 #define TRANSACTION_TIMING_RFC3261 ((struct transaction_timing){500000, 4000000, 5000000, 0})
 
 #define TRANSACTIONS_MAX ((uint32_t)1 << 24)
+#define TRANSACTION_SOURCES 1024u /* rows of `held` */
+#define TRANSACTION_SOURCE_BITS4 24u
+#define TRANSACTION_SOURCE_BITS6 48u
 
 struct transactions_config {
   const struct memory *memory;      /* must outlive the table */
@@ -63,9 +67,11 @@ struct transactions {
   struct transaction_timing timing;
   struct pool server, client;
   struct map map;
+  uint32_t *held; /* owned: server transactions of limited sources, by a hash; NULL: none yet */
   struct timers timers;
   struct hash_key place_key, check_key;
   size_t bytes_max, bytes_used;
+  uint64_t refused_full, refused_share; /* TRANSACTION_FULL: no room; a source has its half */
   uint64_t unkept; /* answers that could not be kept, so that they are sent only once */
   uint8_t ticket_tag;
 };
@@ -77,7 +83,8 @@ enum transaction_event_kind {
                             is about, none if there is none (then it is a 481) */
   TRANSACTION_ABSORBED,  /* a retransmission, or an ACK or answer that needs no more */
   TRANSACTION_STRAY_ACK, /* an ACK of no transaction, or of a 2xx: forward it */
-  TRANSACTION_FULL,      /* no room for a new one: answer 503 without a transaction */
+  TRANSACTION_FULL,      /* no room for a new one, or its source has half of them (R-6.51): answer
+                            503 without a transaction */
   /* of transactions_on_response */
   TRANSACTION_RESPONSE,       /* for handle, user; not TRANSACTION_ABSORBED */
   TRANSACTION_STRAY_RESPONSE, /* of no transaction. A 2xx of an INVITE may be forwarded by its Via;

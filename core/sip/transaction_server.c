@@ -36,13 +36,36 @@ static void start(struct transactions *t, usec now, struct transaction *x,
   transaction_arm(t, x);
 }
 
+/* False: the source has its half of the table. */
+static bool take_share(struct transactions *t, struct transaction *x,
+                       const struct sip_target *from) {
+  if (!from->limited) return true;
+  if (t->held == NULL) t->held = memory_take(t->memory, TRANSACTION_SOURCES * sizeof *t->held);
+  if (t->held == NULL) return false;
+  struct prefix prefix = prefix_of(&from->at, TRANSACTION_SOURCE_BITS4, TRANSACTION_SOURCE_BITS6);
+  uint64_t hash = hash_bytes(t->place_key, &prefix, sizeof prefix);
+  uint32_t row = (uint32_t)(hash % TRANSACTION_SOURCES);
+  if (t->held[row] >= t->server.limit / 2) return false;
+  t->held[row]++;
+  x->share = (uint16_t)(row + 1);
+  return true;
+}
+
 static struct transaction_event start_new(struct transactions *t, usec now,
                                           const struct transaction_id *id,
                                           const struct sip_message *msg,
                                           const struct sip_target *from) {
   const struct transaction_event full = {.kind = TRANSACTION_FULL, .method = msg->method};
   struct transaction *x;
-  if (transaction_take(t, ROLE_SERVER, id, &x) != OK) return full;
+  if (transaction_take(t, ROLE_SERVER, id, &x) != OK) {
+    t->refused_full++;
+    return full;
+  }
+  if (!take_share(t, x, from)) {
+    t->refused_share++;
+    transaction_drop(t, x);
+    return full;
+  }
   if (transaction_keep(t, &x->request, msg->bytes) != OK) {
     transaction_drop(t, x);
     return full;

@@ -38,6 +38,7 @@ struct transaction {
   struct transaction_timing timing;
   enum sip_method method;
   enum transaction_state state;
+  uint16_t share; /* servers: row of transactions.held, and 1; 0: not limited */
   bool client;
   bool quiet;     /* a CANCEL of the table's own: no events */
   bool cancelled; /* its user wants it cancelled */

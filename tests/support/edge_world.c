@@ -39,6 +39,8 @@ void world_config(struct edge_world *w, struct edge_config *config, unsigned ind
                  .expires_max_s = 3600},
       .domain = {SLICE("example.net")},
       .domain_count = 1,
+      .trusted = {{.family = 4}}, /* all: who may have half of a table is another test */
+      .trusted_count = 1,
       .listen = {endpoint_of(at, TRANSPORT_UDP), w->at[index]},
       .listen_count = 2,
       .advertise = w->at[index],

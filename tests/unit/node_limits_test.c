@@ -151,7 +151,7 @@ static size_t write_request(char *out, size_t room, const struct ask *ask) {
   host[b.len] = 0;
   int n = snprintf(out, room,
                    "%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK%u\r\nMax-Forwards: 70\r\n"
-                   "From: <sip:a@a.example>;tag=1\r\nTo: <sip:b@a.example>\r\nCall-ID: %u\r\n"
+                   "From: <sip:a@a.example>;tag=1\r\nTo: <sip:a@a.example>\r\nCall-ID: %u\r\n"
                    "CSeq: 1 %s\r\n%sContent-Length: %zu\r\n\r\n%s",
                    method, ask->uri != NULL ? ask->uri : BOB,
                    victim.transport == TRANSPORT_UDP ? "UDP" : "TCP", host, number, number, method,
@@ -426,6 +426,32 @@ static void test_half_of_the_operations(void **state) {
   end();
 }
 
+/* for phones: INVITEs that ring. */
+static void test_half_of_the_transactions(void **state) {
+  (void)state;
+  begin();
+  victim = net_stranger("198.51.100.7:5060", TRANSPORT_TCP);
+  net.config.limits.transactions_max = 32; /* 16 of servers */
+  open_ring(1);
+  flow = net_connect(&net, 0, &victim);
+  struct ask ask = {.method = "REGISTER",
+                    .uri = "sip:a.example",
+                    .lines = "Contact: <sip:a@198.51.100.7;transport=tcp>\r\n"};
+  assert_int_equal(send_times(&ask, 1, SEC(1)).status, 200);
+  ask = (struct ask){.method = "INVITE", .uri = "sip:a@a.example"};
+  for (unsigned n = 0; n < 8; n++) send_times(&ask, 1, MSEC(300));
+  assert_int_equal(limited(LIMIT_SHARE), 0);
+  assert_int_equal(send_times(&ask, 1, MSEC(300)).status, 503);
+  assert_int_equal(limited(LIMIT_SHARE), 1);
+  victim = net_stranger("198.51.101.7:5060", TRANSPORT_TCP);
+  flow = net_connect(&net, 0, &victim);
+  for (unsigned n = 0; n < 8; n++) assert_int_not_equal(send_times(&ask, 1, 0).status, 503);
+  net_run_for(&net, MSEC(300));
+  assert_int_equal(limited(LIMIT_SHARE), 1);
+  assert_int_equal(limited(LIMIT_FULL), 0);
+  end();
+}
+
 /* at the bound, and what is there can still be replaced and removed. */
 static void test_quota_of_one_owner(void **state) {
   (void)state;
@@ -459,6 +485,7 @@ int main(void) {
       TEST(test_writes_of_one_prefix),
       TEST(test_requests_of_one_prefix_are_told_once),
       TEST(test_half_of_the_operations),
+      TEST(test_half_of_the_transactions),
       TEST(test_quota_of_one_owner),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
