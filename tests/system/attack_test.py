@@ -1,0 +1,444 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Attacks that want to use up a peer, or to use it against a third party, against real processes:
+each is refused, counted in the status and told once in the log, and others are served all the
+while. R-6.5, R-6.12, R-6.48 to R-6.54. Loopback counts as any network here (--trusted-address
+none), and 127.0.x.0/24 are the prefixes of strangers.
+
+Attacks on who somebody is are in links_test.py and closed_test.py, forged records in
+spec_examples_test.py."""
+import base64
+import contextlib
+import datetime
+import hashlib
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+from peer import LIMIT_S, LOCSERD, Control, Peer, Skip, main, sip, tcp, until
+from signer import Signer
+
+STRANGERS = ("--trusted-address", "none")
+DHT = "urn:ietf:params:xml:ns:dht"
+XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
+GET = (XML + f'<methodCall><methodName>get</methodName><params><param><dhtRecord xmlns="{DHT}">'
+       "<key>{key}</key></dhtRecord></param></params></methodCall>")
+signers = []
+
+
+def signer():
+    if not signers:
+        signers.append(Signer())
+    return signers[0]
+
+
+def stamp(seconds):
+    at = datetime.datetime.fromtimestamp(time.time() + seconds, datetime.timezone.utc)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def key_of(text):
+    return hashlib.sha1(text.encode()).hexdigest().upper()
+
+
+def put_body(key, nonce, seconds=3600, content="<a></a>"):
+    expires = stamp(seconds)
+    record = (f'<dhtRecord xmlns="{DHT}"><key xmlns="{DHT}" Id="One">{key}</key><value xmlns="{DHT}"'
+              f' xmlns:o="urn:ietf:params:xml:ns:p2p-sip:overlay" Id="Two" expires="{expires}" '
+              f'nonce="{nonce}" o:floor="{expires}" o:owner="{signer().owner}" '
+              f'o:version="{int(time.time() * 1000) * 256}">{content}</value>'
+              "{SIGNATURE}</dhtRecord>")
+    return (XML + "<methodCall><methodName>put-auth</methodName><params><param>"
+            f"{signer().fill(record)}</param></params></methodCall>")
+
+
+def locser(peer, key, body="", transport="TCP", **more):
+    """A LOCSER about the text of a key."""
+    lines = f"Overlay-Key: {key_of(key)}\r\n"
+    lines += "Content-Type: text/xml\r\n" if body else ""
+    return peer.sip(method="LOCSER", transport=transport, body=body, more=lines, **more)
+
+
+def stream(peer, source="127.0.0.1"):
+    connection = socket.create_connection(peer.at, LIMIT_S, (source, 0))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def finals(connection, count):
+    """The final answers to that many requests: (status, text)."""
+    data, found = b"", []
+    while len(found) < count:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        length = int(re.search(rb"(?im)^content-length\s*:\s*(\d+)", head)[1]) if end else 0
+        if not end or len(rest) < length:
+            more = connection.recv(1 << 20)
+            assert more, f"closed after {found} {data!r}"
+            data += more
+            continue
+        data = rest[length:]
+        status = int(head.split(b" ", 2)[1])
+        if status >= 200:
+            found.append((status, (head + end + rest[:length]).decode(errors="replace")))
+    return found
+
+
+def statuses(connection, requests):
+    connection.sendall(b"".join(requests))
+    return [status for status, _ in finals(connection, len(requests))]
+
+
+def limit(peer, name):
+    return peer.ask("status")["limit-" + name]
+
+
+def told(peer, name):
+    """Lines of the log about that limit."""
+    return [line for line in peer.errors().splitlines() if f" a={name}" in line and "limit" in line]
+
+
+def refused_and_told(peer, name, at_least):
+    until(lambda: limit(peer, name) >= at_least, f"{name} is counted")
+    lines = told(peer, name)
+    assert len(lines) == 1, f"{name}: not one line but {lines}"
+
+
+def serves(peer, name="sip:carol@example.net"):
+    """What its own user wants is done."""
+    status, _, errors = peer.cli("put", name, "sip:carol@127.0.0.1:9")
+    assert status == 0, errors
+    assert "carol" in peer.cli("get", name)[1]
+
+
+# ---- a third party's address ----
+
+def datagrams(peer, requests, source="127.0.0.1", wait_s=0.5):
+    """(bytes sent, answers) of one UDP socket, with whatever comes until nothing comes any more."""
+    answers = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        asker.bind((source, 0))
+        asker.settimeout(wait_s)
+        for request in requests:
+            asker.sendto(request, peer.at)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                answers.append(asker.recv(65536))
+    return sum(map(len, requests)), answers
+
+
+def test_reflection_of_locser():
+    """Bytes out / bytes in <= 1 to an address that has not proven itself, repetitions included."""
+    with Peer(*STRANGERS) as one, Peer(*STRANGERS, "--join", one.address) as two:
+        until(lambda: two.ask("status")["state"] == "ready", "both are ready")
+        names = [f"sip:u{n}@example.net" for n in range(8)]
+        for name in names:
+            assert one.cli("put", name, "sip:u@127.0.0.1:9;some=parameter")[0] == 0
+        sent = received = 0
+        for repeat in (1, 3):
+            for name in names + ["sip:nobody@example.net"]:
+                get = GET.format(key=name)
+                for request in (locser(one, name, get, "UDP"), locser(one, name, "", "UDP"),
+                                locser(one, name, get + "<!-- -->" * 60, "UDP"),
+                                locser(one, name, "<oops>", "UDP"),
+                                one.sip(method="LOCSER"),
+                                one.sip(method="LOCSER", more="Overlay-Key: 1\r\n"),
+                                one.sip(method="LOCSER", more="Require: a, b, c, d, e, f\r\n")):
+                    out, answers = datagrams(one, [request] * repeat, wait_s=0.1)
+                    back = sum(map(len, answers))
+                    assert back <= out and len(answers) <= repeat, (request, answers)
+                    sent, received = sent + out, received + back
+        print(f"     LOCSER: {sent} bytes in, {received} out, ratio {received / sent:.2f}")
+        refused_and_told(one, "answer-cut", 9)
+        with stream(one) as connection:  # a stream has proven itself
+            assert statuses(connection, [locser(one, names[0], GET.format(key=names[0]))]) == [200]
+
+
+def flood(peer, make, source):
+    """(bytes in, bytes out, answers) of more requests than one prefix may have answered."""
+    sent = received = answers = 0
+    for _ in range(8):
+        out, back = datagrams(peer, [make() for _ in range(100)], source, 0.2)
+        sent, received, answers = sent + out, received + sum(map(len, back)), answers + len(back)
+    return sent, received, answers
+
+
+def test_reflection_of_other_methods():
+    """The ratio, and how many requests of one prefix are answered at all; for others nothing
+    changes."""
+    methods = {"OPTIONS": lambda p: p.sip(),
+               "REGISTER": lambda p: sip("sip:a.example", method="REGISTER",
+                                         more="Contact: <sip:a@127.0.0.1:9>\r\n"),
+               "garbage": lambda p: p.sip(length=-5)}
+    for method, make in methods.items():
+        with Peer(*STRANGERS, "--source-datagrams", 20) as peer:
+            request = make(peer)
+            sent, answers = datagrams(peer, [request])
+            ratio = sum(map(len, answers)) / sent
+            began = time.monotonic()
+            _, _, answered = flood(peer, lambda m=make, p=peer: m(p), "127.0.0.1")
+            most = 199 + 20 * (time.monotonic() - began + 1)
+            print(f"     {method}: ratio {ratio:.2f}; of 800 at once from one prefix {answered} "
+                  "answered (limit 200, then 20 a second)")
+            assert ratio <= 3 and 100 <= answered <= most, (method, ratio, answered, most)
+            refused_and_told(peer, "source-datagrams", 400)
+            assert len(datagrams(peer, [make(peer)] * 3, "127.0.9.1")[1]) == 3, "another prefix"
+            serves(peer)
+
+
+# ---- a peer's store and time ----
+
+def test_storage_flood_by_one_prefix():
+    """Beyond the limit 503 with Retry-After; neighbours, this machine's user and other prefixes
+    go on."""
+    with Peer(*STRANGERS, "--source-puts", 2) as one, Peer("--join", one.address) as two:
+        until(lambda: two.ask("status")["state"] == "ready", "both are ready")
+        name = near(one, two)
+        body = put_body(name, "same")
+        with stream(one) as connection:
+            connection.sendall(b"".join(locser(one, name, body) for _ in range(60)))
+            answers = finals(connection, 60)
+        good = [text for status, text in answers if status == 200]
+        later = [text for status, text in answers if status == 503]
+        assert len(good) + len(later) == 60 and 20 <= len(good) <= 50, [a for a, _ in answers]
+        assert all(re.search(r"\nRetry-After: [1-4]\r", text) for text in later)
+        refused_and_told(one, "source-puts", len(later))
+        with stream(one, "127.0.3.1") as connection:
+            assert statuses(connection, [locser(one, name, body)]) == [200]
+        for n in range(40):  # half of them are the other's: a neighbour is not measured
+            assert two.cli("put", f"sip:d{n}@example.net", "sip:d@127.0.0.1:9")[0] == 0
+        serves(one)
+        serves(two)
+
+
+def near(one, two):
+    """A key for which `one` is responsible."""
+    ids = sorted([(int(one.id, 16), one), (int(two.id, 16), two)], key=lambda pair: pair[0])
+    for n in range(1000):
+        key = int(key_of(f"sip:n{n}@example.net"), 16)
+        if next((peer for at, peer in ids if key <= at), ids[0][1]) is one:
+            return f"sip:n{n}@example.net"
+    raise AssertionError("unreachable")
+
+
+def test_storage_flood_by_one_owner():
+    """At the bound: 403 for one more, whatever the key; others' records are taken, and what is
+    there can be replaced."""
+    with Peer("--owner-records-max", 20) as peer, tcp(peer.at) as connection:
+        def put(n):
+            name = f"sip:o{n}@example.net"
+            return locser(peer, name, put_body(name, "n"))
+        assert statuses(connection, [put(n) for n in range(20)]) == [200] * 20
+        assert statuses(connection, [put(n) for n in range(20, 40)]) == [403] * 20
+        assert statuses(connection, [put(3)]) == [200]
+        refused_and_told(peer, "owner-quota", 20)
+        serves(peer)
+    with Peer("--owner-bytes-max", 20000) as peer, tcp(peer.at) as connection:
+        large = "<a>" + "x" * 9000 + "</a>"
+        for n, wanted in enumerate([200, 403, 403]):
+            name = f"sip:o{n}@example.net"
+            assert statuses(connection, [locser(peer, name, put_body(name, "n", content=large))]
+                            ) == [wanted]
+        refused_and_told(peer, "owner-quota", 2)
+        serves(peer)
+
+
+def test_values_under_one_key():
+    """R-4.22 at the bound."""
+    name = "sip:many@example.net"
+    with Peer() as peer, tcp(peer.at) as connection:
+        requests = [locser(peer, name, put_body(name, f"n{n}")) for n in range(33)]
+        assert statuses(connection, requests[:32]) == [200] * 32
+        assert statuses(connection, requests[32:]) == [403]
+        refused_and_told(peer, "key-values", 1)
+
+
+def test_lifetimes():
+    """R-4.23 on both sides of the bounds, as near as a wall clock allows."""
+    day = 86400
+    name = "sip:life@example.net"
+    with Peer() as peer, tcp(peer.at) as connection:
+        for seconds, wanted in ((55, 423), (70, 200), (7 * day - 5, 200), (7 * day + 5, 400),
+                                (-5, 400)):
+            body = put_body(name, f"n{seconds}", seconds)
+            connection.sendall(locser(peer, name, body))
+            (status, text), = finals(connection, 1)
+            assert status == wanted, (seconds, status)
+            assert status != 423 or "\nMin-Expires: 60\r" in text
+
+
+def test_hostile_bodies():
+    """Oversized, deep, entities, a DTD, and more: refused, and none costs memory or time."""
+    depth = "<a>" * 400 + "</a>" * 400
+    bomb = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    bodies = {
+        "entity bomb": f'<!DOCTYPE x [<!ENTITY e0 "lol">{bomb}]><methodCall>&e9;</methodCall>',
+        "external entity": '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+                           "<methodCall>&e;</methodCall>",
+        "DTD": '<!DOCTYPE methodCall SYSTEM "http://127.0.0.1:9/x.dtd"><methodCall/>',
+        "entity without a DTD": "<methodCall><methodName>&e;</methodName></methodCall>",
+        "deep": f"<methodCall><methodName>get</methodName>{depth}</methodCall>",
+        "too many elements": f"<methodCall>{'<a/>' * 9000}</methodCall>",
+        "attributes": "<methodCall " + "".join(f'a{n}="" ' for n in range(3000)) + "/>",
+        "namespaces": "<methodCall " + "".join(f'xmlns:n{n}="u" ' for n in range(2000)) + "/>",
+        "another encoding": '<?xml version="1.0" encoding="UTF-16"?><methodCall/>',
+        "control characters": "<methodCall>\x01</methodCall>",
+        "cut": "<methodCall><methodName>get</methodName>",
+        "nothing of XML": "x" * 1000,
+    }
+    name = "sip:bob@example.net"
+    with Peer() as peer:
+        before = peer.ask("status")["process"]
+        memory = resident(before)
+        for what, body in bodies.items():
+            with tcp(peer.at) as connection:
+                began = time.monotonic()
+                found = statuses(connection, [locser(peer, name, body)] * 3)
+                assert set(found) <= {400, 413}, (what, found)
+                assert time.monotonic() - began < 5, what
+        with tcp(peer.at) as connection:
+            too_long = f"<methodCall>{' ' * 65536}</methodCall>"
+            assert statuses(connection, [locser(peer, name, too_long)])[0] in (400, 413)
+        refused_and_told(peer, "body-refused", 3 * len(bodies))
+        assert resident(before) < memory + 4096, "KiB"
+        serves(peer)
+
+
+def resident(process):
+    with open(f"/proc/{process}/status", encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+
+
+def test_requests_of_one_prefix():
+    """Reads too; and the connection of somebody else is not slower for it."""
+    name = "sip:bob@example.net"
+    with Peer(*STRANGERS, "--source-requests", 5) as peer:
+        get = GET.format(key=name)
+        with stream(peer) as connection:
+            answers = statuses(connection, [locser(peer, name, get) for _ in range(200)])
+        assert set(answers) == {404, 503} and 50 <= answers.count(404) <= 100, answers
+        refused_and_told(peer, "source-requests", 100)
+        with stream(peer, "127.0.4.1") as connection:
+            assert statuses(connection, [locser(peer, name, get)]) == [404]
+        serves(peer)
+
+
+# ---- secrets ----
+
+def secrets_of(data):
+    """What of the files in a data folder must be seen nowhere else: the numbers of private keys."""
+    found = {}
+    for folder, _, files in os.walk(data):
+        for name in files:
+            path = os.path.join(folder, name)
+            if not os.path.isfile(path):
+                continue
+            with open(path, "rb") as file:
+                text = file.read()
+            for pem in re.findall(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END", text, re.S):
+                der = base64.b64decode(b"".join(pem.split(b"\n")[1:-1]))
+                found[path] = der[-100:-66] if len(der) > 120 else der[-32:]
+                # PKCS #8 of P-256: the 32 octets of the key follow 02 01 01 04 20
+                at = der.find(b"\x02\x01\x01\x04\x20")
+                if at >= 0:
+                    found[path] = der[at + 5:at + 37]
+    return found
+
+
+def spellings(secret):
+    yield secret
+    yield secret.hex().encode()
+    yield secret.hex().upper().encode()
+    for skip in range(3):
+        yield base64.b64encode(secret[skip:])[:32]
+
+
+def test_secrets_are_in_no_log_and_no_trace():
+    """At the most verbose level, with a phone that registers and writes."""
+    marker = "rosebud-that-nobody-else-may-read"
+    with Peer("--log", "debug", "--no-digest") as peer:
+        control = Control(peer.control)
+        assert "error" not in control.call("trace")
+        port = 9
+        for request in (
+                sip("sip:example.net", method="REGISTER", more="Authorization: Digest "
+                    f'username="a", response="{marker}"\r\nContact: <sip:a@127.0.0.1:{port}>\r\n'),
+                sip("sip:a@a.example", method="MESSAGE", body=marker,
+                    more="Content-Type: text/plain\r\n"),
+                sip("sip:nobody@a.example", method="MESSAGE", body=marker,
+                    more="Content-Type: text/plain\r\n")):
+            datagrams(peer, [request], wait_s=0.3)
+        serves(peer)
+        name = "sip:secret@example.net"
+        with tcp(peer.at) as connection:
+            statuses(connection, [locser(peer, name, put_body(name, "n", content=f"<a>{marker}</a>")),
+                                  locser(peer, name, f"<oops>{marker}")])
+        answer = peer.ask("status")
+        control.send({"jsonrpc": "2.0", "id": 8, "method": "status"})
+        traces = b""
+        for line in iter(control.file.readline, b""):
+            traces += line
+            if b'"id": 8' in line or b'"id":8' in line:
+                break
+        control.close()
+        log = peer.errors().encode()
+        assert b"sip.in" in log and b"sip.in" in traces, "the most verbose level shows messages"
+        secrets = secrets_of(peer.data)
+        assert len(secrets) >= 2, f"keys of the peer and of a user: {list(secrets)}"
+        for path, secret in secrets.items():
+            for spelling in spellings(secret):
+                for place, text in (("log", log), ("trace", traces), ("status", str(answer).encode())):
+                    assert spelling not in text, f"{path} is in the {place}"
+        for place, text in (("log", log), ("trace", traces)):
+            assert marker.encode() not in text, f"a body or credential is in the {place}"
+
+
+def crash(*words):
+    """Did a crashed locserd leave a core?"""
+    def allow():
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    with Peer(*words) as peer:  # a data folder that exists, with a key
+        data = peer.data
+        peer.stop()
+        process = subprocess.Popen([LOCSERD, "--data", data, "--listen", "127.0.0.1:0", *words],
+                                   preexec_fn=allow, cwd=data, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
+        process.stdout.readline()
+        with open(f"/proc/{process.pid}/limits", encoding="ascii") as file:
+            most = re.search(r"Max core file size\s+(\S+)", file.read())[1]
+        os.kill(process.pid, signal.SIGABRT)
+        _, status = os.waitpid(process.pid, 0)
+        process.returncode = 0
+        process.stdout.close()
+        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGABRT
+        files = [name for name in os.listdir(data) if "core" in name]
+        return os.WCOREDUMP(status) or bool(files), most
+
+
+def test_a_crash_leaves_no_core():
+    """R-6.54; with the setting that allows one, there is one, or the test could not fail."""
+    dumped, most = crash()
+    assert not dumped and most == "0"
+    dumped, most = crash("--core-dumps")
+    if most == "0":
+        raise Skip("core files are not allowed here at all; without the setting there was none")
+    assert dumped, "a core was allowed, but there is none: what would have shown that it works?"
+
+
+def test_memory_is_closed_to_others_of_the_same_user():
+    """/proc/PID/mem of a process that is not dumpable belongs to root."""
+    if os.geteuid() == 0:
+        with Peer() as peer:
+            status = open(f"/proc/{peer.process.pid}/limits", encoding="ascii").read()
+            assert re.search(r"Max core file size\s+0\s+0\s", status)
+        raise Skip("root may read every process; the limit is set")
+    with Peer() as peer:
+        assert os.stat(f"/proc/{peer.process.pid}/mem").st_uid == 0
+
+
+main(globals())
