@@ -17,7 +17,8 @@ struct record_verifier;
 struct record_verifier *record_verifier_new(unsigned remembered, struct slice policy);
 void record_verifier_free(struct record_verifier *verifier);
 
-/* OK: the record is in the layout of R-4.29, its key and value bytes are signed by the key whose
+/* OK: the record is an immutable value under the hash of its value (R-4.36), or it is in the layout
+ * of R-4.29, its key and value bytes are signed by the key whose
  * certificate it carries, and o:owner is that key's hash. ERR_REFUSED: not so; *why is a static
  * phrase. ERR_MEMORY: cannot say. Bounded by the length of a record. */
 enum err record_verify(struct record_verifier *verifier, struct slice record,

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/slice.h"
+#include "base/immutable.h"
+#include "host/cli_immutable.h"
 #include "host/cli_print.h"
 #include "host/client.h"
 
@@ -35,7 +36,7 @@ static const struct command commands[] = {
 };
 
 struct request {
-  const char *control, *expires;
+  const char *control, *expires, *immutable;
   uint64_t seconds; /* of expires */
   bool json, trace, help, version;
   const struct command *command;
@@ -53,6 +54,10 @@ static void usage(FILE *to) {
     snprintf(left, sizeof left, "%s %s%s", commands[i].name, commands[i].words, more);
     fprintf(to, "  %-34s %s\n", left, commands[i].text);
   }
+  fputs(
+      "  put --immutable FILE [--expires S]  store FILE under its hash\n"
+      "  get immut:HASH                      write it to standard output\n",
+      to);
   fputs("  identity, ca                       keys and certificates: see locser identity --help\n",
         to);
   fputs("  invite, join                       into a closed overlay: see locser invite --help\n", to);
@@ -60,7 +65,7 @@ static void usage(FILE *to) {
       "\n  --control PATH  control socket (else $LOCSER_CONTROL, else in the default data folder)\n"
       "  --json          print the answer as JSON\n"
       "  --trace         print each hop: number, Peer-ID, address, milliseconds\n"
-      "  --expires S     seconds the contact lives (3600)\n\n"
+      "  --expires S     seconds the contact (3600) or file (86400) lives\n\n"
       "exit status: 0 done, 1 nothing found or refused, 2 usage, 3 no locserd answers\n",
       to);
 }
@@ -84,18 +89,16 @@ static bool take_word(struct request *request, const char *word) {
 
 static int read_options(struct request *request, int argc, char *const argv[]) {
   static const struct option known[] = {
-      {"control", required_argument, NULL, 'c'},
-      {"json", no_argument, NULL, 'j'},
-      {"trace", no_argument, NULL, 't'},
-      {"expires", required_argument, NULL, 'e'},
-      {"help", no_argument, NULL, 'h'},
-      {"version", no_argument, NULL, 'v'},
-      {NULL, 0, NULL, 0},
+      {"control", required_argument, NULL, 'c'},   {"json", no_argument, NULL, 'j'},
+      {"trace", no_argument, NULL, 't'},           {"expires", required_argument, NULL, 'e'},
+      {"immutable", required_argument, NULL, 'i'}, {"help", no_argument, NULL, 'h'},
+      {"version", no_argument, NULL, 'v'},         {NULL, 0, NULL, 0},
   };
   opterr = 0;
   for (int c; (c = getopt_long(argc, argv, "-:h", known, NULL)) != -1;) {
     if (c == 'c') request->control = optarg;
     if (c == 'e') request->expires = optarg;
+    if (c == 'i') request->immutable = optarg;
     if (c == 'j') request->json = true;
     if (c == 't') request->trace = true;
     if (c == 'h') request->help = true;
@@ -114,7 +117,9 @@ static int read_options(struct request *request, int argc, char *const argv[]) {
 static int check(struct request *request) {
   const struct command *command = request->command;
   if (command == NULL) return complain("say a command", NULL);
-  if (request->words < command->count && !command->optional)
+  if (request->immutable != NULL && (strcmp(command->name, "put") != 0 || request->words > 0))
+    return complain("--immutable belongs to", "put, without URI and CONTACT");
+  if (request->words < command->count && !command->optional && request->immutable == NULL)
     return complain("needs", command->words);
   if (request->trace && strcmp(command->name, "lookup") != 0)
     return complain("--trace belongs to", "lookup");
@@ -165,6 +170,10 @@ static int watch(struct client_link *link, const struct request *request) {
 }
 
 static int ask(struct client_link *link, const struct request *request) {
+  if (request->immutable != NULL)
+    return cli_put_immutable(link, request->immutable, request->seconds, request->json);
+  if (strcmp(request->command->name, "get") == 0 && immutable_is_key(slice_cstr(request->word[0])))
+    return cli_get_immutable(link, request->word[0], request->json);
   struct why why = {""};
   int status;
   json_t *result = client_call(link, request->command->name, params_of(request), &status, &why);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/immutable.h"
 #include "host/clock.h"
 #include "host/control_internal.h"
 #include "host/reply_json.h"
@@ -163,6 +164,28 @@ static void do_get(const struct call *call) { do_uri(call, COMMAND_GET); }
 static void do_put(const struct call *call) { do_uri(call, COMMAND_PUT); }
 static void do_remove(const struct call *call) { do_uri(call, COMMAND_REMOVE); }
 
+static void do_put_immut(const struct call *call) {
+  const char *text = param_text(call, "value");
+  const json_t *expires = json_object_get(call->params, "expires");
+  json_int_t seconds = expires != NULL ? json_integer_value(expires) : 0;
+  uint8_t value[IMMUTABLE_BYTES_MAX + 2];
+  size_t len = sizeof value;
+  if (text == NULL || !base64_decode(slice_cstr(text), value, &len)) {
+    answer_error(call->client, call->id, RPC_PARAMS,
+                 "params: value is needed, in base64, of at most 12000 bytes");
+    return;
+  }
+  if (expires != NULL && (!json_is_integer(expires) || seconds < 1 || seconds > INT32_MAX)) {
+    answer_error(call->client, call->id, RPC_PARAMS, "params: expires is a number of seconds");
+    return;
+  }
+  ask_node(call, &(struct node_command){.kind = COMMAND_PUT_IMMUT,
+                                        .value = slice_of(value, len),
+                                        .expires_s = (uint32_t)seconds});
+}
+
+static void do_get_immut(const struct call *call) { do_uri(call, COMMAND_GET_IMMUT); }
+
 static void do_leave(const struct call *call) {
   struct control_hooks *hooks = &call->client->owner->hooks;
   if (wait_for(call, 0) != NULL) hooks->leave(hooks->context);
@@ -200,9 +223,20 @@ static const struct {
   const char *name;
   void (*run)(const struct call *call);
 } methods[] = {
-    {"status", do_status}, {"ring", do_ring}, {"peers", do_peers},   {"records", do_records},
-    {"lookup", do_lookup}, {"get", do_get},   {"put", do_put},       {"remove", do_remove},
-    {"leave", do_leave},   {"log", do_log},   {"reload", do_reload}, {"trace", do_trace},
+    {"status", do_status},
+    {"ring", do_ring},
+    {"peers", do_peers},
+    {"records", do_records},
+    {"lookup", do_lookup},
+    {"get", do_get},
+    {"put", do_put},
+    {"remove", do_remove},
+    {"put-immut", do_put_immut},
+    {"get-immut", do_get_immut},
+    {"leave", do_leave},
+    {"log", do_log},
+    {"reload", do_reload},
+    {"trace", do_trace},
 };
 
 static void run_method(struct client *client, const json_t *request) {
@@ -221,9 +255,10 @@ static void run_method(struct client *client, const json_t *request) {
     methods[i].run(&call);
     return;
   }
-  answer_error(client, call.id, RPC_METHOD,
-               "no such method; there are status ring peers records lookup get put remove leave "
-               "log reload trace");
+  answer_error(
+      client, call.id, RPC_METHOD,
+      "no such method; there are status ring peers records lookup get put remove put-immut "
+      "get-immut leave log reload trace");
 }
 
 void call_line(struct client *client, struct slice line) {

@@ -90,6 +90,8 @@ static json_t *row_json(enum node_command_kind kind, const struct node_row *row)
       set(object, "q", json_real((double)row->n2 / 1000.0));
       break;
     case COMMAND_STATUS:
+    case COMMAND_PUT_IMMUT:
+    case COMMAND_GET_IMMUT:
     case COMMAND_PUT:
     case COMMAND_REMOVE:
     case COMMAND_LEAVE:
@@ -103,6 +105,11 @@ json_t *reply_to_json(const struct node_reply *reply) {
   if (reply->kind == COMMAND_STATUS) return status_json(reply);
   if (reply->kind == COMMAND_PUT) return json_pack("{s:o}", "copies", number(first));
   if (reply->kind == COMMAND_REMOVE) return json_pack("{s:o}", "removed", number(first));
+  struct slice text = reply->row_count > 0 ? reply->row[0].text : SLICE_EMPTY;
+  if (reply->kind == COMMAND_PUT_IMMUT)
+    return json_pack("{s:o, s:o}", "key", text_to_json(text), "copies", number(first));
+  if (reply->kind == COMMAND_GET_IMMUT)
+    return json_pack("{s:o, s:o}", "value", text_to_json(text), "expires", number(first));
   if (reply->kind == COMMAND_LEAVE) return json_true();
   json_t *rows = json_array();
   for (unsigned i = 0; i < reply->row_count; i++)

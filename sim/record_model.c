@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "sim/record_model.h"
 
+#include "base/immutable.h"
 #include "base/record_layout.h"
 
 static const struct slice secret = {"what no simulated peer knows", 28};
@@ -42,6 +43,7 @@ enum err record_model_sign(const struct crypto *crypto, const struct key *owner,
 
 enum err record_model_verify(const struct crypto *crypto, struct slice record, const char **why) {
   struct record_layout layout;
+  if (immutable_is_record(record)) return immutable_verify(crypto, record, why);
   if (record_layout_read(record, &layout, why) != OK) return ERR_REFUSED;
   uint8_t wanted[32], there[32], owner[KEY_BYTES + 1];
   size_t len = sizeof there, owner_len = sizeof owner;

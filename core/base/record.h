@@ -26,6 +26,8 @@ struct record_id {
   struct key key, owner, nonce;
 };
 
+/* An immutable value has no owner; no key hashes to zero. */
+static inline bool record_is_immutable(const struct record *r) { return key_is_zero(&r->owner); }
 static inline struct record_id record_id_of(const struct record *r) {
   return (struct record_id){r->key, r->owner, r->nonce};
 }

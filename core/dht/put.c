@@ -64,12 +64,15 @@ static bool is_too_many(const struct dht *dht, const struct record *r, const str
 static bool is_over_quota(const struct dht *dht, const struct record *r, bool copy,
                           const struct entry *entry) {
   const struct owner_use *use = store_owner(&dht->store, &r->owner);
+  bool nobodys = record_is_immutable(r); /* */
+  uint64_t entries_max = nobodys ? dht->limits.records_max / 4 : dht->limits.owner_records_max;
+  uint64_t bytes_max = nobodys ? dht->limits.bytes_max / 4 : dht->limits.owner_bytes_max;
   uint64_t held = entry != NULL && entry->durable ? entry->record.bytes.len : 0;
   if (entry != NULL && (r->tombstone || r->bytes.len <= held)) return false;
   uint64_t factor = copy ? dht->limits.replicas + 1u : 1u;
   uint64_t entries = use != NULL ? use->entries : 0, bytes = use != NULL ? use->bytes : 0;
-  return (entry == NULL && entries >= factor * dht->limits.owner_records_max) ||
-         bytes - held + r->bytes.len > factor * dht->limits.owner_bytes_max;
+  return (entry == NULL && entries >= factor * entries_max) ||
+         bytes - held + r->bytes.len > factor * bytes_max;
 }
 
 /* Removing what is held needs no room. */
@@ -94,7 +97,8 @@ static enum dht_verdict judge(const struct dht *dht, const struct record *record
   }
   if (verdict != DHT_NEW) return verdict;
   if (!copy && is_too_many(dht, record, held)) return DHT_TOO_MANY;
-  if (is_over_quota(dht, record, copy, entry)) return DHT_OVER_QUOTA;
+  if (is_over_quota(dht, record, copy, entry))
+    return record_is_immutable(record) && !copy ? DHT_NO_ROOM : DHT_OVER_QUOTA;
   return is_room(dht, entry, record) ? DHT_NEW : DHT_NO_ROOM;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands of the people who run this peer. */
+#include "base/immutable.h"
 #include "base/plant.h"
 #include "locser/convert.h"
 #include "node/internal.h"
@@ -157,6 +158,34 @@ static void run_errand(struct step *s, uint64_t ticket, const struct node_comman
   errand_start(s, errand);
 }
 
+#define IMMUTABLE_LIFE_S 86400u
+
+static void run_put_immutable(struct step *s, uint64_t ticket, const struct node_command *command) {
+  char key_bytes[IMMUTABLE_KEY_BYTES];
+  struct buf key = buf_over(key_bytes, sizeof key_bytes);
+  if (command->value.len == 0 || command->value.len > IMMUTABLE_BYTES_MAX) {
+    command_reply_text(s, ticket, command->kind, 413, "an immutable value has 1 to 12000 bytes");
+    return;
+  }
+  immutable_put_key(&key, s->node->config.crypto, command->value);
+  struct errand *errand =
+      errand_open(s, ERRAND_PUT_IMMUT, FOR_COMMAND, ticket, buf_slice(&key), NULL);
+  if (errand == NULL) {
+    command_reply_text(s, ticket, command->kind, 503,
+                       "this peer carries out as many commands as it can");
+    return;
+  }
+  errand->command = command->kind;
+  uint32_t life_s = command->expires_s > 0 ? command->expires_s : IMMUTABLE_LIFE_S;
+  size_t mark = outbox_mark(s->out);
+  xml_put_immutable(&s->out->bytes, errand->key_text,
+                    node_wall(s->node, s->now) + (msec_wall)life_s * 1000, command->value);
+  struct slice record = outbox_text(s->out, mark);
+  mark = outbox_mark(s->out);
+  xml_put_call(&s->out->bytes, XML_PUT_IMMUT, &record, 1, NULL);
+  errand_write(s, errand, outbox_text(s->out, mark));
+}
+
 static void run_leave(struct step *s, uint64_t ticket) {
   struct node *node = s->node;
   if (node->leaving) {
@@ -204,6 +233,15 @@ void command_run(struct step *s, uint64_t ticket, const struct node_command *com
       break;
     case COMMAND_GET:
       run_errand(s, ticket, command, ERRAND_GET);
+      break;
+    case COMMAND_GET_IMMUT:
+      if (immutable_is_key(command->uri))
+        run_errand(s, ticket, command, ERRAND_GET_IMMUT);
+      else
+        command_reply_text(s, ticket, command->kind, 400, "not a key immut:HASH");
+      break;
+    case COMMAND_PUT_IMMUT:
+      run_put_immutable(s, ticket, command);
       break;
     case COMMAND_PUT:
       run_errand(s, ticket, command, ERRAND_PUT);

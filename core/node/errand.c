@@ -136,6 +136,10 @@ static const char *method_of(const struct errand *errand) {
     case ERRAND_REMOVE:
       if (errand->stage == STAGE_WRITING) return xml_method_name(XML_REMOVE_AUTH);
       break;
+    case ERRAND_GET_IMMUT:
+      return xml_method_name(XML_GET_IMMUT);
+    case ERRAND_PUT_IMMUT:
+      return xml_method_name(XML_PUT_IMMUT);
     case ERRAND_ROUTE:
       return xml_method_name(XML_OVERLAY_ROUTE);
     case ERRAND_TRACE:
@@ -211,7 +215,8 @@ static void read_records(struct step *s, struct errand *errand) {
   xml_put_query(&s->out->bytes, errand->key_text, NULL);
   struct slice query = outbox_text(s->out, mark);
   mark = outbox_mark(s->out);
-  xml_put_call(&s->out->bytes, XML_GET, &query, 1, NULL);
+  enum xml_method method = errand->kind == ERRAND_GET_IMMUT ? XML_GET_IMMUT : XML_GET;
+  xml_put_call(&s->out->bytes, method, &query, 1, NULL);
   ask_with(s, errand, STAGE_READING, outbox_text(s->out, mark));
 }
 
@@ -257,20 +262,28 @@ static void sign(struct step *s, struct errand *errand) {
   out->text = outbox_copy(s->out, buf_slice(&aor));
 }
 
+void errand_write(struct step *s, struct errand *errand, struct slice call) {
+  ask_with(s, errand, STAGE_WRITING, call);
+}
+
 void errand_start(struct step *s, struct errand *errand) {
   if (errand->for_whom == FOR_CLIENT) {
     struct operation *op = operation_of(s->node, errand->user);
     ASSERT(op != NULL);
-    ask_with(s, errand, errand->kind == ERRAND_GET ? STAGE_READING : STAGE_WRITING, op->body);
+    bool reads = errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT;
+    ask_with(s, errand, reads ? STAGE_READING : STAGE_WRITING, op->body);
     return;
   }
   switch (errand->kind) {
     case ERRAND_GET:
+    case ERRAND_GET_IMMUT:
     case ERRAND_REMOVE:
       read_records(s, errand);
       break;
     case ERRAND_PUT:
       sign(s, errand);
+      break;
+    case ERRAND_PUT_IMMUT: /* errand_write begins it */
       break;
     case ERRAND_TRACE:
       errand->hops = memory_take(s->node->config.memory, TRACE_HOPS_MAX * sizeof *errand->hops);
@@ -375,7 +388,13 @@ static bool find_own_record(struct step *s, struct errand *errand, struct slice 
 
 static void records_verified(struct step *s, struct errand *errand) {
   struct slice answer = slice_of(errand->body, errand->body_len);
-  if (errand->kind == ERRAND_GET) {
+  struct xml_record record;
+  if (errand->kind == ERRAND_GET_IMMUT && !errand_immutable(s, errand, answer, &record)) {
+    if (errand->tries < TRIES_MAX)
+      read_records(s, errand); /* by another way, perhaps */
+    else
+      fail(s, errand, 503, "no peer answered with the value of this hash");
+  } else if (errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT) {
     errand_finish(s, errand, 200, NULL, outbox_copy(s->out, answer));
   } else if (find_own_record(s, errand, answer) || errand->kind == ERRAND_PUT) {
     sign(s, errand);

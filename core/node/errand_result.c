@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What an errand got, handed to whoever wanted it. */
 #include "base/assert.h"
+#include "base/immutable.h"
+#include "locser/convert.h"
 #include "node/internal.h"
 #include "sip/print.h"
 
@@ -35,6 +37,23 @@ unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, st
     }
   }
   return count;
+}
+
+bool errand_immutable(struct step *s, const struct errand *errand, struct slice text,
+                      struct xml_record *out) {
+  struct node *node = s->node;
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(node->config.xml, text, &body, &why) != OK) return false;
+  for (unsigned i = 0; i < body.record_count; i++) {
+    struct key key;
+    *out = body.record[i];
+    if ((errand->refused >> i & 1) == 0 && out->immutable &&
+        locser_key_of(node->config.crypto, out->key_text, &key) == OK &&
+        key_equal(&key, &errand->key))
+      return true;
+  }
+  return false;
 }
 
 static enum err err_of_status(uint16_t status) {
@@ -116,6 +135,20 @@ static void tell_command_trace(struct step *s, const struct errand *errand) {
   command_reply_rows(s, errand->user, errand->command, rows, errand->hop_count);
 }
 
+/* The value as base64, and until when it lives. */
+static void tell_command_immutable(struct step *s, const struct errand *errand, struct slice text) {
+  struct xml_record record;
+  struct immutable_layout layout;
+  const char *why;
+  if (!errand_immutable(s, errand, text, &record) ||
+      immutable_layout_read(record.bytes, &layout, &why) != OK) {
+    command_reply_text(s, errand->user, errand->command, 503, "the answer cannot be read");
+    return;
+  }
+  const struct node_row row = {.text = outbox_copy(s->out, layout.base64), .n = record.expires};
+  command_reply_rows(s, errand->user, errand->command, &row, 1);
+}
+
 static void tell_command(struct step *s, const struct errand *errand, uint16_t status,
                          const char *text, struct slice body, const struct contact *contacts,
                          unsigned count) {
@@ -133,6 +166,14 @@ static void tell_command(struct step *s, const struct errand *errand, uint16_t s
       row.n = copies_of(s, body); /* fall through */
     case ERRAND_REMOVE:
       row.text = errand->kind == ERRAND_PUT ? SLICE("copies") : SLICE("removed");
+      command_reply_rows(s, errand->user, errand->command, &row, 1);
+      break;
+    case ERRAND_GET_IMMUT:
+      tell_command_immutable(s, errand, body);
+      break;
+    case ERRAND_PUT_IMMUT:
+      row.text = errand->key_text;
+      row.n = copies_of(s, body);
       command_reply_rows(s, errand->user, errand->command, &row, 1);
       break;
     case ERRAND_ROUTE:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Methods of a LOCSER body, at the peer that is responsible for the key or is named by it (R-2.12,
  * section 3), and for those who ask without Overlay-Key (section 8). */
+#include "base/immutable.h"
 #include "base/plant.h"
 #include "locser/convert.h"
 #include "node/internal.h"
@@ -264,6 +265,25 @@ static bool is_courtesy_copy(const struct xml_record *query, const struct key *k
   return query->key_hash.len == 0 || (key_parse(query->key_hash, &copy) && key_equal(&copy, key));
 }
 
+static bool is_read(enum xml_method method) {
+  return method == XML_GET || method == XML_GET_AUTH || method == XML_GET_IMMUT;
+}
+
+static bool is_data(enum xml_method method) {
+  return is_read(method) || method == XML_PUT_AUTH || method == XML_REMOVE_AUTH ||
+         method == XML_PUT_IMMUT;
+}
+
+/* Method and record must be of one kind; a plain get reads either. */
+static const char *what_does_not_fit(const struct xml_body *body) {
+  bool immutable = immutable_is_key(body->record[0].key_text);
+  bool method = body->method == XML_PUT_IMMUT || body->method == XML_GET_IMMUT;
+  if (body->method == XML_GET || immutable == method) return NULL;
+  return immutable ? "what is under immut: is neither signed nor removed; put-immut writes it and "
+                     "get-immut reads it"
+                   : "put-immut and get-immut take a key immut: with a SHA-256";
+}
+
 static void execute_data(struct step *s, const struct reply_to *to,
                          const struct locser_target *target, const struct xml_body *body,
                          struct slice text) {
@@ -276,8 +296,11 @@ static void execute_data(struct step *s, const struct reply_to *to,
     reply_fault(s, to, 400, "<key> is empty or not a key of a known scheme", SLICE_EMPTY);
     return;
   }
-  bool read = body->method == XML_GET || body->method == XML_GET_AUTH;
-  if (read && !is_courtesy_copy(&body->record[0], target->has_key ? &target->key : &key)) {
+  bool read = is_read(body->method);
+  const char *unfit = what_does_not_fit(body);
+  if (unfit != NULL) {
+    reply_fault(s, to, 400, unfit, SLICE_EMPTY);
+  } else if (read && !is_courtesy_copy(&body->record[0], target->has_key ? &target->key : &key)) {
     reply_fault(s, to, 400, "KeyValue is neither an owner nor the same as Overlay-Key",
                 SLICE_EMPTY);
   } else if (body->method == XML_GET_AUTH && !body->record[0].has_owner) {
@@ -287,11 +310,6 @@ static void execute_data(struct step *s, const struct reply_to *to,
   } else {
     execute_write(s, to, body, text, &key, target);
   }
-}
-
-static bool is_data(enum xml_method method) {
-  return method == XML_GET || method == XML_GET_AUTH || method == XML_PUT_AUTH ||
-         method == XML_REMOVE_AUTH;
 }
 
 static bool is_about_copies(enum xml_method method) {
@@ -360,7 +378,7 @@ bool execute_is_read(struct step *s, struct slice text) {
   struct xml_body body;
   const char *why;
   return xml_body_read(s->node->config.xml, text, &body, &why) == OK && body.call &&
-         (body.method == XML_GET || body.method == XML_GET_AUTH);
+         is_read(body.method);
 }
 
 /* ---- section 8 ---- */
@@ -381,8 +399,6 @@ static struct slice query_for_uri(struct step *s, struct slice uri) {
   xml_put_call(&s->out->bytes, XML_GET, &query, 1, NULL);
   return outbox_text(s->out, mark);
 }
-
-static bool is_read(enum xml_method method) { return method == XML_GET || method == XML_GET_AUTH; }
 
 /* One Via: a local proxy must not ask for strangers. Whoever writes from another machine shows by
  * the connection that it is there. */
@@ -418,9 +434,11 @@ void execute_client(struct step *s, const struct reply_to *to, const struct sip_
       reply_later(s, to, "this peer has as many requests waiting as it can");
       return;
     }
-    struct errand *errand =
-        errand_open(s, is_read(body.method) ? ERRAND_GET : ERRAND_PUT, FOR_CLIENT,
-                    operation_ticket(s->node, op), body.record[0].key_text, NULL);
+    bool immutable = immutable_is_key(body.record[0].key_text);
+    enum errand_kind kind = is_read(body.method) ? (immutable ? ERRAND_GET_IMMUT : ERRAND_GET)
+                                                 : (immutable ? ERRAND_PUT_IMMUT : ERRAND_PUT);
+    struct errand *errand = errand_open(s, kind, FOR_CLIENT, operation_ticket(s->node, op),
+                                        body.record[0].key_text, NULL);
     if (errand == NULL) {
       operation_close(s->node, op);
       reply_later(s, to, "this peer has as many requests of its own as it can");

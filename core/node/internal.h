@@ -101,7 +101,15 @@ struct operation {
 };
 
 /* Something this peer wants from the ring, for its edge, a command, or a client. */
-enum errand_kind { ERRAND_GET, ERRAND_PUT, ERRAND_REMOVE, ERRAND_ROUTE, ERRAND_TRACE };
+enum errand_kind {
+  ERRAND_GET,
+  ERRAND_PUT,
+  ERRAND_REMOVE,
+  ERRAND_GET_IMMUT,
+  ERRAND_PUT_IMMUT,
+  ERRAND_ROUTE,
+  ERRAND_TRACE
+};
 enum errand_for { FOR_EDGE_LOCATE, FOR_EDGE_BIND, FOR_COMMAND, FOR_CLIENT };
 enum errand_stage {
   STAGE_READING,   /* a get is under way; also before a removal, or after a 412 */
@@ -331,7 +339,9 @@ bool operation_answer_records(struct step *s, const struct reply_to *to, const s
 /* key_text, and contact if not NULL, are copied. NULL: no room, or not a key. */
 struct errand *errand_open(struct step *s, enum errand_kind kind, enum errand_for for_whom,
                            uint64_t user, struct slice key_text, const struct contact *contact);
-/* Begins; the errand may be over when this returns. */
+/* Begins; the errand may be over when this returns. errand_write: with this call, written by the
+ * caller. */
+void errand_write(struct step *s, struct errand *errand, struct slice call);
 void errand_start(struct step *s, struct errand *errand);
 void errand_close(struct node *node, struct errand *errand);
 uint64_t errand_ticket(const struct node *node, const struct errand *errand);
@@ -350,6 +360,9 @@ void errand_on_timer(struct step *s, struct errand *errand);
  * not 200. body: the answer. */
 void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,
                    struct slice body);
+/* The immutable value in an answer: its record, or false if it is another's or was refused. */
+bool errand_immutable(struct step *s, const struct errand *errand, struct slice text,
+                      struct xml_record *out);
 /* Contacts in the records of an answer that were not refused and live, copied into the outbox. */
 unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, struct contact *out,
                          unsigned max);

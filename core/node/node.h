@@ -116,13 +116,15 @@ enum node_command_kind {
   COMMAND_LOOKUP,  /* uri: who is responsible; trace: a row per hop: key, at, n = us, n2 = hop */
   COMMAND_GET, /* uri: contacts: text = contact URI, text2 = Path, n = expires, n2 = q permille */
   COMMAND_PUT, /* uri, contact, expires_s: n = copies */
-  COMMAND_REMOVE, /* uri, contact: n = records removed */
-  COMMAND_LEAVE,  /* hand records over and leave the ring; replied when done */
+  COMMAND_REMOVE,    /* uri, contact: n = records removed */
+  COMMAND_PUT_IMMUT, /* value, of 1 to 12000 bytes; expires_s: text = its key, n = copies */
+  COMMAND_GET_IMMUT, /* uri, immut:HASH: text = the value in base64, n = expires */
+  COMMAND_LEAVE,     /* hand records over and leave the ring; replied when done */
 };
 struct node_command {
   enum node_command_kind kind;
-  struct slice uri, contact;
-  uint32_t expires_s; /* put; 0: 3600 */
+  struct slice uri, contact, value;
+  uint32_t expires_s; /* put; 0: 3600, of an immutable value a day */
   bool trace;         /* lookup */
 };
 struct node_row {

@@ -223,13 +223,29 @@ static const char *refusal(enum dht_verdict verdict, uint16_t *status) {
   return NULL;
 }
 
-static void put_now(struct step *s, struct operation *op) {
+static enum dht_verdict put_record(struct step *s, const struct operation *op,
+                                   const struct record *record, struct dht_effects *fx) {
   struct node *node = s->node;
+  return dht_put(node->dht, s->now, node_wall(node, s->now), record, op->copies_wanted,
+                 op->timer.at - OPERATION_GRACE, operation_ticket(node, op), fx);
+}
+
+/* the same value is held, and for longer. Nothing is to be written, but copies made. */
+static enum dht_verdict put_held(struct step *s, const struct operation *op,
+                                 struct dht_effects *fx) {
+  struct record held;
+  uint32_t cursor = 0;
+  msec_wall wall = node_wall(s->node, s->now);
+  if (!dht_find(s->node->dht, wall, &op->key, &cursor, &held)) return DHT_NO_ROOM; /* in a moment */
+  enum dht_verdict verdict = put_record(s, op, &held, fx);
+  return verdict == DHT_NEW || verdict == DHT_SAME ? verdict : DHT_NO_ROOM;
+}
+
+static void put_now(struct step *s, struct operation *op) {
   struct dht_effects fx;
   fx.count = 0;
-  usec deadline = op->timer.at - OPERATION_GRACE;
-  enum dht_verdict verdict = dht_put(node->dht, s->now, node_wall(node, s->now), &op->records[0],
-                                     op->copies_wanted, deadline, operation_ticket(node, op), &fx);
+  enum dht_verdict verdict = put_record(s, op, &op->records[0], &fx);
+  if (verdict == DHT_OLDER && record_is_immutable(&op->records[0])) verdict = put_held(s, op, &fx);
   uint16_t status;
   const char *text = refusal(verdict, &status);
   if (verdict == DHT_OVER_QUOTA) limits_note(s, LIMIT_OWNER, &op->to.from);
@@ -250,7 +266,10 @@ static bool must_ask_first(const struct node *node, const struct operation *op) 
 }
 
 static void put_verified(struct step *s, struct operation *op, enum err verified) {
-  if (verified != OK)
+  if (verified != OK && record_is_immutable(&op->records[0]))
+    finish_fault(s, op, verified == ERR_REFUSED ? 400 : 503,
+                 "the key is not the hash of the immutable value, or it could not be computed");
+  else if (verified != OK)
     finish_fault(s, op, 403, "the record's signature was refused");
   else if (must_ask_first(s->node, op))
     operation_find(s, op);

@@ -68,7 +68,8 @@ struct xml_record {
   msec_wall expires;         /* 0: none */
   uint64_t version;
   msec_wall floor;
-  bool removed; /* o:removed="true" */
+  bool removed;   /* o:removed="true" */
+  bool immutable; /* in the layout of: owner and nonce are nobody's, version is expires */
   bool has_owner;
   struct key owner;      /* o:owner; of a query: KeyInfo/KeyValue/DigestValue */
   struct slice key_hash; /* plain text of KeyInfo/KeyValue (Figure 1's courtesy copy) */
@@ -174,6 +175,9 @@ struct xml_record_new {
 /* A dhtRecord in the layout of R-4.29, but without Signature and with an empty o:owner, which the
  * signer fills in (OUT_SIGN). A key text or nonce over its bound overflows `out`. */
 void xml_put_record(struct buf *out, const struct xml_record_new *record);
+/* The dhtRecord of an immutable value; key_text by immutable_put_key. */
+void xml_put_immutable(struct buf *out, struct slice key_text, msec_wall expires,
+                       struct slice value);
 void xml_put_contact_value(struct buf *out, const struct contact *contact);
 
 /* Calls: the envelope around records (may be none) and an overlay part (may be NULL). For get and

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "xml/record.h"
+#include "base/immutable.h"
 #include "base/record_layout.h"
 
 void record_start(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
@@ -19,6 +20,34 @@ void record_start(struct xml_reader *r, const struct rule *rule, const XML_Char 
 static struct xml_record *current(struct xml_reader *r) { return &r->record[r->record_count]; }
 
 static bool same_place(struct slice a, struct slice b) { return a.at == b.at && a.len == b.len; }
+
+/* One text for each time, or there would be several records of the same value and life. */
+static bool is_written_so(struct slice text, msec_wall time) {
+  char again[32];
+  struct buf out = buf_over(again, sizeof again);
+  xml_put_time(&out, time);
+  return time != 0 && slice_equal(buf_slice(&out), text);
+}
+
+/* the same for an immutable value. It has no version: the later expiry wins. */
+static void check_immutable(struct xml_reader *r, struct xml_record *record) {
+  struct immutable_layout layout;
+  const char *why;
+  enum err err = immutable_layout_read(record->bytes, &layout, &why);
+  if (err != OK) {
+    reader_refuse(r, err, why);
+  } else if (!same_place(layout.key_text, r->key_inner) ||
+             !same_place(layout.content, record->value)) {
+    reader_refuse(r, ERR_SYNTAX, "dhtRecord whose key and value are not where its layout has them");
+  } else if (!is_written_so(layout.expires, record->expires)) {
+    reader_refuse(r, ERR_SYNTAX, "expires of an immutable value has not three decimals");
+  }
+  record->immutable = true;
+  record->has_owner = true;
+  record->owner = (struct key){0};
+  record->version = record->expires;
+  record->floor = record->expires;
+}
 
 /* what is acted on are the very bytes that the layout says are signed. */
 static void check_layout(struct xml_reader *r, struct xml_record *record) {
@@ -44,6 +73,8 @@ void record_end(struct xml_reader *r, const struct rule *rule, struct slice text
     reader_refuse(r, ERR_SYNTAX, "dhtRecord without key");
   else if (record->has_value && r->foreign) /* a query is never stored */
     reader_refuse(r, ERR_SYNTAX, "dhtRecord uses a namespace declared outside of it");
+  else if (record->has_value && immutable_is_key(record->key_text))
+    check_immutable(r, record);
   else if (record->has_value)
     check_layout(r, record);
   if (r->why == NULL) r->record_count++;
@@ -160,6 +191,7 @@ static bool nonce_is_token(struct slice nonce) {
 static const char *what_is_missing(const struct xml_record *record) {
   if (record->key_text.len == 0) return "dhtRecord without key";
   if (!record->has_value) return "dhtRecord without value";
+  if (record->immutable) return NULL;
   if (record->nonce.len == 0) return "value without nonce";
   if (!nonce_is_token(record->nonce)) return "nonce is not a token";
   if (record->expires == 0) return "value without expires";
@@ -203,12 +235,12 @@ enum err xml_record_identify(const struct crypto *crypto, const struct xml_recor
   crypto->sha256(crypto->context, record->bytes, digest);
   *out = (struct record){.key = crypto_key(crypto, buf_slice(&canonical)),
                          .owner = record->owner,
-                         .nonce = crypto_key(crypto, record->nonce),
                          .version = record->version,
                          .floor = record->floor,
                          .expires = record->expires,
                          .tombstone = record->removed,
                          .bytes = record->bytes};
   memcpy(out->digest.byte, digest, KEY_BYTES);
+  if (!record->immutable) out->nonce = crypto_key(crypto, record->nonce);
   return OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "xml/sight.h"
 
+#include "base/immutable.h"
 #include "xml/reader.h"
 
 #define BEFORE_METHOD "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<methodCall><methodName>"
@@ -98,8 +99,9 @@ static bool read_record(struct slice bytes, struct xml_record *out) {
                              .removed = layout.removed,
                              .has_owner = true,
                              .owner = layout.owner};
-  return is_all(layout.key_text, OF_TEXT) && layout.key_text.len <= XML_KEY_BYTES_MAX &&
-         is_all(layout.nonce, OF_ATTRIBUTE) && xml_time_parse(layout.expires, &out->expires) &&
+  return is_all(layout.key_text, OF_TEXT) && !immutable_is_key(layout.key_text) &&
+         layout.key_text.len <= XML_KEY_BYTES_MAX && is_all(layout.nonce, OF_ATTRIBUTE) &&
+         xml_time_parse(layout.expires, &out->expires) &&
          xml_time_parse(layout.floor, &out->floor) &&
          slice_to_u64(layout.version, XML_VERSION_MAX, &out->version) && out->version > 0 &&
          (layout.removed ? is_digest(layout.content, &out->value_digest)

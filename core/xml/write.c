@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/assert.h"
+#include "base/immutable.h"
 #include "xml/reader.h" /* names of the namespaces */
 
 /* Bytes of the character at text[i] if it is one that XML 1.0 allows, else 0 (RFC 3629; XML 1.0
@@ -144,6 +145,14 @@ void xml_put_record(struct buf *out, const struct xml_record_new *record) {
   }
   record_layout_put_unsigned_end(out);
   if (escaped.overflow) out->overflow = true;
+}
+
+void xml_put_immutable(struct buf *out, struct slice key_text, msec_wall expires,
+                       struct slice value) {
+  char text[32];
+  struct buf time = buf_over(text, sizeof text);
+  xml_put_time(&time, expires);
+  immutable_layout_put(out, key_text, buf_slice(&time), value);
 }
 
 /* q as "0.75": no more decimals than needed. */
