@@ -349,6 +349,26 @@ static void test_bytes_of_one_owner(void **state) {
   assert_int_equal(dht_stats(f.dht).bytes, 1000);
 }
 
+/* what is nobody's has a quarter of the room, and the owners the rest. */
+static void test_room_of_immutable_values(void **state) {
+  (void)state;
+  f.limits.records_max = 8;
+  f.limits.owner_records_max = 1;
+  f.limits.replicas = 3;
+  reopen();
+  struct record a = make(1, 0, 0, 5), b = make(2, 0, 0, 5), c = make(3, 0, 0, 5);
+  assert_true(record_is_immutable(&a));
+  put_durably(&a);
+  put_durably(&b);
+  assert_int_equal(put(&c), DHT_NO_ROOM);
+  a.version++;
+  put_durably(&a);
+  struct record own = make(3, 1, 1, 5);
+  put_durably(&own);
+  assert_int_equal(copy_of(&c), DHT_NEW); /* acknowledged by another: kept */
+  stored(OK);
+}
+
 /* copies are measured by k + 1 times as much. */
 static void test_copies_of_one_owner(void **state) {
   (void)state;
@@ -767,6 +787,7 @@ int main(void) {
       TEST(test_values_per_key),
       TEST(test_records_of_one_owner),
       TEST(test_bytes_of_one_owner),
+      TEST(test_room_of_immutable_values),
       TEST(test_copies_of_one_owner),
       TEST(test_no_room),
       TEST(test_no_memory),
