@@ -237,7 +237,7 @@ static void send_branch(struct edge_step *step, struct fork *fork, struct branch
   fork_put_request(&step->out->bytes, edge, &print);
   struct slice bytes = outbox_text(step->out, mark);
   const struct hop *hop = &branch->target.hop;
-  struct transaction_request send = {.to = {hop->flow, hop->at},
+  struct transaction_request send = {.to = {.flow = hop->flow, .at = hop->at},
                                      .bytes = bytes,
                                      .branch = print.branch,
                                      .user = user_of(edge, fork)};

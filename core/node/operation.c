@@ -156,12 +156,14 @@ static bool take_records(struct step *s, struct operation *op, const struct xml_
   const char *why = NULL;
   enum err err = identify_records(s->node, op, body, text, &why);
   if (err == OK) return true;
-  if (op->kind == OPERATION_PULLED)
+  if (op->kind == OPERATION_PULLED) {
     operation_close(s->node, op);
-  else if (err == ERR_MEMORY)
+  } else if (err == ERR_MEMORY) {
     finish_fault(s, op, 503, "this peer has no memory for the records");
-  else
+  } else {
+    limits_note(s, LIMIT_BODY, &op->to.from);
     finish_fault(s, op, err == ERR_LIMIT ? 413 : 400, why);
+  }
   return false;
 }
 
