@@ -338,6 +338,9 @@ static enum err open_sockets(struct peer_process *p, struct why *why) {
   struct tcp_limits limits = {
       .accepted_max = (uint32_t)settings_number(settings, SET_CONNECTIONS_MAX),
       .per_source_max = (uint32_t)settings_number(settings, SET_CONNECTIONS_PER_SOURCE_MAX),
+      .per_s_max = (uint32_t)settings_number(settings, SET_SOURCE_CONNECTIONS),
+      .trusted = p->config.trusted,
+      .trusted_count = p->config.trusted_count,
       .links_max = (uint32_t)settings_number(settings, SET_LINKS_MAX),
       .link_idle_us = SEC(settings_number(settings, SET_LINK_IDLE)),
       .accepted_idle_us = SEC(settings_number(settings, SET_ACCEPTED_IDLE)),

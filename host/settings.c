@@ -62,6 +62,7 @@ static void number_defaults(struct settings *settings) {
       {SET_SOURCE_DATAGRAMS, limits->source_datagrams},
       {SET_CONNECTIONS_MAX, 4096},
       {SET_CONNECTIONS_PER_SOURCE_MAX, 64},
+      {SET_SOURCE_CONNECTIONS, 20},
       {SET_LINKS_MAX, 1024},
       {SET_LINK_IDLE, 120},
       {SET_ACCEPTED_IDLE, 7200},

@@ -72,6 +72,8 @@ enum setting_kind {
     "connections accepted")                                                                       \
   X(SET_CONNECTIONS_PER_SOURCE_MAX, "connections-per-source-max", SETTING_NUMBER, "N", 1, 100000, \
     "connections accepted from one address other than this machine")                              \
+  X(SET_SOURCE_CONNECTIONS, "source-connections", SETTING_NUMBER, "N", 1, 1000000,                \
+    "connections accepted in a second from one address prefix; ten times as many at once")        \
   X(SET_LINKS_MAX, "links-max", SETTING_NUMBER, "N", 4, 100000, "connections opened to others")   \
   X(SET_LINK_IDLE, "link-idle-s", SETTING_NUMBER, "S", 10, 86400,                                 \
     "close an opened connection that was not used for so long")                                   \

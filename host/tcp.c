@@ -43,6 +43,8 @@ struct tcp *tcp_new(struct loop *loop, const struct tcp_limits *limits, struct t
   map_init(&tcp->proven, &tcp->memory);
   tcp->tls = tls;
   uv_random(NULL, NULL, &tcp->hash, sizeof tcp->hash, 0, NULL);
+  tcp->connecting = (struct sources){
+      .memory = &tcp->memory, .hash = tcp->hash, .per_s = {[SOURCE_REQUESTS] = limits->per_s_max}};
   uv_random(NULL, NULL, &tcp->last_flow, sizeof tcp->last_flow, 0, NULL);
   tcp->read_buffer = host_take(TCP_READ_BYTES);
   if (tls != NULL) tcp->plain_buffer = host_take(TCP_READ_BYTES);
@@ -58,12 +60,9 @@ struct tcp_stats tcp_stats(const struct tcp *tcp) {
 
 /* ---- tables ---- */
 
-/* Links are told apart by transport as well, sources by their address alone. */
+/* Of a link by address and transport, of a source by its prefix. */
 static uint64_t hash_of(const struct tcp *tcp, const struct endpoint *e, bool link) {
-  struct endpoint plain = *e;
-  if (!link) plain.transport = 0;
-  if (!link) plain.port = 0;
-  return hash_bytes(tcp->hash, &plain, sizeof plain);
+  return link ? hash_bytes(tcp->hash, e, sizeof *e) : tcp_source_hash(tcp, e);
 }
 
 static uint64_t hash_of_id(const struct tcp *tcp, const struct key *id) {
@@ -106,16 +105,6 @@ static struct conn *find_proven(struct tcp *tcp, const struct key *id) {
     if (conn->state == CONN_OPEN && key_equal(tls_expected(conn->tls), id)) return conn;
   }
   return NULL;
-}
-
-static bool source_is_full(struct tcp *tcp, const struct endpoint *peer) {
-  if (endpoint_is_loopback(peer)) return false;
-  struct map_cursor cursor;
-  uint32_t count = 0;
-  for (uint32_t i = map_first(&tcp->sources, hash_of(tcp, peer, false), &cursor); i != MAP_END;
-       i = map_next(&tcp->sources, &cursor))
-    count++;
-  return count >= tcp->limits.per_source_max;
 }
 
 static uint32_t next_flow(struct tcp *tcp) {
@@ -335,7 +324,8 @@ static void turn_away(struct tcp *tcp, uv_stream_t *stream, const char *why) {
 static void on_connection(uv_stream_t *stream, int status) {
   struct tcp *tcp = ((struct listener *)stream->data)->owner;
   if (status != 0) return;
-  struct conn *conn = make_room(tcp) ? conn_new(tcp, true) : NULL;
+  struct conn *conn = conn_new(tcp, true);
+  if (conn == NULL && make_room(tcp)) conn = conn_new(tcp, true);
   if (conn == NULL) {
     turn_away(tcp, stream, "too many at once");
     return;
@@ -344,12 +334,13 @@ static void on_connection(uv_stream_t *stream, int status) {
     discard(conn);
     return;
   }
-  if (source_is_full(tcp, &conn->peer)) {
+  const char *why = tcp_source_refuse(tcp, &conn->peer);
+  if (why == NULL && !make_room(tcp)) why = "too many at once"; /* nobody goes for who is refused */
+  if (why != NULL) {
     char text[ADDRESS_TEXT_BYTES];
     tcp->stats.refused++;
     log_often(tcp->loop->log, LOG_CONNECTION, TRACE_WARNING,
-              "tcp: a connection from %s was refused: too many from there",
-              address_text(&conn->peer, text));
+              "tcp: a connection from %s was refused: %s", address_text(&conn->peer, text), why);
     discard(conn);
     return;
   }
@@ -522,6 +513,7 @@ void tcp_free(struct tcp *tcp) {
   map_free(&tcp->flows);
   map_free(&tcp->links);
   map_free(&tcp->sources);
+  sources_free(&tcp->connecting);
   map_free(&tcp->proven);
   spare_free(&tcp->spare);
   free(tcp->read_buffer);

@@ -20,6 +20,9 @@
 
 struct tcp_limits {
   uint32_t accepted_max, per_source_max, links_max;
+  uint32_t per_s_max; /* accepted from one address prefix in a second; ten times as many at once */
+  const struct prefix *trusted; /* borrowed: not limited as sources */
+  unsigned trusted_count;
   usec link_idle_us, accepted_idle_us, message_us;
 };
 

@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "host/tcp.h"
 #include "host/tls.h"
+#include "node/sources.h"
 
 enum conn_state {
   CONN_CONNECTING,
@@ -87,11 +88,12 @@ struct tcp {
   struct tcp_limits limits;
   struct memory memory;
   struct pool conns;
-  struct map flows;   /* flow -> index in conns */
-  struct map links;   /* endpoint -> index: opened ones */
-  struct map sources; /* address -> index: accepted ones */
-  struct map proven;  /* Peer-ID -> index: those that have shown its key */
-  struct tls *tls;    /* borrowed; NULL: plain connections only */
+  struct map flows;          /* flow -> index in conns */
+  struct map links;          /* endpoint -> index: opened ones */
+  struct map sources;        /* address prefix -> index: accepted ones */
+  struct sources connecting; /* how often, by prefix: SOURCE_REQUESTS */
+  struct map proven;         /* Peer-ID -> index: those that have shown its key */
+  struct tls *tls;           /* borrowed; NULL: plain connections only */
   struct hash_key hash;
   struct listener listener[TCP_LISTENERS_MAX];
   struct endpoint listen_at[TCP_LISTENERS_MAX];
@@ -106,6 +108,11 @@ struct tcp {
   bool stopped;
   struct tcp_stats stats;
 };
+
+/* ---- tcp_source.c ---- */
+uint64_t tcp_source_hash(const struct tcp *tcp, const struct endpoint *peer);
+/* Why a connection from there is refused now; NULL: it is not, and counts. */
+const char *tcp_source_refuse(struct tcp *tcp, const struct endpoint *peer);
 
 #define TCP_READ_BYTES 65536u
 

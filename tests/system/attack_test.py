@@ -313,6 +313,48 @@ def resident(process):
         return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
 
 
+def closed_at_once(connection):
+    connection.settimeout(0.3)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_connections_of_one_address_and_one_prefix():
+    """R-6.55 at the bounds: per address, half of all for a prefix, and how many in a short time."""
+    words = ("--connections-max", 16, "--connections-per-source-max", 4)
+    with Peer(*STRANGERS, *words) as peer, contextlib.ExitStack() as stack:
+        def connect(source):
+            return stack.enter_context(stream(peer, source))
+        first = [connect("127.0.5.1") for _ in range(4)]
+        assert closed_at_once(connect("127.0.5.1")), "one more from that address"
+        others = [connect("127.0.5.2") for _ in range(4)]
+        assert closed_at_once(connect("127.0.5.3")), "half of all are from that network"
+        connect("127.0.6.1").sendall(peer.sip(transport="TCP"))
+        for connection in first + others:
+            connection.sendall(b"\r\n\r\n")
+            assert connection.recv(2) == b"\r\n", "nobody is closed for those"
+        assert peer.ask("status")["tcp_refused"] == 2
+        assert "half of all are from that network" in peer.errors()
+    with Peer(*STRANGERS, "--source-connections", 2) as peer:
+        refused = 0
+        for _ in range(60):
+            with stream(peer, "127.0.5.1") as connection:
+                connection.sendall(b"\r\n\r\n")
+                try:
+                    refused += connection.recv(2) == b""
+                except ConnectionResetError:
+                    refused += 1
+        assert 20 <= refused <= 40, refused
+        assert 0 < peer.errors().count("in a short time") <= 25
+        with stream(peer, "127.0.6.1") as connection:
+            assert statuses(connection, [peer.sip(transport="TCP")]) == [200]
+        serves(peer)
+
+
 def test_requests_of_one_prefix():
     """Reads too; and the connection of somebody else is not slower for it."""
     name = "sip:bob@example.net"

@@ -132,8 +132,12 @@ static struct world *start(struct tcp_limits limits) {
   return w;
 }
 
+static const struct prefix here = {.addr = {127}, .family = 4, .bits = 8};
 static const struct tcp_limits wide = {.accepted_max = 16,
                                        .per_source_max = 16,
+                                       .per_s_max = 1000,
+                                       .trusted = &here,
+                                       .trusted_count = 1,
                                        .links_max = 8,
                                        .link_idle_us = SEC(120),
                                        .accepted_idle_us = SEC(3600),
