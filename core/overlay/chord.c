@@ -264,6 +264,11 @@ void chord_lost(struct overlay *overlay, const struct step *step, const struct p
                 bool silent) {
   struct peer gone = *peer; /* it may lie in a table that changes now */
   if (members_hold_later_life(overlay, &gone)) return;
+  if (silent && overlay->small && !doubt_is_confirmed(overlay, &gone.id) &&
+      peers_find(&overlay->members, &overlay->self.id, &gone.id) != NULL) {
+    if (!doubt_is(overlay, &gone.id)) doubt_add(overlay, step, &gone, step->now);
+    if (doubt_is(overlay, &gone.id)) return; /* pinged first */
+  }
   if (is_held(overlay, &gone.id)) chord_remember(overlay, &gone.at);
   fingers_forget(overlay, &gone.id);
   if (silent) {

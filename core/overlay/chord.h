@@ -103,6 +103,7 @@ struct overlay {
   uint8_t quiet_rounds;
   struct peer notifier; /* the best one waiting; family 0: none */
   struct peer hint;     /* perhaps a nearer successor; family 0: none */
+  struct key silent_head, silent_predecessor; /* silent once: asked again first */
   usec stabilize_at, pace_us;
 
   /* admitting */
@@ -196,7 +197,8 @@ bool ring_changed(struct overlay *overlay, const struct step *step, const struct
 void chord_run(struct overlay *overlay, const struct step *step);
 /* `peer` answered us just now and is a member. */
 void chord_proved(struct overlay *overlay, const struct step *step, const struct peer *peer);
-/* `peer` did not answer, is no member, or lives another life. silent: worth probing. */
+/* `peer` did not answer, is no member, or lives another life. silent: worth probing; a member of a
+ * small ring first (R-5.40). */
 void chord_lost(struct overlay *overlay, const struct step *step, const struct peer *peer,
                 bool silent);
 /* Pings peer unless that is under way. */

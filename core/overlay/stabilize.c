@@ -146,10 +146,14 @@ static void successor_dead(struct overlay *overlay, const struct step *step, boo
 static void from_successor(struct overlay *overlay, const struct step *step,
                            const struct peer *asked, enum overlay_status status,
                            const struct overlay_message *answer) {
+  if (status != OVERLAY_FAILED) overlay->silent_head = (struct key){{0}};
   if (overlay->list.count == 0 || !peer_same(&overlay->list.at[0], asked)) {
     schedule(overlay, step->now, true);
   } else if (status == OVERLAY_BUSY) {
     retry_busy(overlay, step->now);
+  } else if (status == OVERLAY_FAILED && !key_equal(&overlay->silent_head, &asked->id)) {
+    overlay->silent_head = asked->id; /* */
+    overlay->stabilize_at = step->now;
   } else if (status != OVERLAY_OK) {
     successor_dead(overlay, step, status == OVERLAY_FAILED);
   } else {
@@ -273,7 +277,12 @@ void rectify_start(struct overlay *overlay, const struct step *step) {
 static void old_answered(struct overlay *overlay, const struct step *step, const struct peer *asked,
                          bool alive, bool silent) {
   struct peer new = overlay->notifier;
+  if (!silent) overlay->silent_predecessor = (struct key){{0}};
   if (!peer_is(&new) || !peer_same(&overlay->predecessor, asked)) return;
+  if (silent && !key_equal(&overlay->silent_predecessor, &asked->id)) {
+    overlay->silent_predecessor = asked->id; /* the notifier still waits */
+    return;
+  }
   if (alive) {
     if (!ring_between(&asked->id, &new.id, &overlay->self.id)) {
       overlay->notifier = (struct peer){0};

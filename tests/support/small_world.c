@@ -591,6 +591,8 @@ static uint8_t *put_overlay(uint8_t *at, const struct overlay *o) {
   *at++ = o->gossip_turn;
   *at++ = small_name(&o->notifier);
   *at++ = small_name(&o->hint);
+  *at++ = o->silent_head.byte[0];
+  *at++ = o->silent_predecessor.byte[0];
   *at++ = (uint8_t)(timer_code(o->stabilize_at) | timer_code(o->join_at) << 2 |
                     timer_code(o->merge_at) << 4 | timer_code(o->doubt_at) << 6);
   *at++ = o->join_hops;

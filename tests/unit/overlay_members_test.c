@@ -338,6 +338,9 @@ static void test_joiner_takes_and_proves_the_membership(void **state) {
   assert_non_null(one_call(&one, OVERLAY_PING, 150));
   assert_non_null(one_call(&one, OVERLAY_PING, 200));
   struct overlay_call ping = *one_call(&one, OVERLAY_PING, 20);
+  one_answer(&one, &ping, OVERLAY_FAILED, NULL); /* it is pinged again, at once */
+  assert_string_equal(one_list(&one), "150 200 20 50");
+  ping = *one_call(&one, OVERLAY_PING, 20);
   one_answer(&one, &ping, OVERLAY_FAILED, NULL);
   assert_string_equal(one_list(&one), "150 200 50");
   one_free(&one);
