@@ -101,8 +101,8 @@ struct overlay {
   uint8_t wrap_rounds;  /* quiet rounds until the size of the ring is looked at again */
   uint8_t gossip_turn;
   uint8_t quiet_rounds;
-  struct peer notifier; /* the best one waiting; family 0: none */
-  struct peer hint;     /* perhaps a nearer successor; family 0: none */
+  struct peer notifier;                       /* the best one waiting; family 0: none */
+  struct peer hint;                           /* perhaps a nearer successor; family 0: none */
   struct key silent_head, silent_predecessor; /* silent once: asked again first */
   usec stabilize_at, pace_us;
 
