@@ -4,12 +4,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/immutable.h"
+
 #define ANSWER_US SEC(30) /* a command is answered by then */
 #define EXPIRES_S 7200u
 #define WRITING_MS 20u /* from a command until its record is made */
 
 static struct key key_of(const struct ledger *ledger, const char *text) {
   return crypto_key(ledger->world->crypto, slice_cstr(text));
+}
+
+/* Owner and nonce are nobody's. */
+static void open_immutable(const struct ledger *ledger, struct item *item, uint32_t i) {
+  char key[IMMUTABLE_KEY_BYTES];
+  struct buf text = buf_over(key, sizeof key);
+  snprintf(item->contact, sizeof item->contact, "value %u", i);
+  immutable_put_key(&text, ledger->world->crypto, slice_cstr(item->contact));
+  snprintf(item->address, sizeof item->address, "%.*s", (int)text.len, text.at);
+  item->immutable = true;
+  item->home = SIM_NONE;
+  item->key = key_of(ledger, item->address);
+  item->id = (struct record_id){.key = item->key};
 }
 
 void ledger_open(struct ledger *ledger, struct world *world, uint32_t items, uint64_t seed) {
@@ -20,6 +35,10 @@ void ledger_open(struct ledger *ledger, struct world *world, uint32_t items, uin
   ledger->item = sim_take(items * sizeof *ledger->item);
   for (uint32_t i = 0; i < items; i++) {
     struct item *item = &ledger->item[i];
+    if (i % 1000 * 619 % 1000 < world->weather.of[IMMUTABLE]) {
+      open_immutable(ledger, item, i);
+      continue;
+    }
     snprintf(item->address, sizeof item->address, "sip:u%u@example.net", i / 2);
     snprintf(item->contact, sizeof item->contact, "sip:u%u@192.0.2.%u", i / 2, i % 250 + 1);
     item->home = SIM_NONE;
@@ -88,6 +107,10 @@ static bool is_excused(const struct ledger *ledger, const struct item *item) {
   return !ledger->strict || holders(ledger, item, UP_DISKS) == 0;
 }
 
+static bool is_reading(const struct item *item) {
+  return item->doing == COMMAND_GET || item->doing == COMMAND_GET_IMMUT;
+}
+
 static bool is_known(const struct item *item) {
   return item->state == ITEM_LIVE || item->state == ITEM_REMOVED;
 }
@@ -98,7 +121,7 @@ void ledger_on_gone(struct ledger *ledger, uint32_t peer) {
     bool left = ledger->world->peer[peer].left; /* what it held is elsewhere now */
     if (!left && is_known(item) && has_on_disk(ledger, item, peer)) count_loss(ledger, item);
     if (item->ticket == 0 || item->asked != peer) continue;
-    if (item->doing != COMMAND_GET) item->state = ITEM_UNKNOWN;
+    if (!is_reading(item)) item->state = ITEM_UNKNOWN;
     item->ticket = 0;
     ledger->counts.unanswered++;
   }
@@ -110,9 +133,16 @@ void ledger_doubt(struct ledger *ledger) {
 
 /* ---- asking ---- */
 
+static enum node_command_kind kind_for(const struct item *item, enum node_command_kind kind) {
+  if (!item->immutable) return kind;
+  return kind == COMMAND_GET ? COMMAND_GET_IMMUT : COMMAND_PUT_IMMUT;
+}
+
 static void ask(struct ledger *ledger, struct item *item, uint32_t peer,
                 enum node_command_kind kind) {
+  kind = kind_for(item, kind);
   const struct node_command command = {.kind = kind,
+                                       .value = slice_cstr(item->contact),
                                        .uri = slice_cstr(item->address),
                                        .contact = slice_cstr(item->contact),
                                        .expires_s = EXPIRES_S};
@@ -126,10 +156,11 @@ static void ask(struct ledger *ledger, struct item *item, uint32_t peer,
 /* The one home that writes this item; a dead one is waited for, unless it was never asked. */
 static uint32_t home_of(struct ledger *ledger, struct item *item) {
   struct world *world = ledger->world;
-  if (item->state == ITEM_NEW) {
+  if (item->state == ITEM_NEW || item->immutable) {
     item->home = truth_random_up(world, &ledger->rng);
     if (item->home == SIM_NONE) return SIM_NONE;
-    item->id.owner = world_owner(world, item->home, slice_cstr(item->address));
+    if (!item->immutable)
+      item->id.owner = world_owner(world, item->home, slice_cstr(item->address));
   }
   const struct sim_peer *home = &world->peer[item->home];
   bool can = home->state == PEER_UP && !home->leaving && home->paused_until <= world->now;
@@ -216,7 +247,7 @@ static void promise(struct ledger *ledger, struct item *item, enum item_state st
 }
 
 static void on_written(struct ledger *ledger, struct item *item, const struct node_reply *reply) {
-  bool put = item->doing == COMMAND_PUT;
+  bool put = item->doing == COMMAND_PUT || item->doing == COMMAND_PUT_IMMUT;
   ledger->counts.puts += put;
   ledger->counts.removes += !put;
   uint64_t n = reply->row_count > 0 ? reply->row[0].n : 0;
@@ -235,6 +266,18 @@ static void on_written(struct ledger *ledger, struct item *item, const struct no
     item->state = ITEM_UNKNOWN;
 }
 
+/* Whatever the weather: what is read under a hash has that hash. */
+static bool is_value(struct ledger *ledger, const struct item *item, uint32_t peer,
+                     const struct node_reply *reply) {
+  char text[64];
+  struct buf base64 = buf_over(text, sizeof text);
+  buf_put_base64(&base64, item->contact, slice_cstr(item->contact).len);
+  if (reply->code != 200) return false;
+  if (reply->row_count == 1 && slice_equal(reply->row[0].text, buf_slice(&base64))) return true;
+  world_fail(ledger->world, "peer %u reads another value under %s", peer, item->address);
+  return false;
+}
+
 static bool has_contact(const struct node_reply *reply, const char *contact) {
   for (unsigned i = 0; i < reply->row_count; i++)
     if (slice_equal(reply->row[i].text, slice_cstr(contact))) return true;
@@ -251,14 +294,13 @@ static bool has_version(const struct item *item, const struct node_reply *reply)
 }
 
 static void on_read_of_liars(struct ledger *ledger, const struct item *item,
-                             const struct node_reply *reply) {
+                             const struct node_reply *reply, bool seen) {
   struct ledger_counts *counts = &ledger->counts;
-  bool live = item->state == ITEM_LIVE,
-       seen = reply->code == 200 && has_contact(reply, item->contact);
+  bool live = item->state == ITEM_LIVE;
   counts->lied++;
   if (reply->code != 200 && reply->code != 404)
     counts->lied_failed++;
-  else if (seen && (!live || !has_version(item, reply)))
+  else if (seen && !item->immutable && (!live || !has_version(item, reply)))
     counts->lied_old++;
   else if (seen != live)
     counts->lied_missed++;
@@ -268,13 +310,14 @@ static void on_read_of_liars(struct ledger *ledger, const struct item *item,
 
 static void on_read(struct ledger *ledger, struct item *item, uint32_t peer,
                     const struct node_reply *reply) {
+  bool seen = item->immutable ? is_value(ledger, item, peer, reply)
+                              : reply->code == 200 && has_contact(reply, item->contact);
   if (ledger->world->lying) {
-    on_read_of_liars(ledger, item, reply);
+    on_read_of_liars(ledger, item, reply, seen);
     return;
   }
   ledger->counts.gets++;
   bool sure = reply->code == 200 || reply->code == 404;
-  bool seen = reply->code == 200 && has_contact(reply, item->contact);
   bool right = sure && seen == (item->state == ITEM_LIVE);
   item->missed = !right;
   ledger->counts.gets_good += right;
@@ -297,7 +340,7 @@ void ledger_on_reply(struct ledger *ledger, uint32_t peer, uint64_t ticket,
     struct item *item = &ledger->item[i];
     if (item->ticket != ticket) continue;
     item->ticket = 0;
-    if (item->doing == COMMAND_GET)
+    if (is_reading(item))
       on_read(ledger, item, peer, reply);
     else
       on_written(ledger, item, reply);

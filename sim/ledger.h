@@ -13,7 +13,8 @@ enum item_state {
   ITEM_UNKNOWN, /* the last write was not acknowledged: it may have happened, or not */
 };
 struct item {
-  char address[40], contact[40];
+  char address[80], contact[40]; /* of an immutable value: its key, and the value */
+  bool immutable;                /* anybody puts it, and nobody removes it */
   uint32_t home;
   struct key key;
   struct record_id id;

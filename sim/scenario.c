@@ -95,6 +95,13 @@ static void failure(struct weather *weather, struct rng *rng) {
   weather->of[FAULTS_S] = 0;
 }
 
+/* Half of what is written are immutable values, anybody's. */
+static void immutable(struct weather *weather, struct rng *rng) {
+  churn(weather, rng);
+  weather->of[DISK_FAIL] = 10;
+  weather->of[IMMUTABLE] = 500;
+}
+
 /* Everybody loses power in the same second, and is back within the next ten. */
 static void restart_all(struct script *script, unsigned round) {
   (void)round;
@@ -151,6 +158,8 @@ static const struct scenario scenarios[] = {
      CLAIM_NONE},
     {"partition", "the network comes apart for some seconds", 20, partition, NULL, CLAIM_NONE},
     {"datagrams", "churn over UDP that loses, doubles and reorders", 16, datagrams, NULL,
+     CLAIM_NONE},
+    {"immutable", "churn, and half of the records are immutable values", 20, immutable, NULL,
      CLAIM_NONE},
     {"storm", "all restart at once", 30, storm, restart_all, CLAIM_READY},
     {"million", "a computed ring of very many peers, which come, go and look keys up", 10000,

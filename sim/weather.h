@@ -54,7 +54,8 @@
   X(RECORDS, "records", 0, "in all; 0: as many as suit the number of peers")                       \
   X(FAIL, "fail", 0, "of 1000 peers, which crash at once as faults begin, and stay down")          \
   X(FAULTS_S, "faults-s", 60, "length of the phase of faults")                                     \
-  X(ROUNDS, "rounds", 2, "faults, then healing: so many times")
+  X(ROUNDS, "rounds", 2, "faults, then healing: so many times")                                    \
+  X(IMMUTABLE, "immutable", 0, "of 1000 records, which are immutable values")
 
 enum weather_kind {
 #define WEATHER_ENUM(kind, name, calm, text) kind,

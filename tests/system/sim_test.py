@@ -47,7 +47,7 @@ def test_budgets():
 
 
 def test_scenarios():
-    for scenario in ("crowd", "disks", "failure", "partition", "leaves"):
+    for scenario in ("crowd", "disks", "failure", "partition", "leaves", "immutable"):
         assert hashes(BUILD, "--scenario", scenario), scenario
 
 
