@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Signs a record by xmlsec, in the layout of. */
+/* Signs a record by xmlsec, in the layout of . */
 #ifndef CRYPTO_RECORD_SIGN_H
 #define CRYPTO_RECORD_SIGN_H
 

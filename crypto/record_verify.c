@@ -163,6 +163,7 @@ static void sha256(void *context, struct slice data, uint8_t out[32]) {
   if (EVP_Digest(data.at, data.len, out, NULL, EVP_sha256(), NULL) != 1) memset(out, 0, 32);
 }
 
+/* of an immutable value. */
 static const char *what_is_wrong(struct record_verifier *v, struct slice record) {
   static const struct crypto hashes = {.sha256 = sha256};
   struct record_layout layout;

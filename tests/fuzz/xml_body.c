@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "xml/body.h"
+#include "xml/sight.h"
 
 static void *take(void *context, size_t bytes) {
   (void)context;
@@ -22,6 +23,29 @@ static bool within(struct slice inner, struct slice outer) {
   return inner.len == 0 || (inner.at >= outer.at && inner.at + inner.len <= outer.at + outer.len);
 }
 
+static bool same(const struct xml_record *a, const struct xml_record *b) {
+  return slice_equal(a->bytes, b->bytes) && slice_equal(a->key_text, b->key_text) &&
+         slice_equal(a->nonce, b->nonce) && slice_equal(a->value, b->value) &&
+         slice_equal(a->value_digest, b->value_digest) && a->has_value == b->has_value &&
+         a->version == b->version && a->floor == b->floor && a->expires == b->expires &&
+         a->removed == b->removed && a->has_owner == b->has_owner &&
+         key_equal(&a->owner, &b->owner);
+}
+
+/* What is known at sight, expat reads in the same way; it is made to by a line end behind. */
+static void compare(struct xml_reader *reader, struct slice text) {
+  static struct xml_body sight, expat;
+  static char loose[XML_BODY_BYTES_MAX];
+  const char *why;
+  sight.record[0] = (struct xml_record){0};
+  if (text.len + 1 > sizeof loose || !sight_read(text, &sight)) return;
+  memcpy(loose, text.at, text.len);
+  loose[text.len] = '\n';
+  check(xml_body_read(reader, slice_of(loose, text.len + 1), &expat, &why) == OK);
+  check(expat.call && expat.method == sight.method && expat.record_count == 1);
+  check(same(&sight.record[0], &expat.record[0]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const struct memory memory = {take, give, NULL};
@@ -30,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (reader == NULL) reader = xml_reader_new(&memory, 1);
   if (second == NULL) second = xml_reader_new(&memory, 2);
   struct slice text = slice_of(data, size);
+  compare(reader, text);
   const char *why = NULL;
   struct contact contact[CONTACTS_MAX];
   unsigned count;
