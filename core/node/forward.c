@@ -344,7 +344,7 @@ static bool hold(struct step *s, struct hop *hop) {
   struct link *link = link_of(s, hop);
   if (!hop->final || hop->ours || hop->held || hop->resent || hop->given_up) return false;
   if (link == NULL) return false;
-  if (overlay_is_gone(s->node->overlay, &link->peer.id)) return false;
+  if (!overlay_waits_for(s->node->overlay, &link->peer.id)) return false;
   struct peer silent = link->peer;
   hop->held = true;
   wait_for(s, hop, usec_min(link_patience(&s->node->links, link), HOLD_MAX_US));
@@ -400,11 +400,13 @@ static void heard_from(struct step *s, struct hop *hop, uint16_t status) {
   if (link == NULL) return;
   if (!hop->taken_over && !hop->resent) link_measured(&s->node->links, link, s->now - hop->sent_at);
   link->silent = false;
-  if (!key_is_zero(&link->peer.id) && status != 410 && status != 503) {
-    struct peer peer = link->peer;
-    peer.at.transport = TRANSPORT_TCP;
+  if (key_is_zero(&link->peer.id)) return;
+  struct peer peer = link->peer;
+  peer.at.transport = TRANSPORT_TCP;
+  if (status == 410 || status == 503)
+    overlay_on_peer_refused(s->node->overlay, &peer);
+  else
     overlay_on_peer_alive(s->node->overlay, s->now, &peer);
-  }
 }
 
 /* The peer that the Contact of a 302 names; false: none that can be used. */
@@ -447,6 +449,17 @@ static bool may_answer(struct step *s, const struct hop *hop) {
   return sender_is(s, &link->peer.id);
 }
 
+/* */
+static void learn_from(struct step *s, const struct sip_message *response) {
+  struct peer named;
+  if (response->status == 302 || !peer_of_contact(response, &named)) return;
+  named.at.transport = TRANSPORT_TCP;
+  struct overlay_calls calls;
+  calls.count = 0;
+  overlay_on_peer_named(s->node->overlay, s->now, &named, &calls);
+  pump_overlay(s, &calls);
+}
+
 void forward_response(struct step *s, const struct sip_message *response) {
   bool current = false;
   struct hop *hop = hop_of_branch(&s->node->hops, response->via.branch, &current);
@@ -455,6 +468,7 @@ void forward_response(struct step *s, const struct sip_message *response) {
     return;
   }
   if (current) heard_from(s, hop, response->status);
+  if (current && response->status >= 200 && hop->kind != HOP_CALL) learn_from(s, response);
   if (response->status < 200) {
     hop->taken_over = true; /* */
     hop_drop_copy(&s->node->hops, hop);

@@ -74,6 +74,7 @@ struct reply_to {
   struct endpoint from;
   uint64_t errand;     /* != 0: the request is our own, nothing is sent */
   uint32_t answer_max; /* bytes of an answer; 0: as many as it takes */
+  bool names_self;     /* the answer says who made it */
 };
 struct operation {
   struct timer timer; /* gives up at the deadline */

@@ -24,7 +24,7 @@ void node_config_defaults(struct node_config *config) {
                  .bindings_max = 20000,
                  .transactions_max = 8192,
                  .transaction_bytes_max = (uint64_t)64 << 20,
-                 .learnt_peers_max = 1024,
+                 .learnt_peers_max = 4096,
                  .owner_records_max = 4096,
                  .owner_bytes_max = (uint64_t)16 << 20,
                  .source_requests = 100,

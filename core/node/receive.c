@@ -119,6 +119,16 @@ static void deliver(struct step *s, const struct reply_to *to, const struct sip_
   if (accept_media(s, to, request)) execute_request(s, to, target, request->body);
 }
 
+/* The ring's own questions are about a place: their Request-URI repeats the key. */
+static bool is_about_a_place(const struct sip_message *request, const struct key *key) {
+  struct slice uri = request->uri_text;
+  struct key place;
+  if (!slice_starts_nocase(uri, SLICE("sip:"))) return false;
+  struct slice user = slice_skip(uri, 4);
+  user = slice_first(user, slice_find_byte(user, '@'));
+  return key_parse(user, &place) && key_equal(&place, key);
+}
+
 static bool came_from(const struct step *s, const struct sip_message *request,
                       const struct peer *peer) {
   struct endpoint at;
@@ -171,6 +181,7 @@ static void on_request(struct step *s, const struct sip_message *request,
   } else if (!overlay_is_member(node->overlay)) { /* */
     reply_later(s, &to, "this peer has not joined the overlay yet");
   } else if (overlay_is_responsible(node->overlay, &target.key)) { /* */
+    to.names_self = !is_about_a_place(request, &target.key);       /* */
     deliver(s, &to, request, &target);
   } else if (target.final) { /* */
     on_final(s, &to, request, &target);

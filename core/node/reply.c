@@ -55,7 +55,9 @@ static bool is_refusal(uint16_t status) { return status >= 400 && status != 404 
 static bool send_answer(struct step *s, const struct reply_to *to, uint16_t status,
                         const char *reason, struct slice lines, struct slice body) {
   size_t mark = outbox_mark(s->out);
+  bool names_self = to->names_self && to->answer_max == 0 && status != 302;
   put_head(s, to, status, reason);
+  if (names_self) reply_put_contact(&s->out->bytes, &s->node->self);
   buf_put(&s->out->bytes, lines);
   sip_put_body(&s->out->bytes, body.len > 0 ? BODY_TYPE : NULL, body);
   struct slice message = outbox_text(s->out, mark);

@@ -48,7 +48,7 @@ void overlay_free(struct overlay *overlay) {
   peers_free(&overlay->list, memory);
   peers_free(&overlay->members, memory);
   peers_free(&overlay->fingers, memory);
-  peers_free(&overlay->learnt, memory);
+  learnt_free(overlay);
   memory_give(memory, overlay->bootstrap, overlay->bootstrap_count * sizeof *overlay->bootstrap);
   memory_give(memory, overlay, sizeof *overlay);
 }
@@ -213,7 +213,7 @@ void overlay_leave(struct overlay *overlay, usec now, struct overlay_calls *call
   forget_doubts(overlay);
   members_alone(overlay);
   peers_free(&overlay->fingers, overlay->memory);
-  peers_free(&overlay->learnt, overlay->memory);
+  learnt_free(overlay);
   overlay->subject = (struct peer){0};
   overlay->state = OVERLAY_OUT;
   overlay->join_at = USEC_NEVER;
@@ -243,7 +243,7 @@ void chord_proved(struct overlay *overlay, const struct step *step, const struct
     members_enter(overlay, step, peer);
     return;
   }
-  fingers_offer(overlay, peer);
+  fingers_offer(overlay, step->now, peer);
   if (overlay->list.count > 0 &&
       ring_between(&overlay->self.id, &peer->id, &overlay->list.at[0].id)) {
     overlay->hint = *peer;
@@ -290,13 +290,18 @@ void overlay_on_peer_alive(struct overlay *overlay, usec now, const struct peer 
   if (overlay->state != OVERLAY_MEMBER || !peer_is(peer) || key_is_zero(&peer->id)) return;
   if (key_equal(&peer->id, &overlay->self.id)) return;
   doubt_clear(overlay, &step, &peer->id);
-  if (!overlay->small) fingers_offer(overlay, peer);
+  if (!overlay->small) fingers_offer(overlay, now, peer);
 }
 
 void overlay_on_peer_silent(struct overlay *overlay, usec now, const struct peer *peer,
                             struct overlay_calls *calls, struct outbox *trace) {
   struct step step = {now, calls, trace};
-  if (overlay->state != OVERLAY_MEMBER || !is_held(overlay, &peer->id)) return;
+  if (overlay->state != OVERLAY_MEMBER) return;
+  bool learnt = learnt_forget(overlay, &peer->id);
+  if (!is_held(overlay, &peer->id)) { /* learnt again as easily: no probes are spent on it */
+    if (learnt) chord_run(overlay, &step);
+    return;
+  }
   if (!doubt_is(overlay, &peer->id)) doubt_add(overlay, &step, peer, now);
   if (overlay->list.count > 0 && peer_same(&overlay->list.at[0], peer)) {
     overlay->stabilize_at = now;
@@ -438,6 +443,9 @@ static void dispatch(struct overlay *overlay, const struct step *step, const str
       break;
     case CALL_MERGE:
       merge_answered(overlay, step, status, answer);
+      break;
+    case CALL_LEARN:
+      learnt_answered(overlay, step, call, status, answer);
       break;
     case CALL_FINGER:
     case CALL_ANNOUNCE:

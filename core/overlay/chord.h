@@ -26,6 +26,8 @@
 #define DOUBT_TRIES_LOST 3 /* silences after which fingers and learnt peers go */
 #define DOUBT_TRIES_MAX 8  /* probed at once, after 1, 2, 4 ... 64 s: then forgotten */
 #define REMEMBERED_MAX 8u
+#define LEARNT_LIFE_S 1800u       /* a learnt peer not heard of so long goes */
+#define LEARN_CALLS_MAX 2u        /* named peers asked at a time */
 #define FINGERS_MAX 64u           /* distinct fingers; a million peers have about 20 */
 #define FINGER_QUICK_US MSEC(100) /* pace of the first round of finger repair */
 #define ANNOUNCE_US MSEC(250)     /* pace of announcing ourselves after a join */
@@ -52,6 +54,7 @@ enum purpose {
   CALL_PROBE,       /* ping of a doubtful peer */
   CALL_FINGER,      /* who is responsible for self + 2^bit? */
   CALL_MERGE,       /* who is responsible for my Peer-ID, as seen by a remembered peer? */
+  CALL_LEARN,       /* a peer named as responsible: do you live, and what is your range? */
   CALL_ANNOUNCE,    /* who is first after predecessor - 2^bit? It should know us. */
 };
 
@@ -69,6 +72,13 @@ struct doubt {
   usec probe_at;
   uint8_t tries; /* silent probes so far */
   bool waiting;
+};
+
+/* Of a learnt peer. */
+struct learnt_note {
+  struct key from;  /* it is responsible for (from, its Peer-ID], it said */
+  uint32_t heard_s; /* when it answered last, in seconds */
+  bool has_range;
 };
 
 enum overlay_state { OVERLAY_OUT, OVERLAY_JOINING, OVERLAY_MEMBER };
@@ -125,6 +135,8 @@ struct overlay {
 
   /* beyond the successors; correctness does not depend on these */
   struct peers fingers, learnt;
+  struct learnt_note *learnt_note; /* of learnt, entry by entry; learnt.room of them */
+  uint32_t learnt_turn;            /* next to be looked at */
   usec fingers_at;
   uint8_t finger_bit;       /* next to repair; KEY_BITS: start again */
   bool fingers_complete;    /* went round once since the join */
@@ -260,7 +272,7 @@ void fingers_run(struct overlay *overlay, const struct step *step);
 void fingers_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
                       enum overlay_status status, const struct overlay_message *answer);
 /* A peer that answered us: a better finger, or a learnt peer. */
-void fingers_offer(struct overlay *overlay, const struct peer *peer);
+void fingers_offer(struct overlay *overlay, usec now, const struct peer *peer);
 /* Would fingers_offer make it a finger? */
 bool fingers_want(const struct overlay *overlay, const struct key *id);
 void fingers_forget(struct overlay *overlay, const struct key *id);
@@ -268,6 +280,20 @@ void fingers_restart(struct overlay *overlay, usec now);
 /* Tells those who should have subject, right after `after`, as a finger. */
 void fingers_announce(struct overlay *overlay, usec at, const struct peer *subject,
                       const struct key *after, bool lost);
+
+/* ---- learnt.c ---- */
+/* It answered us just now. from: what it is responsible for begins there; NULL: not said. */
+void learnt_put(struct overlay *overlay, usec now, const struct peer *peer, const struct key *from);
+/* The same, where it is known already. */
+void learnt_heard(struct overlay *overlay, usec now, const struct peer *peer);
+bool learnt_forget(struct overlay *overlay, const struct key *id);
+/* Lets some of those go that were not heard of for long. */
+void learnt_sweep(struct overlay *overlay, usec now);
+void learnt_free(struct overlay *overlay);
+/* The learnt peer that said it is responsible for key, if that is likely; NULL. */
+const struct peer *learnt_responsible(const struct overlay *overlay, const struct key *key);
+void learnt_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
+                     enum overlay_status status, const struct overlay_message *answer);
 
 /* ---- routing.c ---- */
 /* The known peer, not in doubt, that comes closest before key; none: false. */

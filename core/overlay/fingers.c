@@ -2,11 +2,8 @@
 /* Fingers: the first peer at or after self + 2^i, each peer once (R-5.17), for the i that reach
  * beyond the successor list. Repaired one at a time; and told of by overlay.update, the seed
  * draft's "injecting information about newly joined node to the finger tables of others" (R-5.18).
- * Learnt peers: whoever answered us in traffic, within a budget. The ring is correct without
- * either; they only make routes short. */
+ * The ring is correct without; they only make routes short. */
 #include "overlay/chord.h"
-
-#define SAMPLE 8u
 
 static struct key finger_start(const struct overlay *overlay, unsigned bit) {
   return key_add_power(&overlay->self.id, bit);
@@ -33,39 +30,6 @@ static unsigned bit_of(const struct overlay *overlay, const struct key *id) {
   return bit < 0 ? 0 : (unsigned)bit;
 }
 
-/* ---- learnt peers ---- */
-
-static bool is_smaller_gap(const struct overlay *overlay, uint32_t a, uint32_t b) {
-  const struct peers *learnt = &overlay->learnt;
-  const struct key *self = &overlay->self.id;
-  const struct key *after_a = a + 1 < learnt->count ? &learnt->at[a + 1].id : self;
-  const struct key *after_b = b + 1 < learnt->count ? &learnt->at[b + 1].id : self;
-  struct key gap_a = key_distance(&learnt->at[a].id, after_a);
-  struct key gap_b = key_distance(&learnt->at[b].id, after_b);
-  return key_compare(&gap_a, &gap_b) < 0;
-}
-
-/* A peer shortens the routes to the keys between it and the next one known: of a few drawn at
- * random the one with the smallest such gap goes. */
-static void evict(struct overlay *overlay) {
-  uint32_t worst = (uint32_t)rng_below(&overlay->rng, overlay->learnt.count);
-  for (unsigned i = 1; i < SAMPLE; i++) {
-    uint32_t other = (uint32_t)rng_below(&overlay->rng, overlay->learnt.count);
-    if (is_smaller_gap(overlay, other, worst)) worst = other;
-  }
-  peers_remove(&overlay->learnt, worst);
-}
-
-static void learn(struct overlay *overlay, const struct peer *peer) {
-  if (overlay->learnt_max == 0) return;
-  const struct key *self = &overlay->self.id;
-  if (overlay->learnt.count >= overlay->learnt_max &&
-      peers_find(&overlay->learnt, self, &peer->id) == NULL) {
-    evict(overlay);
-  }
-  (void)peers_put(&overlay->learnt, overlay->memory, self, peer, overlay->learnt_max);
-}
-
 /* ---- the table ---- */
 
 bool fingers_want(const struct overlay *overlay, const struct key *id) {
@@ -79,36 +43,35 @@ bool fingers_want(const struct overlay *overlay, const struct key *id) {
 }
 
 /* No finger: it stays known as a learnt peer. */
-static void demote(struct overlay *overlay, uint32_t i) {
+static void demote(struct overlay *overlay, usec now, uint32_t i) {
   struct peer peer = overlay->fingers.at[i];
   peers_remove(&overlay->fingers, i);
-  learn(overlay, &peer);
+  learnt_put(overlay, now, &peer, NULL);
 }
 
 /* Behind the first of its interval a peer is nobody's first. */
-static void keep_first_of(struct overlay *overlay, const struct key *first) {
+static void keep_first_of(struct overlay *overlay, usec now, const struct key *first) {
   const struct key *self = &overlay->self.id;
   unsigned bit = bit_of(overlay, first);
   uint32_t i = peers_place(&overlay->fingers, self, first);
   if (i < overlay->fingers.count && key_equal(&overlay->fingers.at[i].id, first)) i++;
   while (i < overlay->fingers.count && bit_of(overlay, &overlay->fingers.at[i].id) == bit) {
-    demote(overlay, i);
+    demote(overlay, now, i);
   }
 }
 
-void fingers_offer(struct overlay *overlay, const struct peer *peer) {
+void fingers_offer(struct overlay *overlay, usec now, const struct peer *peer) {
   const struct key *self = &overlay->self.id;
   if (key_equal(&peer->id, self) || peers_find(&overlay->list, self, &peer->id) != NULL) return;
   struct peer *finger = peers_find(&overlay->fingers, self, &peer->id);
   if (finger != NULL) {
     *finger = *peer;
+    learnt_heard(overlay, now, peer);
   } else if (fingers_want(overlay, &peer->id) &&
              peers_put(&overlay->fingers, overlay->memory, self, peer, FINGERS_MAX)) {
-    keep_first_of(overlay, &peer->id);
-    const struct peer *learnt = peers_find(&overlay->learnt, self, &peer->id);
-    if (learnt != NULL) peers_remove(&overlay->learnt, (uint32_t)(learnt - overlay->learnt.at));
+    keep_first_of(overlay, now, &peer->id);
   } else {
-    learn(overlay, peer);
+    learnt_put(overlay, now, peer, NULL);
   }
 }
 
@@ -119,8 +82,7 @@ void fingers_forget(struct overlay *overlay, const struct key *id) {
     peers_remove(&overlay->fingers, (uint32_t)(finger - overlay->fingers.at));
     overlay->finger_bit = (uint8_t)bit_of(overlay, id); /* repaired next */
   }
-  const struct peer *learnt = peers_find(&overlay->learnt, self, id);
-  if (learnt != NULL) peers_remove(&overlay->learnt, (uint32_t)(learnt - overlay->learnt.at));
+  learnt_forget(overlay, id);
 }
 
 void fingers_restart(struct overlay *overlay, usec now) {
@@ -191,9 +153,9 @@ static void finger_found(struct overlay *overlay, const struct step *step, unsig
   uint32_t i = peers_place(&overlay->fingers, self, &start);
   while (i < overlay->fingers.count &&
          ring_order(self, &overlay->fingers.at[i].id, &found->id) < 0) {
-    demote(overlay, i);
+    demote(overlay, step->now, i);
   }
-  keep_first_of(overlay, &found->id);
+  keep_first_of(overlay, step->now, &found->id);
   const struct peer *known = peers_find(&overlay->fingers, self, &found->id);
   if (known == NULL) known = peers_find(&overlay->list, self, &found->id);
   if (known == NULL || !peer_same_life(known, found))
@@ -245,7 +207,10 @@ static void announce_to(struct overlay *overlay, const struct step *step, unsign
 
 void fingers_run(struct overlay *overlay, const struct step *step) {
   if (overlay->small) return;
-  if (step->now >= overlay->fingers_at) repair_next(overlay, step);
+  if (step->now >= overlay->fingers_at) {
+    learnt_sweep(overlay, step->now);
+    repair_next(overlay, step);
+  }
   if (overlay->announce_bit > 0 && step->now >= overlay->announce_at) {
     announce_next(overlay, step);
   }

@@ -120,6 +120,12 @@ usec overlay_deadline(const struct overlay *overlay);
 void overlay_on_peer_alive(struct overlay *overlay, usec now, const struct peer *peer);
 void overlay_on_peer_silent(struct overlay *overlay, usec now, const struct peer *peer,
                             struct overlay_calls *calls, struct outbox *trace);
+/* It does not want the request (410, 503): if it is a learnt peer, another may do better. */
+void overlay_on_peer_refused(struct overlay *overlay, const struct peer *peer);
+/* An answer that passed says that this peer is responsible for its key (R-5.38). It is asked
+ * itself before anything comes of that. */
+void overlay_on_peer_named(struct overlay *overlay, usec now, const struct peer *peer,
+                           struct overlay_calls *calls);
 
 /* ---- key-based routing interface ---- */
 bool overlay_is_member(const struct overlay *overlay);
@@ -127,8 +133,8 @@ const struct peer *overlay_self(const struct overlay *overlay);
 /* Key in (predecessor, self]; without a known predecessor only a ring of one answers true. */
 bool overlay_is_responsible(const struct overlay *overlay, const struct key *key);
 /* Next hops for key, best first, at most max, suspects and `avoid` (may be NULL) left out. *final:
- * the first of them is believed responsible (key in (self, first live successor]); of those, only
- * who is gone is left out (R-5.37). 0: none. */
+ * the first of them is believed responsible: the first live successor at or after key, or a learnt
+ * peer whose range it is in. 0: none. */
 unsigned overlay_next_hops(const struct overlay *overlay, const struct key *key,
                            const struct key *avoid, unsigned avoid_count, struct peer *out,
                            unsigned max, bool *final);
@@ -140,8 +146,9 @@ bool overlay_range(const struct overlay *overlay, struct key *from, struct key *
 const struct peer *overlay_predecessor(const struct overlay *overlay); /* NULL: none known */
 /* It fell silent, and has not answered since. */
 bool overlay_is_suspect(const struct overlay *overlay, const struct key *id);
-/* And a probe of it was not answered either. */
-bool overlay_is_gone(const struct overlay *overlay, const struct key *id);
+/* A neighbour is not passed over for one silence (R-5.37): false for others, and when a probe was
+ * not answered either. */
+bool overlay_waits_for(const struct overlay *overlay, const struct key *id);
 unsigned overlay_successors(const struct overlay *overlay, struct peer *out, unsigned max);
 /* Every distinct peer this one would route to (successors, fingers, learnt), by Peer-ID. */
 unsigned overlay_known_peers(const struct overlay *overlay, struct peer *out, unsigned max);

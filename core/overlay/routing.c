@@ -56,8 +56,9 @@ unsigned overlay_replica_set(const struct overlay *overlay, unsigned k, struct p
   return count;
 }
 
-bool overlay_is_gone(const struct overlay *overlay, const struct key *id) {
-  return doubt_is_confirmed(overlay, id);
+bool overlay_waits_for(const struct overlay *overlay, const struct key *id) {
+  const struct peers *near = overlay->small ? &overlay->members : &overlay->list;
+  return peers_find(near, &overlay->self.id, id) != NULL && !doubt_is_confirmed(overlay, id);
 }
 
 /* ---- next hops (R-5.7) ---- */
@@ -134,6 +135,10 @@ static void choose_in_ring(struct choice *choice, const struct key *key, bool *f
   const struct peers *list = &overlay->list;
   for (uint32_t i = peers_place(list, self, key); i < list->count; i++)
     choose_responsible(choice, &list->at[i]);
+  if (choice->count == 0) {
+    const struct peer *learnt = learnt_responsible(overlay, key);
+    if (learnt != NULL) choose(choice, learnt);
+  }
   *final = choice->count > 0;
   if (*final) return;
   const struct peer *exact = peers_find(list, self, key);

@@ -129,6 +129,7 @@ static const struct net_reply *look_up(const char *uri) {
 static void begin_large(uint32_t owner, char *uri, size_t room) {
   net_open(&net, 3);
   net.config.successors = 2; /* not a small ring, where whoever is late is left out */
+  net.config.limits.learnt_peers_max = 0;
   for (unsigned i = 0; i < 8; i++) {
     struct key id = {{(uint8_t)(i * 32), 1}};
     net_add(&net, &id, i == 0 ? NET_NONE : 0);
