@@ -53,7 +53,7 @@ enum trace_level { TRACE_ERROR, TRACE_WARNING, TRACE_INFO, TRACE_DEBUG };
   X(TRACE_LOCATED, "phone.located", TRACE_DEBUG,                                                  \
     "contacts of an Address-of-Record: key, status, a=Address-of-Record, n=contacts")             \
   X(TRACE_LIMIT, "limit", TRACE_WARNING,                                                          \
-    "a limit against abuse was reached: peer, a=which, n=times since the last such line")         \
+    "a limit was reached, or a forgery refused: peer, a=which, n=times since the last such line") \
   X(TRACE_REFUSED, "refused", TRACE_DEBUG,                                                        \
     "a request was refused: peer, status, a=method, b=reason")
 

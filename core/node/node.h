@@ -172,6 +172,8 @@ unsigned node_peers(const struct node *node, struct peer *out, unsigned max);
   X(LIMIT_SHARE, "source-share", "a source that holds half of a table already: 503")          \
   X(LIMIT_FULL, "table-full", "a request for which a table has no room: 503")                 \
   X(LIMIT_ANSWER, "answer-cut", "an answer larger than the request to an unproven address")   \
+  X(LIMIT_FORGED, "record-forged", "a record whose signature or layout was refused: 403")     \
+  X(LIMIT_OLDER, "record-older", "a write older than what is here, as a replay is: 412")      \
   X(LIMIT_BODY, "body-refused", "a body that is not XML as allowed, or too large: 400, 413")
 
 enum node_limit {

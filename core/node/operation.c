@@ -251,6 +251,7 @@ static void put_now(struct step *s, struct operation *op) {
   uint16_t status;
   const char *text = refusal(verdict, &status);
   if (verdict == DHT_OVER_QUOTA) limits_note(s, LIMIT_OWNER, &op->to.from);
+  if (verdict == DHT_OLDER) limits_note(s, LIMIT_OLDER, &op->to.from);
   if (verdict == DHT_TOO_MANY) limits_note(s, LIMIT_VALUES, &op->to.from);
   if (verdict == DHT_NO_ROOM) limits_note(s, LIMIT_ROOM, &op->to.from);
   if (text != NULL) {
@@ -268,6 +269,7 @@ static bool must_ask_first(const struct node *node, const struct operation *op) 
 }
 
 static void put_verified(struct step *s, struct operation *op, enum err verified) {
+  if (verified == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
   if (verified != OK && record_is_immutable(&op->records[0]))
     finish_fault(s, op, verified == ERR_REFUSED ? 400 : 503,
                  "the key is not the hash of the immutable value, or it could not be computed");
@@ -432,6 +434,7 @@ static void record_is_in(struct step *s, struct operation *op, bool failed) {
 /* merged like a put, and no further copies. */
 static void accept_verified(struct step *s, struct operation *op, unsigned item,
                             enum err verified) {
+  if (verified == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
   if (verified != OK) {
     record_is_in(s, op, true);
     return;

@@ -45,15 +45,23 @@ def key_of(text):
     return hashlib.sha1(text.encode()).hexdigest().upper()
 
 
-def put_body(key, nonce, seconds=3600, content="<a></a>"):
+def record(key, nonce, version, content="<a></a>", removed=False, seconds=3600):
     expires = stamp(seconds)
-    record = (f'<dhtRecord xmlns="{DHT}"><key xmlns="{DHT}" Id="One">{key}</key><value xmlns="{DHT}"'
-              f' xmlns:o="urn:ietf:params:xml:ns:p2p-sip:overlay" Id="Two" expires="{expires}" '
-              f'nonce="{nonce}" o:floor="{expires}" o:owner="{signer().owner}" '
-              f'o:version="{int(time.time() * 1000) * 256}">{content}</value>'
-              "{SIGNATURE}</dhtRecord>")
-    return (XML + "<methodCall><methodName>put-auth</methodName><params><param>"
-            f"{signer().fill(record)}</param></params></methodCall>")
+    return (f'<dhtRecord xmlns="{DHT}"><key xmlns="{DHT}" Id="One">{key}</key><value xmlns="{DHT}"'
+            f' xmlns:o="urn:ietf:params:xml:ns:p2p-sip:overlay" Id="Two" expires="{expires}" '
+            f'nonce="{nonce}" o:floor="{expires}" o:owner="{signer().owner}"'
+            + (' o:removed="true"' if removed else "") +
+            f' o:version="{version}">{content}</value>{{SIGNATURE}}</dhtRecord>')
+
+
+def put_of(text, method="put-auth"):
+    return (XML + f"<methodCall><methodName>{method}</methodName><params><param>{text}</param>"
+            "</params></methodCall>")
+
+
+def put_body(key, nonce, seconds=3600, content="<a></a>"):
+    version = int(time.time() * 1000) * 256
+    return put_of(signer().fill(record(key, nonce, version, content, seconds=seconds)))
 
 
 def locser(peer, key, body="", transport="TCP", **more):
@@ -270,6 +278,70 @@ def test_lifetimes():
             assert status == wanted, (seconds, status)
             assert status != 423 or "\nMin-Expires: 60\r" in text
 
+
+# ---- records that are not what they say ----
+
+def test_forged_records():
+    """Each draws 403 or 400, nothing is stored, and the log does not flood."""
+    name = "sip:bob@example.net"
+    good = signer().fill(record(name, "n", 5 << 40, "<a>true</a>"))
+    reference = re.compile(r'(<Reference URI="#)(One|Two)(">.*?</Reference>)')
+    one, two = (match[0] for match in reference.finditer(good))
+    inner = good.replace("<a>true</a>", "<a>lies</a>")
+    other = Signer()
+    bodies = {
+        "altered value": inner,
+        "altered key": good.replace(f">{name}<", ">sip:eve@example.net<"),
+        "altered version": good.replace(f'version="{5 << 40}"', f'version="{6 << 40}"'),
+        "forged, with digests that fit": signer().fill(
+            record(name, "n", 5 << 40, "<a>lies</a>").replace("SIGNATURE", "FORGED")),
+        "swapped references": good.replace(one, "@").replace(two, one).replace("@", two),
+        "swapped names": good.replace('URI="#One"', 'URI="#3"').replace(
+            'URI="#Two"', 'URI="#One"').replace('URI="#3"', 'URI="#Two"'),
+        "one reference missing": good.replace(two, ""),
+        "one reference twice": good.replace(two, one),
+        "wrapped": inner.replace("</value>", f"</value><x>{good}</x>", 1),
+        "wrapped in the value": inner.replace("<a>lies</a>", good),
+        "SHA-1": good.replace("2001/04/xmldsig-more#ecdsa-sha256", "2001/04/xmldsig-more#ecdsa-sha1"),
+        "another owner's name": other.fill(record(name, "n", 5 << 40)),
+        "no signature": re.sub("<Signature.*</Signature>", "", good),
+    }
+    with Peer() as peer:
+        for what, text in bodies.items():
+            key = "sip:eve@example.net" if what == "altered key" else name
+            with tcp(peer.at) as connection:
+                found = statuses(connection, [locser(peer, key, put_of(text))] * 3)
+            assert set(found) <= {400, 403}, (what, found)
+        assert peer.ask("status")["records"] == 0
+        refused_and_told(peer, "record-forged", 3)
+        counted = peer.ask("status")
+        assert counted["limit-record-forged"] + counted["limit-body-refused"] == 3 * len(bodies)
+        assert len(peer.errors().splitlines()) < 3 * len(bodies) + 10, "no more lines than records"
+        with tcp(peer.at) as connection:
+            assert statuses(connection, [locser(peer, name, put_of(good))]) == [200]
+
+
+def test_replays():
+    """An older version, and the removal of a registration that was renewed since: 412."""
+    name = "sip:bob@example.net"
+    old = signer().fill(record(name, "n", 5 << 40, "<a>old</a>"))
+    new = signer().fill(record(name, "n", 6 << 40, "<a>new</a>"))
+    digest = base64.b64encode(hashlib.sha1(b"<a>old</a>").digest()).decode()
+    gone = signer().fill(record(name, "n", (5 << 40) + 1,
+                                f"<DigestValue>{digest}</DigestValue>", removed=True))
+    with Peer() as peer, tcp(peer.at) as connection:
+        assert statuses(connection, [locser(peer, name, put_of(old))]) == [200]
+        assert statuses(connection, [locser(peer, name, put_of(new))]) == [200]
+        for _ in range(5):
+            assert statuses(connection, [locser(peer, name, put_of(old))]) == [412]
+            assert statuses(connection, [locser(peer, name, put_of(gone, "remove-auth"))]) == [412]
+        refused_and_told(peer, "record-older", 10)
+        connection.sendall(locser(peer, name, GET.format(key=name)))
+        (status, text), = finals(connection, 1)
+        assert status == 200 and "<a>new</a>" in text and "<a>old</a>" not in text
+
+
+# ---- bodies ----
 
 def test_hostile_bodies():
     """Oversized, deep, entities, a DTD, and more: refused, and none costs memory or time."""
