@@ -164,11 +164,22 @@ void net_close_flow(struct net *net, uint32_t f) {
   close_end(net, f, net->now);
 }
 
+/* Over TLS each node has shown its key to the other. */
+static const struct key *proven_on(struct net *net, const struct net_flow *flow) {
+  const struct net_flow *other = flow_at(net, flow->other);
+  if (other == NULL || net->at[flow->node].config.peer_transport != TRANSPORT_TLS) return NULL;
+  return &net->at[other->node].config.id;
+}
+
 /* A message into the end `f`. */
 static void deliver(struct net *net, uint32_t f, struct slice data) {
   struct net_flow *flow = flow_at(net, f);
   flow->last_at = usec_max(flow->last_at, net->now + latency(net));
-  const struct input input = {.kind = IN_MESSAGE, .flow = f, .peer = flow->peer, .data = data};
+  const struct input input = {.kind = IN_MESSAGE,
+                              .flow = f,
+                              .peer = flow->peer,
+                              .data = data,
+                              .proven = proven_on(net, flow)};
   net->messages++;
   later(net, flow->last_at, flow->node, EVENT_INPUT, &input);
 }

@@ -398,6 +398,51 @@ static void test_requests_of_one_prefix_are_told_once(void **state) {
   end();
 }
 
+/* R-6.49: with limits that let strangers do next to nothing, and a stranger who does all he can,
+ * neighbours write, copy, join and take over as ever. */
+static void test_neighbours_are_never_starved(void **state) {
+  (void)state;
+  begin_proven("198.51.100.7:5060");
+  net.config.limits.source_requests = 1;
+  net.config.limits.source_puts = 1;
+  net.config.limits.source_bytes = 8192;
+  open_ring(3);
+  flow = net_connect(&net, 0, &victim);
+  struct key bob = net_key(&net, BOB);
+  char line[200];
+  snprintf(line, sizeof line, "%sContent-Type: text/xml\r\n", key_line(&bob, ""));
+  const struct ask get = {.lines = line, .body = GET_BODY};
+  for (unsigned batch = 0; batch < 10; batch++) {
+    char uri[40][40];
+    uint64_t ticket[40];
+    for (unsigned k = 0; k < 40; k++) {
+      snprintf(uri[k], sizeof uri[k], "sip:u%u@example.net", batch * 40 + k);
+      send_times(&get, 1, 0);
+      ticket[k] = net_ask(&net, 1 + k % 2,
+                          &(struct node_command){.kind = COMMAND_PUT,
+                                                 .uri = slice_cstr(uri[k]),
+                                                 .contact = SLICE("sip:bob@192.0.2.4")});
+    }
+    net_run_for(&net, MSEC(200));
+    for (unsigned k = 0; k < 40; k++) assert_int_equal(net_reply_of(&net, ticket[k])->code, 200);
+  }
+  assert_true(limited(LIMIT_REQUESTS) > 300);
+  assert_int_equal(limited(LIMIT_PUTS), 0);
+  assert_int_equal(limited(LIMIT_BYTES), 0);
+  const struct key id = {{0x30}};
+  net_add(&net, &id, 0);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
+  net_kill(&net, 1, true);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(120)));
+  for (unsigned n = 0; n < 400; n++) {
+    char uri[40];
+    snprintf(uri, sizeof uri, "sip:u%u@example.net", n);
+    const struct net_reply *reply = net_get(&net, 2, uri);
+    assert_true(net_has_contact(reply, "sip:bob@192.0.2.4"));
+  }
+  end();
+}
+
 /* one prefix has at most half of the table, and others get in. */
 static void test_half_of_the_operations(void **state) {
   (void)state;
@@ -484,6 +529,7 @@ int main(void) {
       TEST(test_other_methods_over_udp),
       TEST(test_writes_of_one_prefix),
       TEST(test_requests_of_one_prefix_are_told_once),
+      TEST(test_neighbours_are_never_starved),
       TEST(test_half_of_the_operations),
       TEST(test_half_of_the_transactions),
       TEST(test_quota_of_one_owner),
