@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One typed list of trace events. It feeds log text, JSON for the dashboard and the ladder of the
- * demo, golden traces and coverage marks. Tracing costs nothing while its bit is off. */
+/* One typed list of trace events, none of which carries a key, a credential or a body (R-6.12). It
+ * feeds log text, JSON for the dashboard and the ladder of the demo, golden traces and coverage
+ * marks. Tracing costs nothing while its bit is off. */
 #ifndef BASE_TRACE_H
 #define BASE_TRACE_H
 

@@ -175,7 +175,7 @@ static void answer_upstream(struct step *s, const struct hop *hop,
   size_t mark = outbox_mark(s->out);
   sip_put_forwarded_response(&s->out->bytes, response, SLICE_EMPTY);
   struct slice message = outbox_text(s->out, mark);
-  if (hop->answer_max != 0 && message.len > hop->answer_max) { /* */
+  if (hop->answer_max != 0 && message.len > hop->answer_max) { /* */
     limits_note(s, LIMIT_ANSWER, &to);
     s->out->bytes.len = mark;
     bool asks_stream = response->status == 200;

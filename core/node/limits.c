@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Limits against abuse: who is measured, and what is said of it. */
+/* Limits against abuse (R-6.4, R-6.5, R-6.48 to R-6.53): who is measured, and what is said of it.
+ */
 #include "node/internal.h"
 
 #define TOLD_US SEC(60) /* between two lines about the same limit */

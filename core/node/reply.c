@@ -76,7 +76,7 @@ static void answer(struct step *s, const struct reply_to *to, uint16_t status, c
   if (to->answer_max != 0 && status >= 300) body = SLICE_EMPTY;
   if (send_answer(s, to, status, reason, lines, body)) return;
   limits_note(s, LIMIT_ANSWER, &to->from);
-  if (status == 200) { /* the asker would miss what it asked for */
+  if (status == 200) { /* the asker would miss what it asked for */
     status = 413;
     reason = REPLY_ASK_STREAM;
     lines = SLICE_EMPTY;

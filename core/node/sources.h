@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What one source may cause (R-6.49 to R-6.51): for each a few meters, and how much it holds of the
- * tables that all share. A source is a proven Peer-ID, or the prefix of an address.
+/* What one source may cause (R-6.49 to R-6.51, R-6.53): for each a few meters, and how much it
+ * holds of the tables that all share. A source is a proven Peer-ID, or the prefix of an address.
  *
  * The table has a fixed number of rows, and a keyed hash says which row is a source's: no stranger
  * can make it grow, push another out of it, or choose with whom it shares a row. It is allocated

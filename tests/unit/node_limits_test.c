@@ -113,10 +113,12 @@ static struct net net;
 static unsigned number;
 static struct endpoint victim; /* whose address the request claims to come from */
 static uint32_t flow;
+static bool trusts_victim; /* its network is on the address list */
 
 static void open_ring(unsigned count) {
   const struct key ids[] = {{{0x10}}, {{0x60}}, {{0xb0}}};
-  net.config.trusted_count = 0;
+  net.config.trusted_count = trusts_victim;
+  prefix_parse(SLICE("198.51.100.0/24"), &net.config.trusted[0]);
   for (unsigned i = 0; i < count; i++) net_add(&net, &ids[i], i == 0 ? NET_NONE : 0);
   assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
   net_run_for(&net, SEC(20));
@@ -126,6 +128,7 @@ static void open_ring(unsigned count) {
 static void begin(void) {
   net_open(&net, 5);
   net.config.digest_off = true;
+  trusts_victim = false;
   victim = net_stranger("198.51.100.7:5060", TRANSPORT_UDP);
   flow = 0;
 }
@@ -243,7 +246,7 @@ static void test_no_answer_is_larger_than_the_request(void **state) {
   end();
 }
 
-/* what does not fit is asked for over TCP, here and at the end of a way. */
+/* what does not fit is asked for over TCP, here and at the end of a way. */
 static void test_a_result_that_does_not_fit(void **state) {
   (void)state;
   begin();
@@ -443,7 +446,7 @@ static void test_neighbours_are_never_starved(void **state) {
   end();
 }
 
-/* one prefix has at most half of the table, and others get in. */
+/* one prefix has at most half of the table, and others get in. */
 static void test_half_of_the_operations(void **state) {
   (void)state;
   begin_proven("198.51.100.7:5060");
@@ -468,6 +471,29 @@ static void test_half_of_the_operations(void **state) {
   put(19);
   net_run_for(&net, SEC(3));
   assert_int_equal(count_answers("SIP/2.0 200"), 1);
+  end();
+}
+
+/* R-6.4, R-8.5, R-8.7: an address on the list is believed: it is answered in full, asks as a
+ * client, and writes as one over a stream only. */
+static void test_an_address_on_the_list(void **state) {
+  (void)state;
+  begin();
+  trusts_victim = true;
+  open_ring(1);
+  assert_int_equal(net_put(&net, 0, BOB, "sip:bob@192.0.2.4")->code, 200);
+  const struct ask get = {.lines = "Content-Type: text/xml\r\n", .body = GET_BODY};
+  struct traffic t = send_times(&get, 1, SEC(2));
+  assert_int_equal(t.status, 200);
+  assert_true(t.out > t.in);
+  const struct ask put = {.lines = "Content-Type: text/xml\r\n", .body = PUT_BODY(BOB, "n")};
+  assert_int_equal(send_times(&put, 1, SEC(2)).status, 403);
+  victim.transport = TRANSPORT_TCP;
+  flow = net_connect(&net, 0, &victim);
+  assert_int_equal(send_times(&put, 1, SEC(2)).status, 200);
+  victim = net_stranger("198.51.101.7:5060", TRANSPORT_TCP);
+  flow = net_connect(&net, 0, &victim);
+  assert_int_equal(send_times(&get, 1, SEC(2)).status, 403);
   end();
 }
 
@@ -532,6 +558,7 @@ int main(void) {
       TEST(test_neighbours_are_never_starved),
       TEST(test_half_of_the_operations),
       TEST(test_half_of_the_transactions),
+      TEST(test_an_address_on_the_list),
       TEST(test_quota_of_one_owner),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
