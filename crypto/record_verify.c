@@ -9,6 +9,7 @@
 #include "base/immutable.h"
 #include "base/record_layout.h"
 #include "crypto/certificate.h"
+#include "crypto/digest.h"
 #include "crypto/signature.h"
 
 #define WAYS 4u
@@ -33,13 +34,7 @@ struct record_verifier {
 };
 
 static bool hash_of(struct slice first, struct slice second, struct hash *out) {
-  EVP_MD_CTX *context = EVP_MD_CTX_new();
-  bool done = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
-              EVP_DigestUpdate(context, first.at, first.len) == 1 &&
-              EVP_DigestUpdate(context, second.at, second.len) == 1 &&
-              EVP_DigestFinal_ex(context, out->byte, NULL) == 1;
-  EVP_MD_CTX_free(context);
-  return done;
+  return digest_sha256(first, second, out->byte);
 }
 
 static bool hash_equal(const struct hash *a, const struct hash *b) {
@@ -160,7 +155,7 @@ static const char *what_xmlsec_refuses(struct slice record, EVP_PKEY *key) {
 
 static void sha256(void *context, struct slice data, uint8_t out[32]) {
   (void)context;
-  if (EVP_Digest(data.at, data.len, out, NULL, EVP_sha256(), NULL) != 1) memset(out, 0, 32);
+  if (!digest_sha256(data, SLICE_EMPTY, out)) memset(out, 0, 32);
 }
 
 /* of an immutable value. */

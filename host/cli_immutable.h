@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `locser put --immutable` and `locser get immut:HASH`: cuts a file into fragments and joins them
- * again (R-4.39, R-4.40). */
+ * again (R-4.39, R-4.40, R-4.41). */
 #ifndef HOST_CLI_IMMUTABLE_H
 #define HOST_CLI_IMMUTABLE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Immutable values (R-4.36 to R-4.40): a record whose key is the hash of its value, in one layout;
- * and the manifest that lists the fragments of what is larger than one value. Slices borrow from
- * what was read. Nothing here allocates. */
+/* Immutable values (R-4.36, R-4.37, R-4.39, R-4.40): a record whose key is the hash of its value,
+ * in one layout; and the manifest that lists the fragments of what is larger than one value. Slices
+ * borrow from what was read. Nothing here allocates. */
 #ifndef BASE_IMMUTABLE_H
 #define BASE_IMMUTABLE_H
 

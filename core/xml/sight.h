@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Private to core/xml: the few bodies that nearly every reading and writing consists of, known at
- * sight. */
+ * sight (R-4.35). */
 #ifndef XML_SIGHT_H
 #define XML_SIGHT_H
 
