@@ -307,6 +307,8 @@ static void configure(struct peer_process *p) {
   configure_live(config, settings);
   configure_numbers(config, settings);
   configure_trusted(config, settings);
+  /* Without a CA, and where peers prove themselves at all, anybody may join. */
+  config->strangers = p->setup->tls.trusted == NULL && config->peer_transport == TRANSPORT_TLS;
   config->memory = &p->memory;
   config->crypto = p->setup->crypto;
   uv_random(NULL, NULL, config->seed, sizeof config->seed, 0, NULL);

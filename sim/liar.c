@@ -89,15 +89,15 @@ static void put_peer(struct buf *out, const char *role, const struct peer *peer)
 }
 
 /* A state of the ring around this peer as it would have others believe it. */
-static void put_state(struct world *world, uint32_t liar, struct buf *out) {
+static void put_state(struct world *world, uint32_t liar, struct slice records, struct buf *out) {
   const struct sim_peer *self = &world->peer[liar];
   const struct peer own = {self->id, world_address(liar), self->life};
   bool invents = dice(world, 1, 2);
   struct peer before =
       invents ? invented(world, &self->id, true, 0) : accomplice(world, &self->id, true);
-  buf_put_cstr(out, DECLARATION
-               "<methodResponse><params><param>"
-               "<overlay xmlns=\"urn:ietf:params:xml:ns:p2p-sip:overlay\">");
+  buf_put_cstr(out, DECLARATION "<methodResponse><params>");
+  buf_put(out, records);
+  buf_put_cstr(out, "<param><overlay xmlns=\"urn:ietf:params:xml:ns:p2p-sip:overlay\">");
   put_peer(out, "self", &own);
   put_peer(out, "predecessor", &before);
   struct key at = self->id;
@@ -178,21 +178,21 @@ static void answer_nothing(struct world *world, const struct event *event) {
 
 static void answer_records(struct world *world, const struct event *event,
                            const struct record *records, uint32_t count) {
-  char *text = sim_take(ANSWER_BYTES);
-  struct buf body = buf_over(text, ANSWER_BYTES);
-  buf_put_cstr(&body, DECLARATION
-               "<methodResponse><params><param>"
-               "<dhtRecords xmlns=\"urn:ietf:params:xml:ns:dht\">");
-  for (uint32_t i = 0; i < count; i++) buf_put(&body, records[i].bytes);
-  buf_put_cstr(&body, "</dhtRecords></param></params></methodResponse>");
+  char *text = sim_take(ANSWER_BYTES), *all = sim_take(ANSWER_BYTES);
+  struct buf body = buf_over(text, ANSWER_BYTES), parts = buf_over(all, ANSWER_BYTES);
+  buf_put_cstr(&parts, "<param><dhtRecords xmlns=\"urn:ietf:params:xml:ns:dht\">");
+  for (uint32_t i = 0; i < count; i++) buf_put(&parts, records[i].bytes);
+  buf_put_cstr(&parts, "</dhtRecords></param>");
+  put_state(world, event->peer, buf_slice(&parts), &body);
   answer(world, event, "200 OK", NULL, buf_slice(&body));
   free(text);
+  free(all);
 }
 
 static void answer_state(struct world *world, const struct event *event) {
   char *text = sim_take(ANSWER_BYTES);
   struct buf body = buf_over(text, ANSWER_BYTES);
-  put_state(world, event->peer, &body);
+  put_state(world, event->peer, SLICE_EMPTY, &body);
   answer(world, event, "200 OK", NULL, buf_slice(&body));
   free(text);
 }
@@ -224,7 +224,7 @@ static bool gives_old(struct world *world, const struct event *event,
   if (record == NULL) return false;
   for (uint32_t i = 0; i < peer->old_count && count < 16; i++)
     if (key_equal(&peer->old[i].key, &record->key)) old[count++] = peer->old[i];
-  if (count > 0)
+  if (count > 0 || !question->routed)
     answer_records(world, event, old, count);
   else
     answer_nothing(world, event);
@@ -269,11 +269,18 @@ static void divert(struct world *world, uint32_t from, const struct output *out)
   net_send(world, from, &other);
 }
 
+/* With what holds them; empty: there are none. */
+static struct slice records_of(struct slice text) {
+  struct slice from = slice_skip(text, slice_find(text, SLICE("<param><dhtRecords")));
+  size_t end = slice_find(from, SLICE("</dhtRecords></param>"));
+  return end < from.len ? slice_first(from, end + sizeof "</dhtRecords></param>" - 1) : SLICE_EMPTY;
+}
+
 static void send_state(struct world *world, uint32_t from, const struct output *out) {
   char *text = sim_take(ANSWER_BYTES), *state = sim_take(ANSWER_BYTES);
   struct buf message = buf_over(text, ANSWER_BYTES), body = buf_over(state, ANSWER_BYTES);
   struct output other = *out;
-  put_state(world, from, &body);
+  put_state(world, from, records_of(out->data), &body);
   buf_put_cstr(&message, "SIP/2.0 200 OK\r\n");
   put_repeated(&message, out->data);
   put_lengths(&message, buf_slice(&body));

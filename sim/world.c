@@ -366,6 +366,8 @@ static void configure(struct world *world, uint32_t i, struct node_config *confi
   config->successors = world->weather.of[SUCCESSORS];
   config->replicas = world->weather.of[REPLICAS];
   config->stabilize_us = MSEC(world->weather.of[STABILIZE_MS]);
+  config->strangers = world_proves(world) && world->weather.of[WARY] != 0;
+  config->wary = (enum node_wary)world->weather.of[WARY];
   config->lookup_timeout_us = MSEC(world->weather.of[LOOKUP_MS]);
   config->limits.learnt_peers_max = world->weather.of[LEARNT];
   rng_fill(&world->rng, config->seed, sizeof config->seed);

@@ -21,14 +21,15 @@ static uint64_t address_hash(const struct links *links, const struct endpoint *a
   return hash_bytes(links->hash, at, sizeof *at);
 }
 
-struct link *links_find(const struct links *links, const struct endpoint *at) {
+struct link *links_find(const struct links *links, const struct peer *peer) {
   struct map_cursor cursor;
-  uint32_t index = map_first(&links->by_address, address_hash(links, at), &cursor);
+  uint32_t index = map_first(&links->by_address, address_hash(links, &peer->at), &cursor);
   for (; index != MAP_END; index = map_next(&links->by_address, &cursor)) {
     uint32_t slot = index;
     struct link *link = pool_next(&links->pool, &slot);
     ASSERT(link != NULL && slot == index + 1);
-    if (endpoint_equal(&link->peer.at, at)) return link;
+    if (endpoint_equal(&link->peer.at, &peer->at) && key_equal(&link->peer.id, &peer->id))
+      return link;
   }
   return NULL;
 }
@@ -46,7 +47,7 @@ static void forget_oldest(struct links *links) {
 }
 
 struct link *links_get(struct links *links, usec now, const struct peer *peer) {
-  struct link *link = links_find(links, &peer->at);
+  struct link *link = links_find(links, peer);
   if (link == NULL) {
     if (links->pool.used == links->pool.limit) forget_oldest(links);
     struct handle handle;
@@ -56,15 +57,6 @@ struct link *links_get(struct links *links, usec now, const struct peer *peer) {
     if (map_put(&links->by_address, address_hash(links, &peer->at), handle.index) != OK) {
       pool_give(&links->pool, handle);
       return NULL;
-    }
-  } else if (!key_is_zero(&peer->id) && !key_equal(&link->peer.id, &peer->id)) {
-    /* Another peer lives at this address now: what was measured of the old one says nothing. */
-    bool learnt_name = key_is_zero(&link->peer.id);
-    link->peer.id = peer->id;
-    link->peer.incarnation = peer->incarnation;
-    if (!learnt_name) {
-      link->rtt = (struct round_trips){0};
-      link->silent = false;
     }
   }
   link->used_at = now;

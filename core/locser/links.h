@@ -40,11 +40,12 @@ struct links {
 void links_init(struct links *links, const struct memory *memory, struct hash_key hash,
                 uint32_t limit);
 void links_free(struct links *links);
-/* The link to peer->at, made if need be (then with peer's Peer-ID; a link made without one learns
- * it). NULL: full of links in use, or no memory. */
+/* The link to that peer at that address, made if need be. Somebody else who is said to live there
+ * has a link of its own: a word about an address must not touch the peer that does (R-5.42). NULL:
+ * full of links in use, or no memory. */
 struct link *links_get(struct links *links, usec now, const struct peer *peer);
 /* NULL: nothing known. */
-struct link *links_find(const struct links *links, const struct endpoint *at);
+struct link *links_find(const struct links *links, const struct peer *peer);
 struct handle links_handle(const struct links *links, const struct link *link);
 struct link *links_at(const struct links *links, struct handle handle);
 /* One round trip took rtt. */

@@ -97,9 +97,9 @@ static void run_peers(struct step *s, uint64_t ticket) {
   struct node_row *rows = outbox_take(s->out, COMMAND_ROWS_MAX * sizeof *rows);
   unsigned count = overlay_known_peers(node->overlay, peers, COMMAND_ROWS_MAX);
   for (unsigned i = 0; i < count; i++) {
-    struct endpoint at = peers[i].at;
-    at.transport = (uint8_t)node->config.peer_transport;
-    const struct link *link = links_find(&node->links, &at);
+    struct peer peer = peers[i];
+    peer.at.transport = (uint8_t)node->config.peer_transport;
+    const struct link *link = links_find(&node->links, &peer);
     rows[i] = peer_row(link != NULL && link->silent ? "suspect" : "peer", &peers[i]);
     if (link != NULL) rows[i].n = link->rtt.srtt_us;
   }

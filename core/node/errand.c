@@ -4,13 +4,15 @@
 #include "base/assert.h"
 #include "base/plant.h"
 #include "locser/convert.h"
-#include "node/internal.h"
+#include "node/look.h"
 #include "usage/location.h"
 
 /* The first try may take this long before another is made beside it, so that a path that died
  * behind the first hop costs no more; each further one longer, since all may just be slow. What was
  * given up may still answer. */
 #define TRY_TIMEOUT MSEC(2500)
+#define LOOK_SILENCES 1u /* */
+#define LOOK_REFUSALS 2u
 /* 11: a retry that never ends */
 #define TRIES_MAX (PLANTED(11) ? UINT32_MAX : ERRAND_TRIES_MAX)
 
@@ -104,6 +106,7 @@ static bool set_body(struct node *node, struct errand *errand, struct slice body
 void errand_close(struct node *node, struct errand *errand) {
   timers_clear(&node->timers, &errand->timer);
   drop_body(node, errand);
+  look_free(node, errand);
   memory_give(node->config.memory, errand->text, errand->text_len);
   memory_give(node->config.memory, errand->hops, TRACE_HOPS_MAX * sizeof *errand->hops);
   pool_give(&node->errands, pool_handle_of(&node->errands, errand));
@@ -262,6 +265,14 @@ static void sign(struct step *s, struct errand *errand) {
   out->text = outbox_copy(s->out, buf_slice(&aor));
 }
 
+/* A second look asks for all records of a key. */
+static bool is_plain_get(const struct step *s, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  return xml_body_read(s->node->config.xml, text, &body, &why) == OK && body.method == XML_GET &&
+         !body.record[0].has_owner && !body.overlay.has_after;
+}
+
 void errand_write(struct step *s, struct errand *errand, struct slice call) {
   ask_with(s, errand, STAGE_WRITING, call);
 }
@@ -270,6 +281,7 @@ void errand_start(struct step *s, struct errand *errand) {
   if (errand->for_whom == FOR_CLIENT) {
     struct operation *op = operation_of(s->node, errand->user);
     ASSERT(op != NULL);
+    errand->looked = !is_plain_get(s, op->body);
     bool reads = errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT;
     ask_with(s, errand, reads ? STAGE_READING : STAGE_WRITING, op->body);
     return;
@@ -386,9 +398,30 @@ static bool find_own_record(struct step *s, struct errand *errand, struct slice 
   return found;
 }
 
+/* Is it worth a second look? What this peer answers itself is no lie; in a laboratory nobody can be
+ * told from anybody. */
+static bool may_look(const struct step *s, const struct errand *errand) {
+  const struct node *node = s->node;
+  return node->config.wary != NODE_TRUSTS && links_are_proven(node) && !errand->looked &&
+         errand->kind != ERRAND_TRACE && errand->kind != ERRAND_GET_IMMUT &&
+         errand->kind != ERRAND_PUT_IMMUT && !peer_same(&errand->asked, &node->self);
+}
+
+static bool are_all_refused(const struct step *s, const struct errand *errand,
+                            struct slice answer) {
+  struct xml_body body;
+  const char *why;
+  return xml_body_read(s->node->config.xml, answer, &body, &why) == OK && body.record_count > 0 &&
+         body.record_count < 64 && errand->refused + 1 == (uint64_t)1 << body.record_count;
+}
+
 static void records_verified(struct step *s, struct errand *errand) {
   struct slice answer = slice_of(errand->body, errand->body_len);
+  bool always = s->node->config.wary == NODE_LOOKS_ALWAYS;
   struct xml_record record;
+  if (may_look(s, errand) && (always || are_all_refused(s, errand, answer)) &&
+      look_begin(s, errand, answer, always))
+    return;
   if (errand->kind == ERRAND_GET_IMMUT && !errand_immutable(s, errand, answer, &record)) {
     if (errand->tries < TRIES_MAX)
       read_records(s, errand); /* by another way, perhaps */
@@ -404,6 +437,7 @@ static void records_verified(struct step *s, struct errand *errand) {
 }
 
 void errand_on_verified(struct step *s, struct errand *errand, unsigned item, enum err status) {
+  if (errand->stage == STAGE_LOOKING) look_on_verified(s, errand, item, status);
   if (errand->stage != STAGE_VERIFYING || errand->pending == 0) return;
   if (status != OK && item < 64) errand->refused |= (uint64_t)1 << item;
   if (--errand->pending == 0) records_verified(s, errand);
@@ -426,6 +460,17 @@ static void on_trace_hop(struct step *s, struct errand *errand, uint16_t status,
   }
 }
 
+static void avoid_peer(struct errand *errand, const struct peer *peer) {
+  if (!key_is_zero(&peer->id) && errand->avoid_count < ERRAND_AVOID_MAX)
+    errand->avoid[errand->avoid_count++] = peer->id;
+}
+
+/* so many tries went wrong that somebody on the way may want them to. */
+static bool looks_for_way(struct step *s, struct errand *errand, unsigned after) {
+  return errand->tries - errand->first_try + 1 >= after && may_look(s, errand) &&
+         errand->for_whom != FOR_CLIENT && look_begin(s, errand, SLICE_EMPTY, false);
+}
+
 static void on_error(struct step *s, struct errand *errand, uint16_t status) {
   switch (status) {
     case 491:
@@ -435,9 +480,13 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status) {
     case 482:
     case 483:
     case 503:
+      if (looks_for_way(s, errand, LOOK_REFUSALS)) break;
       ask_later(s, errand, 2 * short_pause(s->node));
       break;
     case 404:
+      if (errand->stage == STAGE_READING && may_look(s, errand) &&
+          look_begin(s, errand, SLICE_EMPTY, true))
+        break;
       if (errand->kind == ERRAND_PUT && errand->stage == STAGE_READING) {
         sign(s, errand);
       } else {
@@ -468,6 +517,17 @@ bool errand_wants(const struct errand *errand, unsigned try, uint16_t status) {
   return status == 200 || (try == errand->tries && !errand->waiting);
 }
 
+/* of the answer to overlay.route. */
+static bool is_near_enough(const struct step *s, const struct errand *errand, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(s->node->config.xml, text, &body, &why) != OK) return false;
+  for (unsigned i = 0; i < body.overlay.peer_count; i++)
+    if (body.overlay.peer[i].role == XML_PEER_SELF)
+      return overlay_is_plausible(s->node->overlay, &errand->key, &body.overlay.peer[i].peer.id);
+  return false;
+}
+
 void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, struct slice body,
                       const struct peer *contact) {
   if (errand->waiting && status != 200) return; /* late answer to an earlier try */
@@ -476,14 +536,18 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
   if (errand->kind == ERRAND_TRACE && (status == 200 || status == 302)) {
     on_trace_hop(s, errand, status, contact);
   } else if (status != 200) {
-    if (errand->for_whom == FOR_CLIENT && status != 491 && status != 503 && status != 410 &&
-        status != 482 && status != 483) {
+    bool looks = status == 404 && errand->stage == STAGE_READING && may_look(s, errand);
+    if (errand->for_whom == FOR_CLIENT && !looks && status != 491 && status != 503 &&
+        status != 410 && status != 482 && status != 483) {
       errand_finish(s, errand, status, NULL, outbox_copy(s->out, body)); /* the peer's own words */
     } else {
       on_error(s, errand, status);
     }
   } else if (errand->stage == STAGE_READING) {
     verify_answer(s, errand, body);
+  } else if (errand->kind == ERRAND_ROUTE && !is_near_enough(s, errand, body) &&
+             may_look(s, errand) && look_begin(s, errand, SLICE_EMPTY, false)) {
+    return;
   } else {
     errand_finish(s, errand, 200, NULL, outbox_copy(s->out, body));
   }
@@ -496,9 +560,8 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
     fail(s, errand, 503, "a hop did not answer");
     return;
   }
-  if (!key_is_zero(&silent->id) && errand->avoid_count < ERRAND_AVOID_MAX) {
-    errand->avoid[errand->avoid_count++] = silent->id;
-  }
+  avoid_peer(errand, silent);
+  if (s->now < errand->deadline && looks_for_way(s, errand, LOOK_SILENCES)) return;
   if (s->now >= errand->deadline || errand->tries >= TRIES_MAX) {
     fail(s, errand, 503, "no peer could answer before the deadline");
   } else {
@@ -506,7 +569,57 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
   }
 }
 
+static void read_again(struct step *s, struct errand *errand) {
+  const struct operation *op = operation_of(s->node, errand->user);
+  if (errand->for_whom == FOR_CLIENT && op != NULL)
+    ask_with(s, errand, STAGE_READING, op->body);
+  else
+    read_records(s, errand);
+}
+
+/* Where to write, or who is responsible. */
+static void looked_for_peer(struct step *s, struct errand *errand, const struct peer *responsible) {
+  if (errand->kind == ERRAND_ROUTE) {
+    struct xml_overlay self = {.present = true};
+    self.peer[self.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = *responsible};
+    size_t mark = outbox_mark(s->out);
+    xml_put_answer(&s->out->bytes, -1, NULL, 0, &self);
+    errand_finish(s, errand, 200, NULL, outbox_text(s->out, mark));
+  } else {
+    errand->stage = STAGE_WRITING;
+    ask_peer(s, errand, responsible, true);
+  }
+}
+
+void errand_looked(struct step *s, struct errand *errand, uint16_t status, struct slice body,
+                   const struct peer *responsible) {
+  timers_set(&s->node->timers, &errand->timer, errand->deadline);
+  bool for_peer = responsible != NULL;
+  if (status == 503 && s->now >= errand->deadline) {
+    fail(s, errand, 503, "no peer could answer before the deadline");
+  } else if (for_peer && status == 200) {
+    looked_for_peer(s, errand, responsible);
+  } else if (for_peer) {
+    errand->stage = errand->kind == ERRAND_ROUTE ? STAGE_ROUTING : STAGE_WRITING;
+    ask_later(s, errand, short_pause(s->node));
+  } else if (status == 503) {
+    read_again(s, errand);
+  } else if (status == 200 && set_body(s->node, errand, body)) {
+    errand->refused = 0;
+    records_verified(s, errand);
+  } else if (status == 404) {
+    errand->stage = STAGE_READING;
+    on_error(s, errand, 404);
+  } else {
+    fail(s, errand, 503, "this peer has no memory for the answer");
+  }
+}
+
 void errand_on_timer(struct step *s, struct errand *errand) {
+  if (errand->stage == STAGE_LOOKING) {
+    look_on_timer(s, errand);
+    return;
+  }
   if (errand->waiting && s->now < errand->deadline) {
     ask(s, errand);
   } else if (is_asking(errand) && s->now < errand->deadline) {

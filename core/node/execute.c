@@ -209,6 +209,10 @@ static void execute_get(struct step *s, const struct reply_to *to, const struct 
   struct node *node = s->node;
   const struct key *owner = owner_filter(body);
   const struct record_id *after = body->overlay.has_after ? &body->overlay.after : NULL;
+  if (target->direct) { /* asked of this very peer */
+    reply_body(s, to, 200, SLICE_EMPTY, operation_held_records(s, key));
+    return;
+  }
   bool sure = overlay_is_responsible(node->overlay, key) && dht_is_complete(node->dht, key);
   /* What is held of a range that is still FETCHING, or somebody else's, may be old: from the
    * journal, or a copy that missed a write. */

@@ -24,6 +24,13 @@ unsigned forward_next_hops(struct step *s, const struct key *key, const struct k
   return count;
 }
 
+unsigned forward_around(struct step *s, const struct key *key, struct peer *out, unsigned max) {
+  unsigned count = overlay_around(s->node->overlay, key, out, max);
+  for (unsigned i = 0; i < count; i++)
+    out[i].at.transport = (uint8_t)s->node->config.peer_transport;
+  return count;
+}
+
 static void wait_for(struct step *s, struct hop *hop, usec patience) {
   timers_set(&s->node->hops.timers, &hop->timer, usec_min(s->now + patience, hop->deadline));
 }
@@ -303,7 +310,7 @@ static void hop_failed(struct step *s, struct hop *hop, bool gone) {
       break;
     case HOP_CALL:
       close_hop(s, hop);
-      pump_on_answer(s, user, 0, SLICE_EMPTY, NULL);
+      pump_on_answer(s, user, 0, SLICE_EMPTY, NULL, 0);
       break;
   }
 }
@@ -409,21 +416,30 @@ static void heard_from(struct step *s, struct hop *hop, uint16_t status) {
     overlay_on_peer_alive(s->node->overlay, s->now, &peer);
 }
 
-/* The peer that the Contact of a 302 names; false: none that can be used. */
-static bool peer_of_contact(const struct sip_message *response, struct peer *out) {
+/* The peers that the Contacts of a 302 name. */
+static unsigned peers_of_contacts(const struct sip_message *response, struct peer *out,
+                                  unsigned max) {
   struct sip_values values = sip_values_of(response, SIP_H_CONTACT);
   struct slice text;
   struct sip_address address;
-  *out = (struct peer){0};
-  return sip_values_next(&values, &text) && sip_address_parse(text, &address) == OK &&
-         key_parse(address.uri.user, &out->id) && sip_uri_endpoint(&address.uri, &out->at) == OK;
+  unsigned count = 0;
+  while (count < max && sip_values_next(&values, &text)) {
+    out[count] = (struct peer){0};
+    if (sip_address_parse(text, &address) == OK && key_parse(address.uri.user, &out[count].id) &&
+        sip_uri_endpoint(&address.uri, &out[count].at) == OK)
+      count++;
+    else if (count == 0)
+      return 0; /* the first is the next hop; there is none */
+  }
+  return count;
 }
 
 static void own_answer(struct step *s, struct hop *hop, const struct sip_message *response) {
   uint64_t user = hop->user;
   bool is_errand = hop->kind == HOP_ERRAND;
-  struct peer contact;
-  bool has_contact = response->status == 302 && peer_of_contact(response, &contact);
+  struct peer contacts[NEXT_HOPS_TOLD];
+  unsigned count =
+      response->status == 302 ? peers_of_contacts(response, contacts, NEXT_HOPS_TOLD) : 0;
   close_hop(s, hop);
   if (is_errand) {
     struct errand *errand = errand_of(s->node, user);
@@ -434,9 +450,9 @@ static void own_answer(struct step *s, struct hop *hop, const struct sip_message
                                          .status = response->status,
                                          .n = s->now - errand->asked_at,
                                          .b = response->call_id});
-    errand_on_answer(s, errand, response->status, response->body, has_contact ? &contact : NULL);
+    errand_on_answer(s, errand, response->status, response->body, count > 0 ? contacts : NULL);
   } else {
-    pump_on_answer(s, user, response->status, response->body, has_contact ? &contact : NULL);
+    pump_on_answer(s, user, response->status, response->body, contacts, count);
   }
 }
 

@@ -26,6 +26,7 @@
 #define ANSWER_BYTES_MAX 49152u
 #define UDP_ANSWER_BYTES_MAX 8192u                                  /* */
 #define UDP_ANSWER_RECORDS_BYTES_MAX (UDP_ANSWER_BYTES_MAX - 1024u) /* the rest is around them */
+#define NEXT_HOPS_TOLD 8u                                           /* */
 #define REPLY_ASK_STREAM "Ask Over TCP" /* reason of a 413 instead of a long 200 */
 #define CLIENT_TIMEOUT SEC(5)           /* an errand for somebody without Overlay-Key */
 
@@ -41,6 +42,7 @@ enum tag {
   TAG_PULL,
   TAG_SYNC,
   TAG_STORE,
+  TAG_LOOK,
   TAG_NONE, /* a call whose answer nobody wants */
 };
 #define TICKET_BITS 24u
@@ -117,6 +119,7 @@ enum errand_stage {
   STAGE_VERIFYING, /* the records of its answer */
   STAGE_SIGNING,
   STAGE_WRITING,
+  STAGE_LOOKING, /* again, by itself: look.c */
   STAGE_ROUTING, /* overlay.route, or one hop of overlay.trace */
 };
 #define ERRAND_TRIES_MAX 16u
@@ -126,6 +129,7 @@ struct trace_hop {
   struct peer peer;
   usec took_us;
 };
+struct look; /* look.h */
 struct errand {
   struct timer timer; /* the next try, or giving up */
   enum errand_kind kind;
@@ -140,6 +144,8 @@ struct errand {
   unsigned silences;
   bool waiting; /* for the timer, before the next try */
   bool learnt_version;
+  bool looked;                        /* a second time */
+  struct look *look;                  /* owned; while that is under way */
   struct key avoid[ERRAND_AVOID_MAX]; /* peers that were silent */
   unsigned avoid_count;
   char *text; /* owned: key text and the strings of contact, one after the other */
@@ -170,6 +176,8 @@ struct node_settings {
   struct prefix *trusted; /* owned */
   unsigned trusted_count;
   usec create_after_us, lookup_timeout_us;
+  unsigned replicas;
+  enum node_wary wary;
   const struct memory *memory;
   const struct crypto *crypto;
   struct xml_reader *xml;
@@ -279,6 +287,8 @@ struct own_request {
 };
 bool forward_own(struct step *s, const struct own_request *own);
 /* Shared with receive.c: next hops without those the request has been through. */
+/* the next hop, and whom else to ask. */
+unsigned forward_around(struct step *s, const struct key *key, struct peer *out, unsigned max);
 unsigned forward_next_hops(struct step *s, const struct key *key, const struct key *avoid,
                            unsigned avoid_count, struct peer *out, unsigned max, bool *final);
 
@@ -336,6 +346,10 @@ void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, str
 bool operation_answer_records(struct step *s, const struct reply_to *to, const struct key *key,
                               const struct key *owner, const struct record_id *after);
 
+/* The body of an answer with all that is held under the key, removals too, whoever is responsible,
+ * and this peer's neighbours (R-6.61). */
+struct slice operation_held_records(struct step *s, const struct key *key);
+
 /* ---- errand.c: what this peer wants; errand_result.c: what it got ---- */
 /* key_text, and contact if not NULL, are copied. NULL: no room, or not a key. */
 struct errand *errand_open(struct step *s, enum errand_kind kind, enum errand_for for_whom,
@@ -357,6 +371,10 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
 void errand_on_signed(struct step *s, struct errand *errand, enum err status, struct slice record);
 void errand_on_verified(struct step *s, struct errand *errand, unsigned item, enum err status);
 void errand_on_timer(struct step *s, struct errand *errand);
+/* What came of a second look: records in `body` that need no more verification, or the peer that
+ * is responsible; 404, 503. */
+void errand_looked(struct step *s, struct errand *errand, uint16_t status, struct slice body,
+                   const struct peer *responsible);
 /* Hands the outcome to whoever wanted it, and ends the errand. text: for people, when status is
  * not 200. body: the answer. */
 void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,
@@ -380,9 +398,9 @@ void command_left(struct step *s);
 void pump_overlay(struct step *s, const struct overlay_calls *calls);
 void pump_dht(struct step *s, const struct dht_effects *fx);
 void pump_edge(struct step *s, const struct edge_calls *calls);
-/* The answer to a direct call: status 0 is silence. contact: of a 302, or NULL. */
+/* The answer to a direct call: status 0 is silence. contacts: of a 302, the best first. */
 void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice body,
-                    const struct peer *contact);
+                    const struct peer *contacts, unsigned count);
 void pump_ring_changed(struct step *s);
 
 #endif

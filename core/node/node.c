@@ -12,6 +12,7 @@ void node_config_defaults(struct node_config *config) {
       .peer_transport = TRANSPORT_TCP,
       .overlay = SLICE("locser"),
       .record_route = true,
+      .wary = NODE_LOOKS_AGAIN,
       .successors = 8,
       .replicas = 3,
       .stabilize_us = SEC(5),
@@ -81,6 +82,7 @@ static bool make_overlay(struct node *node, const struct node_config *config) {
       .self = node->self,
       .successors = config->successors,
       .fingers_max = config->limits.learnt_peers_max,
+      .strangers = config->strangers,
       .stabilize_us = config->stabilize_us,
       .fingers_us = 6 * config->stabilize_us,
       .memory = config->memory,
@@ -112,6 +114,8 @@ static bool set_config(struct node *node, const struct node_config *config) {
                                         .peer_transport = config->peer_transport,
                                         .create_after_us = config->create_after_us,
                                         .lookup_timeout_us = config->lookup_timeout_us,
+                                        .replicas = config->replicas,
+                                        .wary = config->wary,
                                         .memory = config->memory,
                                         .crypto = config->crypto,
                                         .xml = config->xml};
@@ -235,7 +239,10 @@ static void on_restore(struct step *s, const struct record *record) {
 static void on_flow(struct step *s, const struct input *input) {
   if (input->status == OK) return;
   if (input->ticket != 0) forward_on_undelivered(s, input->ticket);
-  if (input->peer.family != 0) forward_on_link_closed(s, &input->peer, input->proven);
+  /* Where peers prove who they are, a connection that proved nobody says nothing about whoever
+   * lives at its address; what was sent over it has failed by its own ticket (R-5.42). */
+  if (input->peer.family != 0 && (input->proven != NULL || !links_are_proven(s->node)))
+    forward_on_link_closed(s, &input->peer, input->proven);
   struct edge_calls calls;
   calls.count = 0;
   edge_on_flow_closed(s->node->edge, s->now, node_wall(s->node, s->now), input->flow, input->ticket,

@@ -40,6 +40,12 @@ struct node_limits {
   uint32_t source_bytes; /* bytes of writes and copies */
   uint32_t source_datagrams; /* requests of other methods over UDP */
 };
+/* How much a peer trusts what it is told of records; with proven links alone. */
+enum node_wary {
+  NODE_TRUSTS,
+  NODE_LOOKS_AGAIN, /* where an answer may be a lie: 404, a refused signature */
+  NODE_LOOKS_ALWAYS /* at each read: no peer alone can serve an old version */
+};
 struct node_config {
   struct key id;                 /* Peer-ID */
   uint32_t incarnation;          /* grows with each start: seconds since 1970, usually */
@@ -59,6 +65,8 @@ struct node_config {
                            this peer in for so long; 0: never */
   bool digest_off;
   bool record_route;
+  enum node_wary wary;    /* NODE_LOOKS_AGAIN */
+  bool strangers;         /* anybody may join the overlay: it is open, and no laboratory */
   unsigned successors;    /* r = 8 */
   unsigned replicas;      /* k = 3 */
   usec stabilize_us;      /* 5 s */

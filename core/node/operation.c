@@ -342,6 +342,27 @@ bool operation_answer_records(struct step *s, const struct reply_to *to, const s
   return true;
 }
 
+struct slice operation_held_records(struct step *s, const struct key *key) {
+  struct node *node = s->node;
+  struct record records[16];
+  struct slice texts[16];
+  const struct key zero = {{0}}, one = key_add_power(&zero, 0), before = key_distance(&one, key);
+  bool more;
+  unsigned count = dht_read_range(node->dht, node_wall(node, s->now), &before, key, NULL, records,
+                                  sizeof records / sizeof records[0], &more);
+  for (unsigned i = 0; i < count; i++) texts[i] = records[i].bytes;
+  struct xml_overlay around = {.present = true};
+  struct overlay_message state = {.method = OVERLAY_NEIGHBORS, .sender = node->self};
+  const struct peer *predecessor = overlay_predecessor(node->overlay);
+  if (predecessor != NULL) state.predecessor = *predecessor;
+  state.successor_count =
+      overlay_successors(node->overlay, state.successor, OVERLAY_SUCCESSORS_MAX);
+  locser_overlay_to_xml(&state, &around);
+  size_t mark = outbox_mark(s->out);
+  xml_put_answer(&s->out->bytes, -1, texts, count, &around);
+  return outbox_text(s->out, mark);
+}
+
 void operation_find(struct step *s, struct operation *op) {
   struct dht_effects fx;
   fx.count = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Carries out what overlay, dht and edge ask for, and hands them the answers. */
 #include "locser/convert.h"
-#include "node/internal.h"
+#include "node/look.h"
 #include "usage/location.h"
 
 #define CALL_TIMEOUT SEC(3)      /* a direct call of the overlay */
@@ -275,10 +275,13 @@ void pump_ring_changed(struct step *s) {
 }
 
 void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice body,
-                    const struct peer *contact) {
+                    const struct peer *contacts, unsigned count) {
   switch (tag_of(user)) {
     case TAG_OVERLAY:
-      overlay_answered(s, user, status, body, contact);
+      overlay_answered(s, user, status, body, count > 0 ? contacts : NULL);
+      break;
+    case TAG_LOOK:
+      look_on_answer(s, user, status, body, contacts, count);
       break;
     case TAG_PUSH:
       push_ended(s, (uint32_t)user, status == 200 ? OK : status == 0 ? ERR_TIMEOUT : ERR_REFUSED);

@@ -34,10 +34,10 @@ static bool wants_redirect(const struct sip_message *request) {
 
 /* and the 302 of a traced hop. */
 static void redirect(struct step *s, const struct reply_to *to, const struct sip_message *request,
-                     const struct peer *next) {
-  char text[192];
+                     const struct peer *next, unsigned count) {
+  char text[192 * NEXT_HOPS_TOLD];
   struct buf lines = buf_over(text, sizeof text);
-  reply_put_contact(&lines, next);
+  for (unsigned i = 0; i < count; i++) reply_put_contact(&lines, &next[i]);
   struct xml_body body;
   const char *why;
   bool traced = request->body.len > 0 &&
@@ -50,7 +50,7 @@ static void redirect(struct step *s, const struct reply_to *to, const struct sip
   }
   struct xml_overlay hop = {.present = true};
   hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
-  hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SUBJECT, .peer = *next};
+  hop.peer[hop.peer_count++] = (struct xml_peer){.role = XML_PEER_SUBJECT, .peer = next[0]};
   hop.load = node_load_permille(s->node);
   size_t mark = outbox_mark(s->out);
   xml_put_answer(&s->out->bytes, -1, NULL, 0, &hop);
@@ -74,12 +74,12 @@ static void pass_on(struct step *s, const struct reply_to *to, const struct sip_
     return;
   }
   if (wants_redirect(request)) {
-    struct peer next;
-    bool final;
-    if (forward_next_hops(s, &target->key, NULL, 0, &next, 1, &final) == 0) {
+    struct peer next[NEXT_HOPS_TOLD];
+    unsigned count = forward_around(s, &target->key, next, NEXT_HOPS_TOLD);
+    if (count == 0) {
       reply_later(s, to, "this peer knows no live peer nearer to the key");
     } else {
-      redirect(s, to, request, &next);
+      redirect(s, to, request, next, count);
     }
     return;
   }

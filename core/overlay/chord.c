@@ -15,6 +15,7 @@ struct overlay *overlay_new(const struct overlay_config *config) {
   overlay->stabilize_us = config->stabilize_us;
   overlay->fingers_us = config->fingers_us;
   overlay->learnt_max = config->fingers_max;
+  overlay->strangers = config->strangers;
   rng_init(&overlay->rng, config->seed);
   if (!peers_reserve(&overlay->list, overlay->memory, overlay->r)) {
     overlay_free(overlay);

@@ -90,8 +90,9 @@ struct overlay {
   usec stabilize_us, fingers_us;
   uint32_t learnt_max;
   uint8_t r;
-  uint8_t state; /* enum overlay_state */
-  bool small;    /* below 2r: members is the full membership */
+  uint8_t state;  /* enum overlay_state */
+  bool strangers; /* anybody may join */
+  bool small;     /* below 2r: members is the full membership */
 
   /* the ring; all sets are sorted clockwise from self */
   struct peer predecessor; /* family 0: none */
@@ -294,6 +295,14 @@ void learnt_free(struct overlay *overlay);
 const struct peer *learnt_responsible(const struct overlay *overlay, const struct key *key);
 void learnt_answered(struct overlay *overlay, const struct step *step, const struct pending *call,
                      enum overlay_status status, const struct overlay_message *answer);
+
+/* ---- prefix.c ---- */
+#define PREFIX_PEERS_MAX 4u /* of one network */
+#define PREFIX_BITS4 24u
+#define PREFIX_BITS6 48u
+/* Are there as many fingers and learnt peers of its network as there may be? Only where anybody may
+ * join, and where peers of other networks are known. */
+bool prefix_is_full(const struct overlay *overlay, const struct peer *peer);
 
 /* ---- routing.c ---- */
 /* The known peer, not in doubt, that comes closest before key; none: false. */

@@ -64,6 +64,8 @@ void fingers_offer(struct overlay *overlay, usec now, const struct peer *peer) {
   const struct key *self = &overlay->self.id;
   if (key_equal(&peer->id, self) || peers_find(&overlay->list, self, &peer->id) != NULL) return;
   struct peer *finger = peers_find(&overlay->fingers, self, &peer->id);
+  bool known = finger != NULL || peers_find(&overlay->learnt, self, &peer->id) != NULL;
+  if (!known && prefix_is_full(overlay, peer)) return;
   if (finger != NULL) {
     *finger = *peer;
     learnt_heard(overlay, now, peer);
@@ -149,6 +151,8 @@ static void finger_found(struct overlay *overlay, const struct step *step, unsig
     return;
   }
   if (ring_order(self, &start, &found->id) > 0) return; /* not what was asked for */
+  if (overlay->strangers && !overlay_is_plausible(overlay, &start, &found->id))
+    return; /* it would take the place of all fingers before it */
   overlay->finger_bit = (uint8_t)(bit_of(overlay, &found->id) + 1);
   uint32_t i = peers_place(&overlay->fingers, self, &start);
   while (i < overlay->fingers.count &&

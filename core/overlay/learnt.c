@@ -73,6 +73,7 @@ void learnt_put(struct overlay *overlay, usec now, const struct peer *peer,
   uint32_t i = peers_place(&overlay->learnt, self, &peer->id);
   bool known = i < overlay->learnt.count && peer_same(&overlay->learnt.at[i], peer);
   if (!known) {
+    if (prefix_is_full(overlay, peer)) return;
     if (overlay->learnt.count >= overlay->learnt_max) evict(overlay);
     if (!reserve(overlay)) return;
     i = peers_place(&overlay->learnt, self, &peer->id);
@@ -84,7 +85,8 @@ void learnt_put(struct overlay *overlay, usec now, const struct peer *peer,
   }
   overlay->learnt.at[i] = *peer;
   overlay->learnt_note[i].heard_s = seconds(now);
-  if (from != NULL) {
+  /* who claims much more than others would draw their keys to itself. */
+  if (from != NULL && (!overlay->strangers || overlay_is_plausible(overlay, from, &peer->id))) {
     overlay->learnt_note[i].from = *from;
     overlay->learnt_note[i].has_range = true;
   }

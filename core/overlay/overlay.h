@@ -18,6 +18,7 @@
 #define OVERLAY_SUCCESSORS_MAX 20u /* r of the paper's Table III; default 8 */
 #define OVERLAY_MEMBERS_MAX 40u    /* 2r: below, every peer holds the full membership */
 #define OVERLAY_REPLICAS_MAX 8u
+#define OVERLAY_DENSITY_FACTOR 8u
 
 /* ---- what peers say to each other ---- */
 enum overlay_method {
@@ -70,6 +71,7 @@ struct overlay_config {
   struct peer self;
   unsigned successors;  /* r, 2 to OVERLAY_SUCCESSORS_MAX */
   unsigned fingers_max; /* learnt peers beyond fingers: bytes budget / sizeof(struct peer) */
+  bool strangers;       /* anybody may join: no network may fill the tables */
   usec stabilize_us;    /* period, jittered by 20 % */
   usec fingers_us;      /* period of finger repair */
   const struct memory *memory;
@@ -138,6 +140,10 @@ bool overlay_is_responsible(const struct overlay *overlay, const struct key *key
 unsigned overlay_next_hops(const struct overlay *overlay, const struct key *key,
                            const struct key *avoid, unsigned avoid_count, struct peer *out,
                            unsigned max, bool *final);
+/* Whom to ask about key besides, for those who go there by themselves (R-2.10): the next hops, then
+ * known peers at and after the key, then known ones before it. At most max, no peer twice. */
+unsigned overlay_around(const struct overlay *overlay, const struct key *key, struct peer *out,
+                        unsigned max);
 /* The peers that hold copies when this peer is responsible: self first, then live successors; at
  * most k, fewer in a small ring. */
 unsigned overlay_replica_set(const struct overlay *overlay, unsigned k, struct peer *out);
@@ -152,6 +158,10 @@ bool overlay_waits_for(const struct overlay *overlay, const struct key *id);
 unsigned overlay_successors(const struct overlay *overlay, struct peer *out, unsigned max);
 /* Every distinct peer this one would route to (successors, fingers, learnt), by Peer-ID. */
 unsigned overlay_known_peers(const struct overlay *overlay, struct peer *out, unsigned max);
+/* Could `id` be the first peer at or after `key`? Not where it is more than OVERLAY_DENSITY_FACTOR
+ * times as far behind it as this peer's successors are from each other in the mean (R-6.60). */
+bool overlay_is_plausible(const struct overlay *overlay, const struct key *key,
+                          const struct key *id);
 /* Counts up whenever predecessor, successors or membership changed: the update() upcall. */
 uint64_t overlay_generation(const struct overlay *overlay);
 

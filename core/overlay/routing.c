@@ -162,6 +162,47 @@ unsigned overlay_next_hops(const struct overlay *overlay, const struct key *key,
   return choice.count;
 }
 
+/* Those at or after key that have answered this peer themselves, the closest first. Of the list
+ * that is the first alone: of the others it was told by that one (R-5.4). */
+static void choose_following(struct choice *choice, const struct key *key) {
+  const struct overlay *overlay = choice->overlay;
+  const struct key *self = &overlay->self.id;
+  const struct peers *set[4] = {&overlay->list, &overlay->members, &overlay->fingers,
+                                &overlay->learnt};
+  uint32_t at[4], end[4];
+  for (unsigned i = 0; i < 4; i++) {
+    at[i] = peers_place(set[i], self, key);
+    end[i] = i == 0 && set[i]->count > 1 ? 1 : set[i]->count;
+  }
+  const struct peer *last = &overlay->predecessor;
+  if (choice->count < choice->max && peer_is(last) && ring_order(self, &last->id, key) >= 0)
+    choose(choice, last);
+  while (choice->count < choice->max) {
+    int best = -1;
+    for (int i = 0; i < 4; i++) {
+      if (at[i] >= end[i]) continue;
+      if (best < 0 || ring_order(self, &set[i]->at[at[i]].id, &set[best]->at[at[best]].id) < 0)
+        best = i;
+    }
+    if (best < 0) return;
+    choose(choice, &set[best]->at[at[best]++]);
+  }
+}
+
+unsigned overlay_around(const struct overlay *overlay, const struct key *key, struct peer *out,
+                        unsigned max) {
+  struct choice choice = {overlay, NULL, 0, out, 0, 0};
+  if (overlay->state != OVERLAY_MEMBER) return 0;
+  bool final = false;
+  choice.max = max / 4;
+  choice.count = overlay_next_hops(overlay, key, NULL, 0, out, choice.max, &final);
+  choice.max = choice.count + (max - choice.count) / 2;
+  choose_following(&choice, key);
+  choice.max = max;
+  choose_preceding(&choice, key);
+  return choice.count;
+}
+
 bool routing_preceding(const struct overlay *overlay, const struct key *key, struct peer *out) {
   struct choice choice = {overlay, NULL, 0, out, 0, 1};
   choose_preceding(&choice, key);

@@ -241,6 +241,10 @@ static void send_over_link(struct net *net, uint32_t i, uint32_t to, const struc
   deliver(net, other, out->data);
 }
 
+void net_say(struct net *net, uint32_t i, uint32_t flow, struct slice message) {
+  send_on_flow(net, i, &(struct output){.kind = OUT_SEND, .flow = flow, .data = message});
+}
+
 static void send_datagram(struct net *net, uint32_t i, uint32_t to, const struct output *out) {
   struct endpoint from = net_address(i);
   from.transport = TRANSPORT_UDP;
@@ -433,6 +437,9 @@ static void happen(struct net *net, struct net_event *event) {
       break;
     case EVENT_INPUT:
       if (event->input.kind == IN_MESSAGE && node->paused) return;
+      if (event->input.kind == IN_MESSAGE && net->on_hear != NULL &&
+          net->on_hear(net, event->node, &event->input))
+        return;
       net_step(net, event->node, &event->input);
       break;
   }

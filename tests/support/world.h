@@ -63,6 +63,8 @@ struct net {
   const char *refuse_text; /* records that contain this are refused by verification */
   void (*on_trace)(struct net *net, uint32_t node, const struct trace *trace);
   void (*on_send)(struct net *net, uint32_t node, const struct output *send);
+  /* True: the node never hears of it. */
+  bool (*on_hear)(struct net *net, uint32_t node, const struct input *message);
   void *context;
 
   usec now;
@@ -146,6 +148,8 @@ void net_inject(struct net *net, uint32_t i, uint32_t flow, const struct endpoin
  * until the inbox has been filled again. */
 const struct net_letter *net_take(struct net *net, const char *word1, const char *word2);
 void net_clear_inbox(struct net *net);
+/* Node i says this on one of its flows, past its core. */
+void net_say(struct net *net, uint32_t i, uint32_t flow, struct slice message);
 void net_close_flow(struct net *net, uint32_t flow);
 
 #endif

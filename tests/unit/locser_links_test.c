@@ -57,10 +57,28 @@ static void test_unknown_links_are_taken_for_usual_ones(void **state) {
   end();
 }
 
+/* who is said to live at a peer's address takes nothing from that peer. */
+static void test_an_address_is_not_a_peer(void **state) {
+  (void)state;
+  begin();
+  struct link *true_one = link_to(1);
+  for (unsigned i = 0; i < LINK_SAMPLES; i++) link_measured(&links, true_one, MSEC(10));
+  struct peer other = true_one->peer;
+  other.id.byte[0] = 99;
+  struct link *invented = links_get(&links, 0, &other);
+  assert_ptr_not_equal(invented, true_one);
+  assert_int_equal(true_one->peer.id.byte[0], 1);
+  assert_int_equal(link_patience(&links, true_one), LINK_PATIENCE_MIN);
+  assert_ptr_equal(link_to(1), true_one);
+  assert_ptr_equal(links_find(&links, &other), invented);
+  end();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_one_lucky_round_trip_says_little),
       cmocka_unit_test(test_unknown_links_are_taken_for_usual_ones),
+      cmocka_unit_test(test_an_address_is_not_a_peer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
