@@ -123,7 +123,7 @@ static void liars(struct weather *weather, struct rng *rng) {
   weather->of[LIARS] = 300;
   weather->of[LEARNT] = 64;
   weather->of[OPERATIONS] = 300;
-  weather->of[FAULTS_S] = 120;
+  weather->of[FAULTS_S] = 60;
   weather->of[ROUNDS] = 1;
 }
 
@@ -164,7 +164,7 @@ static const struct scenario scenarios[] = {
     {"storm", "all restart at once", 30, storm, restart_all, CLAIM_READY},
     {"million", "a computed ring of very many peers, which come, go and look keys up", 10000,
      million, NULL, CLAIM_NONE},
-    {"liars", "three of ten peers lie about records, routes and neighbours", 200, liars, NULL,
+    {"liars", "three of ten peers lie about records, routes and neighbours", 100, liars, NULL,
      CLAIM_LIARS},
     {"crowd", "the ring doubles at once", 24, stormy, join_many, CLAIM_NONE},
 };

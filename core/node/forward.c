@@ -468,7 +468,7 @@ static bool may_answer(struct step *s, const struct hop *hop) {
 /* */
 static void learn_from(struct step *s, const struct sip_message *response) {
   struct peer named;
-  if (response->status == 302 || !peer_of_contact(response, &named)) return;
+  if (response->status == 302 || peers_of_contacts(response, &named, 1) == 0) return;
   named.at.transport = TRANSPORT_TCP;
   struct overlay_calls calls;
   calls.count = 0;
