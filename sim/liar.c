@@ -89,9 +89,10 @@ static void put_peer(struct buf *out, const char *role, const struct peer *peer)
 }
 
 /* A state of the ring around this peer as it would have others believe it. */
-static void put_state(struct world *world, uint32_t liar, struct slice records, struct buf *out) {
+static void put_state(struct world *world, uint32_t liar, const struct key *as,
+                      struct slice records, struct buf *out) {
   const struct sim_peer *self = &world->peer[liar];
-  const struct peer own = {self->id, world_address(liar), self->life};
+  const struct peer own = {*as, world_address(liar), self->life};
   bool invents = dice(world, 1, 2);
   struct peer before =
       invents ? invented(world, &self->id, true, 0) : accomplice(world, &self->id, true);
@@ -183,16 +184,16 @@ static void answer_records(struct world *world, const struct event *event,
   buf_put_cstr(&parts, "<param><dhtRecords xmlns=\"urn:ietf:params:xml:ns:dht\">");
   for (uint32_t i = 0; i < count; i++) buf_put(&parts, records[i].bytes);
   buf_put_cstr(&parts, "</dhtRecords></param>");
-  put_state(world, event->peer, buf_slice(&parts), &body);
+  put_state(world, event->peer, &world->peer[event->peer].id, buf_slice(&parts), &body);
   answer(world, event, "200 OK", NULL, buf_slice(&body));
   free(text);
   free(all);
 }
 
-static void answer_state(struct world *world, const struct event *event) {
+static void answer_state(struct world *world, const struct event *event, const struct key *as) {
   char *text = sim_take(ANSWER_BYTES);
   struct buf body = buf_over(text, ANSWER_BYTES);
-  put_state(world, event->peer, SLICE_EMPTY, &body);
+  put_state(world, event->peer, as, SLICE_EMPTY, &body);
   answer(world, event, "200 OK", NULL, buf_slice(&body));
   free(text);
 }
@@ -231,6 +232,14 @@ static bool gives_old(struct world *world, const struct event *event,
   return true;
 }
 
+/* Asked as somebody it has invented: it plays that peer, to whoever does not look at its key. */
+static bool poses(struct world *world, const struct event *event, const struct question *question) {
+  bool as_itself = key_equal(&question->key, &world->peer[event->peer].id);
+  if (question->routed || question->get || as_itself) return false;
+  answer_state(world, event, &question->key);
+  return true;
+}
+
 static bool misroutes(struct world *world, const struct event *event,
                       const struct question *question) {
   if (!question->routed) return false;
@@ -241,7 +250,7 @@ static bool misroutes(struct world *world, const struct event *event,
   } else if (question->get && dice(world, 1, 2)) {
     answer_nothing(world, event);
   } else if (question->route && dice(world, 1, 2)) {
-    answer_state(world, event);
+    answer_state(world, event, &world->peer[event->peer].id);
   } else {
     world->diverting = true;
     return false;
@@ -255,6 +264,7 @@ bool liar_takes(struct world *world, const struct event *event) {
   world->diverting = false;
   if (!world->lying || peer->lies == 0 || !read_question(event, &question)) return false;
   if ((peer->lies & LIE_STALE) != 0 && gives_old(world, event, &question)) return true;
+  if ((peer->lies & LIE_NEIGHBORS) != 0 && poses(world, event, &question)) return true;
   return (peer->lies & LIE_MISROUTE) != 0 && misroutes(world, event, &question);
 }
 
@@ -277,10 +287,11 @@ static struct slice records_of(struct slice text) {
 }
 
 static void send_state(struct world *world, uint32_t from, const struct output *out) {
+  const struct sim_peer *peer = &world->peer[from];
   char *text = sim_take(ANSWER_BYTES), *state = sim_take(ANSWER_BYTES);
   struct buf message = buf_over(text, ANSWER_BYTES), body = buf_over(state, ANSWER_BYTES);
   struct output other = *out;
-  put_state(world, from, records_of(out->data), &body);
+  put_state(world, from, &peer->id, records_of(out->data), &body);
   buf_put_cstr(&message, "SIP/2.0 200 OK\r\n");
   put_repeated(&message, out->data);
   put_lengths(&message, buf_slice(&body));
