@@ -85,6 +85,74 @@ void check_one_ring(struct world *world) {
   free(mark);
 }
 
+/* ---- principals ---- */
+
+struct skipped {
+  const struct world *world;
+  const uint32_t *member; /* by Peer-ID */
+  uint32_t count;
+  int64_t *change; /* of how many skip the members from here on; count + 1 of them */
+};
+
+/* Members whose Peer-ID is less than key, or not greater. */
+static uint32_t below(const struct skipped *skipped, const struct key *key, bool or_equal) {
+  uint32_t low = 0, high = skipped->count;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    int order = key_compare(&skipped->world->peer[skipped->member[middle]].id, key);
+    if (order < 0 || (or_equal && order == 0))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static void skip_places(struct skipped *skipped, uint32_t from, uint32_t to) {
+  skipped->change[from]++;
+  skipped->change[to]--;
+}
+
+/* Those in (a, b), clockwise. */
+static void skip(struct skipped *skipped, const struct key *a, const struct key *b) {
+  uint32_t from = below(skipped, a, true), to = below(skipped, b, false);
+  if (key_compare(a, b) < 0) {
+    skip_places(skipped, from, to);
+  } else {
+    skip_places(skipped, from, skipped->count);
+    skip_places(skipped, 0, to);
+  }
+}
+
+struct check_principals check_principals(const struct world *world) {
+  uint32_t r = world->weather.of[SUCCESSORS], count = 0;
+  uint32_t *member = sim_take((world->peer_count + 1) * sizeof *member);
+  bool small = false;
+  for (uint32_t i = 0; i < world->peer_count; i++)
+    if (world_is_up(world, i) && node_stats(world->peer[i].node).member) member[count++] = i;
+  truth_sort(world, member, count);
+  struct skipped skipped = {world, member, count, sim_take((count + 1) * sizeof(int64_t))};
+  for (uint32_t i = 0; i < count; i++) {
+    struct node_ring ring;
+    node_inspect_ring(world->peer[member[i]].node, &ring);
+    const struct key *self = &world->peer[member[i]].id, *last = self;
+    for (unsigned k = 0; k < ring.successor_count; k++) {
+      skip(&skipped, last, &ring.successor[k].id);
+      last = &ring.successor[k].id;
+    }
+    small = small || ring.small;
+    if (ring.small && ring.successor_count < r) skip(&skipped, last, self); /* all there are */
+  }
+  struct check_principals found = {.needed = small || count < r + 1 ? 1 : r + 1, .members = count};
+  int64_t by = 0;
+  for (uint32_t i = 0; i < count; i++) found.count += (by += skipped.change[i]) == 0;
+  free(skipped.change);
+  free(member);
+  return found;
+}
+
+/* ---- the ideal ring ---- */
+
 static bool is_ideal(const struct world *world, const uint32_t *truth, uint32_t count,
                      uint32_t place) {
   struct node_ring ring;

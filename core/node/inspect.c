@@ -8,6 +8,7 @@ _Static_assert(NODE_SUCCESSORS_MAX == OVERLAY_SUCCESSORS_MAX, "one bound, named 
 void node_inspect_ring(const struct node *node, struct node_ring *out) {
   const struct peer *predecessor = overlay_predecessor(node->overlay);
   *out = (struct node_ring){.member = overlay_is_member(node->overlay)};
+  out->small = overlay_is_small(node->overlay);
   out->ready = out->member && dht_stats(node->dht).complete;
   if (predecessor != NULL) out->predecessor = *predecessor;
   out->successor_count = overlay_successors(node->overlay, out->successor, NODE_SUCCESSORS_MAX);

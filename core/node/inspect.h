@@ -13,6 +13,7 @@
 
 struct node_ring {
   bool member, ready;
+  bool small;              /* it holds the full membership */
   struct peer predecessor; /* family 0: none */
   unsigned successor_count;
   struct peer successor[NODE_SUCCESSORS_MAX];

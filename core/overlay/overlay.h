@@ -131,6 +131,8 @@ void overlay_on_peer_named(struct overlay *overlay, usec now, const struct peer 
 
 /* ---- key-based routing interface ---- */
 bool overlay_is_member(const struct overlay *overlay);
+/* Does it hold the full membership? For simulators. */
+bool overlay_is_small(const struct overlay *overlay);
 const struct peer *overlay_self(const struct overlay *overlay);
 /* Key in (predecessor, self]; without a known predecessor only a ring of one answers true. */
 bool overlay_is_responsible(const struct overlay *overlay, const struct key *key);

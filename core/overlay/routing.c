@@ -5,6 +5,8 @@
 
 bool overlay_is_member(const struct overlay *overlay) { return overlay->state == OVERLAY_MEMBER; }
 
+bool overlay_is_small(const struct overlay *overlay) { return overlay->small; }
+
 const struct peer *overlay_self(const struct overlay *overlay) { return &overlay->self; }
 
 uint64_t overlay_generation(const struct overlay *overlay) { return overlay->generation; }

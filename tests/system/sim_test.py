@@ -64,6 +64,20 @@ def test_computed_ring():
         assert "\n" + figure in output, output
 
 
+def test_tables_of_a_paper():
+    """R-10.10, small: half of 60 peers fail at once, plainly and with learnt peers; and some come
+    while as many go. No lookup fails, the paper's figures stand beside ours."""
+    for mode in ("plain", "learnt"):
+        status, output = sim(BUILD, "--table", "2", "--row", "50", "--mode", mode, "--peers", "60")
+        assert status == 0, output
+        row = re.search(rf"^ 50 % +{mode} +(\d\.\d\d) +\d+ +\d+ +5\.09 +\d+\.\d\d +5\.10 +0 +0 ",
+                        output, re.M)
+        assert row, output
+        assert 1 <= float(row.group(1)) < 2.5, output
+    assert sim(BUILD, "--table", "4")[0] == 2
+    assert sim(BUILD, "--table", "2", "--mode", "fast")[0] == 2
+
+
 def test_same_hash_in_another_build():
     if not os.access(os.path.join(OTHER, "locser-sim"), os.X_OK):
         return print(f"     {OTHER} is not built: not compared")
