@@ -48,6 +48,8 @@ bool bench_peer_start(struct bench_peer *peer, const struct key *id, const struc
   config.incarnation = 1;
   config.advertise = *at;
   config.peer_transport = TRANSPORT_UDP;
+  config.limits.owner_records_max = config.limits.records_max; /* one owner writes them all */
+  config.limits.owner_bytes_max = config.limits.record_bytes_max;
   config.memory = &peer->memory.memory;
   config.crypto = bench_crypto();
   config.xml = peer->xml;

@@ -117,9 +117,10 @@ static bool make_dir(struct server *server) {
 bool server_start_peer(struct server *server, const char *transport) {
   *server = (struct server){0};
   if (!make_dir(server)) return false;
-  char *argv[] = {
-      "locserd", "--data", server->dir, "--listen",   "127.0.0.1:0", "--lab", "--peer-transport",
-      NULL,      "--log",  "error",     "--hops-max", "65536",       NULL};
+  char *argv[] = {"locserd", "--data", server->dir, "--listen", "127.0.0.1:0", "--lab",
+                  "--peer-transport", NULL, "--log", "error", "--hops-max", "65536",
+                  /* one owner writes all that is written */
+                  "--owner-records-max", "100000000", "--owner-bytes-max", "1099511627776", NULL};
   argv[7] = transport[0] == 'u' ? "udp" : "tcp";
   uint64_t *counter =
       mmap(NULL, sizeof *counter, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
