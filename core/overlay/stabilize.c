@@ -161,13 +161,25 @@ static void from_successor(struct overlay *overlay, const struct step *step,
     head.incarnation = answer->sender.incarnation;
     overlay->busy_answers = 0;
     doubt_clear(overlay, step, &head.id);
-    if (peer_same_life(asked, &answer->sender)) {
+    bool alone = answer->successor_count == 0 && overlay->list.count > 1; /* no member */
+    if (alone) {
+      successor_dead(overlay, step, false);
+    } else if (peer_same_life(asked, &answer->sender)) {
       successor_alive(overlay, step, &head, answer);
     } else { /* its former life failed; the new one is a newcomer */
       successor_dead(overlay, step, false);
       overlay->hint = head;
     }
   }
+}
+
+/* R-5.41: does it have our first successor after it, or newcomers before that? A peer that was
+ * alone, or cut off with a few, has yet to learn of us: with its list ours would lose all the
+ * others. */
+static bool knows_our_head(const struct overlay *overlay, const struct key *asked,
+                           const struct overlay_message *answer) {
+  const struct key *head = &overlay->list.at[0].id, *next = &answer->successor[0].id;
+  return answer->successor_count > 0 && (key_equal(next, head) || ring_between(asked, next, head));
 }
 
 static void from_predecessor(struct overlay *overlay, const struct step *step,
@@ -179,6 +191,11 @@ static void from_predecessor(struct overlay *overlay, const struct step *step,
   } else if (status == OVERLAY_BUSY) {
     overlay->hint = *asked;
     retry_busy(overlay, step->now);
+  } else if (status == OVERLAY_OK && !knows_our_head(overlay, &asked->id, answer)) {
+    overlay->busy_answers = 0;
+    doubt_clear(overlay, step, &asked->id);
+    notify(overlay, step, asked); /* so that it asks us */
+    schedule(overlay, step->now, false);
   } else if (status == OVERLAY_OK) {
     struct ring_view old = ring_view(overlay);
     struct peer head = *asked;

@@ -140,6 +140,39 @@ static void test_one_silence_does_not_drop_a_successor(void **state) {
   one_free(&one);
 }
 
+/* 105 was cut off, alone or with us. It is told of us; its list does not replace ours. */
+static void test_a_list_without_our_head_is_not_taken(void **state) {
+  (void)state;
+  const uint8_t list[] = {120, 130, 140}, with_us[] = {100}, after[] = {120, 130},
+                right[] = {107, 110, 120};
+  const struct {
+    const uint8_t *list;
+    unsigned count;
+    const char *ours;
+  } it[] = {{NULL, 0, "110 120 130"},
+            {with_us, 1, "110 120 130"},
+            {after, 2, "110 120 130"},
+            {right, 3, "105 107 110"}};
+  for (unsigned i = 0; i < 4; i++) {
+    begin();
+    answer_successor(110, 105, list, 3);
+    struct overlay_message m = one_says(OVERLAY_NEIGHBORS, 105, 90, it[i].list, it[i].count);
+    one_answer(&one, one_call(&one, OVERLAY_NEIGHBORS, 105), OVERLAY_OK, &m);
+    assert_string_equal(one_list(&one), it[i].ours);
+    assert_non_null(one_call(&one, OVERLAY_NOTIFY, 105));
+    assert_false(one.overlay->small);
+    one_free(&one);
+  }
+}
+
+static void test_a_first_successor_that_is_alone_is_no_member(void **state) {
+  (void)state;
+  begin();
+  answer_successor(110, 0, NULL, 0);
+  assert_string_equal(one_list(&one), "120 130");
+  one_free(&one);
+}
+
 /* R-5.39: who has lost one of its list tells the peer before it, whose list has it, too. A newcomer
  * can wait. */
 static void test_death_in_the_list_is_told_to_the_peer_before(void **state) {
@@ -414,7 +447,7 @@ static void test_hostile_lists_are_cut_where_they_lie(void **state) {
       {{110, 120, 130}, 3, "110"},     /* names itself */
       {{105, 120, 130}, 3, "110 90"},  /* past us: as if 110 and 90 were all */
       {{120, 130, 140, 150}, 4, "110 120 130"},
-      {{0}, 0, "110"},
+      {{0}, 0, "120 130"}, /* alone: no member */
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     begin();
@@ -545,6 +578,8 @@ int main(void) {
       cmocka_unit_test(test_unanswered_pointer_is_never_adopted),
       cmocka_unit_test(test_dead_successor_is_dropped_and_the_next_notified),
       cmocka_unit_test(test_one_silence_does_not_drop_a_successor),
+      cmocka_unit_test(test_a_list_without_our_head_is_not_taken),
+      cmocka_unit_test(test_a_first_successor_that_is_alone_is_no_member),
       cmocka_unit_test(test_death_in_the_list_is_told_to_the_peer_before),
       cmocka_unit_test(test_the_first_successor_asks_to_be_asked),
       cmocka_unit_test(test_state_queries_are_answered_busy_while_waiting),
