@@ -79,5 +79,7 @@ uint32_t truth_ring(const struct world *world, uint32_t *out);
 uint32_t truth_place(const struct world *world, const uint32_t *ring, uint32_t count,
                      const struct key *key);
 uint32_t truth_random_up(struct world *world, struct rng *rng);
+/* To join by: it may stand still just now. Who is told of nobody begins a ring of its own. */
+uint32_t truth_random_address(struct world *world, struct rng *rng);
 
 #endif

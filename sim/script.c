@@ -46,7 +46,7 @@ static void start(struct script *script, uint32_t peer) {
   unsigned count = 0;
   struct world *world = script->world;
   for (unsigned tries = 0; tries < 4 * JOINS && count < JOINS && world->up_count > 0; tries++) {
-    uint32_t other = truth_random_up(world, &script->rng);
+    uint32_t other = truth_random_address(world, &script->rng);
     bool known = other == SIM_NONE || other == peer;
     for (unsigned k = 0; k < count; k++) known = known || joins[k] == other;
     if (!known) joins[count++] = other;

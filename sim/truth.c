@@ -51,11 +51,20 @@ uint32_t truth_place(const struct world *world, const uint32_t *ring, uint32_t c
   return low == count ? 0 : low;
 }
 
-uint32_t truth_random_up(struct world *world, struct rng *rng) {
+static uint32_t random_up(struct world *world, struct rng *rng, bool paused_too) {
   for (unsigned tries = 0; tries < 1000; tries++) {
     uint32_t i = (uint32_t)rng_below(rng, world->peer_count);
     const struct sim_peer *peer = &world->peer[i];
-    if (peer->state == PEER_UP && !peer->leaving && peer->paused_until <= world->now) return i;
+    bool stands = !paused_too && peer->paused_until > world->now;
+    if (peer->state == PEER_UP && !peer->leaving && !stands) return i;
   }
   return SIM_NONE;
+}
+
+uint32_t truth_random_up(struct world *world, struct rng *rng) {
+  return random_up(world, rng, false);
+}
+
+uint32_t truth_random_address(struct world *world, struct rng *rng) {
+  return random_up(world, rng, true);
 }
