@@ -90,6 +90,7 @@ static bool grant(const struct bench_peer *peer, const struct output *output, ch
       input->data = buf_slice(&record);
       return true;
     }
+    case OUT_USER:
     case OUT_SEND:
     case OUT_CLOSE:
     case OUT_ERASE:

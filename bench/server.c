@@ -59,7 +59,11 @@ static int run_daemon(int argc, char **argv) {
       .peer_id = identity.peer_id,
       .crypto = bench_crypto(),
       .tls = {.key = identity.key, .certificate = identity.certificate},
-      .keys = {user_keys_sign, record_verify_for, keys, verifier}};
+      .keys = {.sign = user_keys_sign,
+               .verify = record_verify_for,
+               .user = user_keys_certificates,
+               .signer = keys,
+               .verifier = verifier}};
   return daemon_run(&setup);
 }
 

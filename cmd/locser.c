@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* locser(1): most commands ask a running locserd (host/cli.h); `identity`, `ca`, `invite` and
- * `join` work on files, with or without one. */
+/* locser(1): most commands ask a running locserd (host/cli.h); `identity`, `ca`, `user`, `invite`
+ * and `join` work on files, with or without one. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <openssl/pem.h>
@@ -13,6 +13,7 @@
 
 #include "crypto/ca.h"
 #include "crypto/membership.h"
+#include "crypto/user_keys.h"
 #include "host/cli.h"
 #include "host/dumps.h"
 #include "host/settings.h"
@@ -22,10 +23,10 @@ struct words {
   const char *data, *folder, *days_text, *name;
   unsigned days;
   bool private;
-  const char *verb, *argument;
+  const char *verb, *argument, *file;
 };
 struct verb {
-  const char *group, *name, *argument; /* NULL: none */
+  const char *group, *name, *argument, *file; /* NULL: none */
   int (*run)(const struct words *words);
   const char *text;
 };
@@ -188,29 +189,142 @@ static int ca_revoke_verb(const struct words *words) {
   char text[CA_PEM_BYTES];
   struct buf out = buf_over(text, sizeof text);
   struct key_error why = {""};
-  struct key id;
-  if (words->argument == NULL || !key_parse(slice_cstr(words->argument), &id))
-    return fail("a Peer-ID is 40 hexadecimal digits");
-  return print(ca_revoke(words->folder, &id, &out, &why), &out, &why);
+  return print(ca_revoke(words->folder, slice_cstr(words->argument), &out, &why), &out, &why);
+}
+
+static int ca_issue_for_user(const struct words *words) {
+  char keys[CA_PEM_BYTES], text[CA_PEM_BYTES];
+  struct buf out = buf_over(text, sizeof text);
+  struct key_error why = {""};
+  struct slice pem;
+  if (!read_file(words->file, keys, sizeof keys, &pem)) return CLI_REFUSED;
+  return print(
+      ca_issue_user(words->folder, slice_cstr(words->argument), pem, words->days, &out, &why), &out,
+      &why);
+}
+
+/* ---- user ---- */
+
+#define USERS_MAX UINT32_MAX /* people who make users by hand have no limit */
+
+/* "sip:bob@example.net", as a peer writes it into keys: the host in lower case. */
+static bool put_address(const char *text, struct buf *out) {
+  struct slice given = slice_cstr(text);
+  if (slice_starts(given, SLICE("sip:"))) given = slice_skip(given, 4);
+  size_t at = slice_find_byte(given, '@');
+  if (at == 0 || at + 1 >= given.len) return false;
+  buf_put_cstr(out, "sip:");
+  buf_put(out, slice_first(given, at + 1));
+  for (size_t i = at + 1; i < given.len; i++)
+    buf_put_char(
+        out, given.at[i] >= 'A' && given.at[i] <= 'Z' ? (char)(given.at[i] | 0x20) : given.at[i]);
+  return !out->overflow;
+}
+
+/* NULL: said why. */
+static struct user_keys *open_users(const struct words *words, struct buf *address) {
+  struct key_error why = {""};
+  if (words->argument != NULL && !put_address(words->argument, address)) {
+    fail("an address is USER@DOMAIN");
+    return NULL;
+  }
+  struct user_keys *keys = user_keys_open(words->data, USERS_MAX, &why);
+  if (keys == NULL) fail(why.text);
+  return keys;
+}
+
+static int fail_user(enum err err) {
+  return fail(err == ERR_NOT_FOUND ? "this peer has no keys of that address"
+              : err == ERR_REFUSED ? "none of the certificates is for a key of that address here"
+                                   : err_text(err));
+}
+
+static void print_user(void *context, struct slice address, const struct key *owner,
+                       bool complete) {
+  char hex[KEY_HEX];
+  struct buf out = buf_over(hex, sizeof hex);
+  (void)context;
+  key_put(&out, owner);
+  printf("%.*s  %.*s%s\n", KEY_HEX, hex, (int)address.len, address.at,
+         complete ? "" : "  (signs only)");
+}
+
+static int user_list(const struct words *words) {
+  struct user_keys *keys = open_users(words, NULL);
+  if (keys == NULL) return CLI_REFUSED;
+  enum err err = user_keys_list(keys, print_user, NULL);
+  user_keys_close(keys);
+  return err == OK ? CLI_DONE : fail_user(err);
+}
+
+static int user_request(const struct words *words) {
+  char address_text[1024], text[USER_PEM_BYTES];
+  struct buf address = buf_over(address_text, sizeof address_text);
+  struct buf out = buf_over(text, sizeof text);
+  struct user_keys *keys = open_users(words, &address);
+  if (keys == NULL) return CLI_REFUSED;
+  enum err err = user_keys_complete(keys, buf_slice(&address));
+  if (err == OK) err = user_keys_export(keys, buf_slice(&address), false, &out);
+  user_keys_close(keys);
+  if (err != OK) return fail_user(err);
+  fwrite(out.at, 1, out.len, stdout);
+  return CLI_DONE;
+}
+
+static int user_import(const struct words *words) {
+  char address_text[1024], text[CA_PEM_BYTES];
+  struct buf address = buf_over(address_text, sizeof address_text);
+  struct slice pem;
+  unsigned count = 0;
+  struct key_error why = {""};
+  if (!read_file(words->file, text, sizeof text, &pem)) return CLI_REFUSED;
+  if (membership_check_user(words->data, pem, &why) != OK) return fail(why.text);
+  struct user_keys *keys = open_users(words, &address);
+  if (keys == NULL) return CLI_REFUSED;
+  enum err err = user_keys_certify(keys, buf_slice(&address), pem, &count);
+  user_keys_close(keys);
+  if (err != OK) return fail_user(err);
+  printf("imported: %u of the user's certificates\n", count);
+  puts("A running locserd reads them at: locser reload");
+  return CLI_DONE;
+}
+
+static int user_remove(const struct words *words) {
+  char address_text[1024];
+  struct buf address = buf_over(address_text, sizeof address_text);
+  struct user_keys *keys = open_users(words, &address);
+  if (keys == NULL) return CLI_REFUSED;
+  enum err err = user_keys_remove(keys, buf_slice(&address));
+  user_keys_close(keys);
+  return err == OK ? CLI_DONE : fail_user(err);
 }
 
 /* ---- words ---- */
 
 static const struct verb verbs[] = {
-    {"identity", "show", NULL, identity_show, "Peer-ID, and which overlay has let it in"},
-    {"identity", "new", NULL, identity_new, "make a key before the first start"},
-    {"identity", "export", NULL, identity_export, "print the public key (--private: the key)"},
-    {"identity", "import", "FILE", identity_import, "take what an overlay's CA gave"},
-    {"ca", "init", NULL, ca_init_verb, "make the CA of a closed overlay (--name NAME)"},
-    {"ca", "show", NULL, ca_show, "print its certificate"},
-    {"ca", "issue-peer", "FILE", ca_issue,
+    {"identity", "show", NULL, NULL, identity_show, "Peer-ID, and which overlay has let it in"},
+    {"identity", "new", NULL, NULL, identity_new, "make a key before the first start"},
+    {"identity", "export", NULL, NULL, identity_export,
+     "print the public key (--private: the key)"},
+    {"identity", "import", "FILE", NULL, identity_import, "take what an overlay's CA gave"},
+    {"ca", "init", NULL, NULL, ca_init_verb, "make the CA of a closed overlay (--name NAME)"},
+    {"ca", "show", NULL, NULL, ca_show, "print its certificate"},
+    {"ca", "issue-peer", "FILE", NULL, ca_issue,
      "print a certificate for a peer's public key (--days N)"},
-    {"ca", "revoke", "PEER-ID", ca_revoke_verb, "take a peer's certificates back; print the list"},
+    {"ca", "issue-user", "ADDRESS", "FILE", ca_issue_for_user,
+     "print certificates for a user's public keys (--days N)"},
+    {"ca", "revoke", "PEER-ID", NULL, ca_revoke_verb,
+     "take the certificates of a peer, or ADDRESS, back; print the list"},
+    {"user", "list", NULL, NULL, user_list, "the users whose keys this peer has"},
+    {"user", "request", "ADDRESS", NULL, user_request,
+     "print a user's public keys, made if need be, for the overlay's CA"},
+    {"user", "import", "ADDRESS", "FILE", user_import, "take the certificates that the CA gave"},
+    {"user", "remove", "ADDRESS", NULL, user_remove, "forget a user's keys"},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 
 static bool works_on_files(const char *word) {
-  return strcmp(word, "identity") == 0 || strcmp(word, "ca") == 0;
+  return strcmp(word, "identity") == 0 || strcmp(word, "ca") == 0 || strcmp(word, "user") == 0;
 }
 
 static void usage(const char *group, FILE *to) {
@@ -219,9 +333,10 @@ static void usage(const char *group, FILE *to) {
   for (size_t i = 0; i < VERB_COUNT; i++) {
     char left[40];
     if (strcmp(verbs[i].group, group) != 0) continue;
-    snprintf(left, sizeof left, "%s %s", verbs[i].name,
-             verbs[i].argument != NULL ? verbs[i].argument : "");
-    fprintf(to, "  %-22s %s\n", left, verbs[i].text);
+    snprintf(left, sizeof left, "%s %s %s", verbs[i].name,
+             verbs[i].argument != NULL ? verbs[i].argument : "",
+             verbs[i].file != NULL ? verbs[i].file : "");
+    fprintf(to, "  %-24s %s\n", left, verbs[i].text);
   }
   fputs(ca ? "\n  --dir DIR   folder of the CA (locser-ca)\n"
            : "\n  --data DIR  data folder of the peer (as locserd's)\n",
@@ -259,8 +374,9 @@ static int read_words(struct words *words, const char *group, int argc, char *co
     if (c == 'n' &&
         (optarg == NULL || !slice_to_u64(slice_cstr(optarg), 36500, &days) || days == 0))
       return complain(group, "--days is a number from 1 to 36500, not", optarg);
-    if (c == 1 && words->argument != NULL) return complain(group, "one word too many", optarg);
-    if (c == 1 && words->verb != NULL) words->argument = optarg;
+    if (c == 1 && words->file != NULL) return complain(group, "one word too many", optarg);
+    if (c == 1 && words->argument != NULL) words->file = optarg;
+    if (c == 1 && words->verb != NULL && words->argument == NULL) words->argument = optarg;
     if (c == 1 && words->verb == NULL) words->verb = optarg;
   }
   words->days = (unsigned)days;
@@ -272,9 +388,15 @@ static int run_verb(const char *group, const struct words *words) {
   for (size_t i = 0; i < VERB_COUNT; i++) {
     const struct verb *verb = &verbs[i];
     if (strcmp(verb->group, group) != 0 || strcmp(verb->name, words->verb) != 0) continue;
-    if ((verb->argument == NULL) != (words->argument == NULL))
-      return complain(group, verb->argument != NULL ? "needs" : "one word too many",
-                      verb->argument != NULL ? verb->argument : words->argument);
+    const char *missing = verb->argument != NULL && words->argument == NULL ? verb->argument
+                          : words->file == NULL                             ? verb->file
+                                                                            : NULL;
+    const char *extra = verb->argument == NULL ? words->argument
+                        : verb->file == NULL   ? words->file
+                                               : NULL;
+    if (missing != NULL || extra != NULL)
+      return complain(group, missing != NULL ? "needs" : "one word too many",
+                      missing != NULL ? missing : extra);
     return verb->run(words);
   }
   return complain(group, "no such verb", words->verb);

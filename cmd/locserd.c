@@ -24,12 +24,19 @@ static int fail(int status, const char *text) {
 struct member {
   const char *data;
   struct membership membership;
+  struct user_keys *keys;
+  struct record_verifier *verifier;
 };
 
 static bool renew(void *context, struct why *why) {
   struct member *member = context;
   struct key_error reason = {""};
-  if (membership_renew(member->data, &member->membership, &reason) == OK) return true;
+  if (membership_renew(member->data, &member->membership, &reason) == OK) {
+    user_keys_renew(member->keys);
+    if (member->membership.trusted != NULL)
+      record_verifier_trust(member->verifier, member->membership.trusted);
+    return true;
+  }
   (void)why_say(why, ERR_REFUSED, "%s", reason.text);
   return false;
 }
@@ -54,7 +61,16 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
                          .trusted = membership->trusted};
   setup->renew = renew;
   setup->renew_context = member;
-  setup->keys = (struct loop_keys){user_keys_sign, record_verify_for, keys, verifier};
+  setup->closed = membership->trusted != NULL;
+  setup->keys = (struct loop_keys){.sign = user_keys_sign,
+                                   .verify = record_verify_for,
+                                   .user = user_keys_certificates,
+                                   .complete = user_keys_complete,
+                                   .signer = keys,
+                                   .verifier = verifier};
+  member->keys = keys;
+  member->verifier = verifier;
+  if (setup->closed) record_verifier_trust(verifier, membership->trusted);
   int status = daemon_run(setup);
   record_verifier_free(verifier);
   user_keys_close(keys);

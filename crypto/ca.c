@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "crypto/certificate.h"
 #include "crypto/key_file.h"
 
 #define KEY_NAME "ca.key"
@@ -134,6 +135,19 @@ static bool sign_peer(X509 *x, const struct ca *ca) {
          extend(x, ca->certificate, NID_key_usage, "critical,digitalSignature") &&
          extend(x, ca->certificate, NID_ext_key_usage, "serverAuth,clientAuth") &&
          extend(x, ca->certificate, NID_authority_key_identifier, "keyid:always") &&
+         X509_sign(x, ca->key, EVP_sha256()) > 0;
+}
+
+/* S/MIME is what a user's certificate is for (RFC 3261 section 23.1); it opens no link. */
+static bool sign_user(X509 *x, const struct ca *ca, struct slice name, bool receives) {
+  bool whole_domain = slice_find_byte(name, '@') == name.len;
+  return X509_set_issuer_name(x, X509_get_subject_name(ca->certificate)) == 1 &&
+         extend(x, ca->certificate, NID_basic_constraints, "critical,CA:FALSE") &&
+         extend(x, ca->certificate, NID_key_usage,
+                receives ? "critical,keyEncipherment" : "critical,digitalSignature") &&
+         extend(x, ca->certificate, NID_ext_key_usage, "emailProtection") &&
+         extend(x, ca->certificate, NID_authority_key_identifier, "keyid:always") &&
+         certificate_name_user(x, whole_domain ? GEN_DNS : GEN_URI, name) &&
          X509_sign(x, ca->key, EVP_sha256()) > 0;
 }
 
@@ -262,6 +276,88 @@ enum err ca_issue_peer(const char *dir, struct slice public_key, unsigned days, 
   return err;
 }
 
+/* "sip:bob@example.net" or "example.net"; the host in lower case. */
+static bool put_user_name(struct slice text, struct buf *out) {
+  if (slice_starts(text, SLICE("sip:"))) text = slice_skip(text, 4);
+  size_t at = slice_find_byte(text, '@');
+  bool whole_domain = at == text.len;
+  struct slice host = whole_domain ? text : slice_skip(text, at + 1);
+  if (host.len == 0 || at == 0) return false;
+  for (size_t i = 0; i < text.len; i++)
+    if (text.at[i] <= ' ' || text.at[i] > '~') return false;
+  if (!whole_domain) buf_put_cstr(out, "sip:");
+  if (!whole_domain) buf_put(out, slice_first(text, at + 1));
+  for (size_t i = 0; i < host.len; i++)
+    buf_put_char(out,
+                 host.at[i] >= 'A' && host.at[i] <= 'Z' ? (char)(host.at[i] | 0x20) : host.at[i]);
+  return !out->overflow;
+}
+
+static enum err issue_user_key(const char *dir, const struct ca *ca, EVP_PKEY *key,
+                               struct slice name, unsigned days, struct buf *out,
+                               struct key_error *why) {
+  struct key id;
+  char cn[65];
+  bool receives = key_file_is_rsa(key);
+  if ((!receives && !key_file_is_p256(key)) || key_file_hash(key, &id) != OK)
+    return file_error(why, ERR_REFUSED, "the user's key", "neither P-256 nor RSA of 2048 bits");
+  struct slice bare = slice_skip(name, slice_starts(name, SLICE("sip:")) ? 4 : 0);
+  struct buf cn_text = buf_over(cn, sizeof cn - 1);
+  if (bare.len < sizeof cn)
+    buf_put(&cn_text, bare);
+  else
+    key_put(&cn_text, &id);
+  cn[cn_text.len] = '\0';
+  X509 *x = certificate_for(key, cn, (long)days);
+  enum err err = x != NULL && sign_user(x, ca, name, receives)
+                     ? keep(dir, &id, x, why)
+                     : file_error(why, ERR_MEMORY, dir, "OpenSSL failed");
+  if (err == OK && !put_certificate(out, x))
+    err = file_error(why, ERR_FULL, dir, "OpenSSL wrote nothing");
+  X509_free(x);
+  return err;
+}
+
+enum err ca_issue_user(const char *dir, struct slice address, struct slice public_keys,
+                       unsigned days, struct buf *out, struct key_error *why) {
+  struct ca ca;
+  char text[1024];
+  struct buf name = buf_over(text, sizeof text);
+  if (!put_user_name(address, &name))
+    return file_error(why, ERR_SYNTAX, "the user", "say an address, bob@example.net, or a domain");
+  enum err err = ca_open(dir, &ca, why);
+  if (err != OK) return err;
+  BIO *memory = BIO_new_mem_buf(public_keys.at, (int)public_keys.len);
+  unsigned count = 0;
+  for (EVP_PKEY *key; memory != NULL && err == OK && count < 2 &&
+                      (key = PEM_read_bio_PUBKEY(memory, NULL, NULL, NULL)) != NULL;
+       count++) {
+    err = issue_user_key(dir, &ca, key, buf_slice(&name), days, out, why);
+    EVP_PKEY_free(key);
+  }
+  BIO_free(memory);
+  if (err == OK && count == 0)
+    err = file_error(why, ERR_SYNTAX, "the user's keys",
+                     "no public key in PEM; the home peer prints them: locser user request");
+  if (err == OK && !put_certificate(out, ca.certificate))
+    err = file_error(why, ERR_FULL, dir, "OpenSSL wrote nothing");
+  ca_close(&ca);
+  return err;
+}
+
+static bool is_named(X509 *certificate, struct slice name) {
+  GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+  bool found = false;
+  for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+    const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
+    if (one->type != GEN_URI && one->type != GEN_DNS) continue;
+    found = slice_equal(
+        name, slice_of(ASN1_STRING_get0_data(one->d.ia5), (size_t)ASN1_STRING_length(one->d.ia5)));
+  }
+  GENERAL_NAMES_free(names);
+  return found;
+}
+
 static bool take_back(X509_CRL *list, const X509 *certificate) {
   X509_REVOKED *revoked = X509_REVOKED_new();
   ASN1_TIME *now = X509_gmtime_adj(NULL, 0);
@@ -276,24 +372,25 @@ static bool take_back(X509_CRL *list, const X509 *certificate) {
 }
 
 /* How many there were; less than 0: one could not be read. */
-static int take_back_all(const char *dir, const struct key *id, X509_CRL *list,
+static int take_back_all(const char *dir, const struct key *id, struct slice user, X509_CRL *list,
                          struct key_error *why) {
   char folder[FILE_PATH_BYTES], name[KEY_HEX];
   struct buf hex = buf_over(name, sizeof name);
   int count = 0;
-  key_put(&hex, id);
+  if (id != NULL) key_put(&hex, id);
   if (file_path(folder, dir, ISSUED_NAME, why) != OK) return -1;
   DIR *open = opendir(folder);
   if (open == NULL) return 0;
   for (const struct dirent *entry; count >= 0 && (entry = readdir(open)) != NULL;) {
     struct slice file = slice_cstr(entry->d_name);
-    if (file.len < KEY_HEX || memcmp(file.at, name, KEY_HEX) != 0) continue;
+    if (file.len < KEY_HEX || (id != NULL && memcmp(file.at, name, KEY_HEX) != 0)) continue;
     X509 *certificate = read_certificate(folder, entry->d_name, why);
     X509_REVOKED *already = NULL;
-    if (certificate == NULL ||
-        (X509_CRL_get0_by_cert(list, &already, certificate) == 0 && !take_back(list, certificate)))
+    bool wanted = id != NULL || certificate == NULL || is_named(certificate, user);
+    if (certificate == NULL || (wanted && X509_CRL_get0_by_cert(list, &already, certificate) == 0 &&
+                                !take_back(list, certificate)))
       count = -1;
-    else
+    else if (wanted)
       count++;
     X509_free(certificate);
   }
@@ -301,16 +398,25 @@ static int take_back_all(const char *dir, const struct key *id, X509_CRL *list,
   return count;
 }
 
-enum err ca_revoke(const char *dir, const struct key *id, struct buf *out, struct key_error *why) {
+enum err ca_revoke(const char *dir, struct slice who, struct buf *out, struct key_error *why) {
   struct ca ca;
+  struct key id;
+  char text[1024];
+  struct buf name = buf_over(text, sizeof text);
+  bool by_key = key_parse(who, &id);
+  if (!by_key && !put_user_name(who, &name))
+    return file_error(why, ERR_SYNTAX, "revoke",
+                      "say a Peer-ID of 40 hexadecimal digits, or a user's address");
   enum err err = ca_open(dir, &ca, why);
   if (err != OK) return err;
   X509_CRL *list = read_list(dir, why);
-  int count = list != NULL ? take_back_all(dir, id, list, why) : -1;
+  int count =
+      list != NULL ? take_back_all(dir, by_key ? &id : NULL, buf_slice(&name), list, why) : -1;
   if (count < 0)
     err = ERR_CORRUPT;
   else if (count == 0)
-    err = file_error(why, ERR_NOT_FOUND, dir, "no certificate was issued for this Peer-ID");
+    err = file_error(why, ERR_NOT_FOUND, dir,
+                     "no certificate was issued for this Peer-ID or address");
   else if (!sign_list(list, &ca))
     err = file_error(why, ERR_MEMORY, dir, "OpenSSL signed no list");
   else

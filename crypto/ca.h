@@ -25,9 +25,15 @@ enum err ca_certificate(const char *dir, struct buf *out, struct key_error *why)
  * ERR_REFUSED: a key of a kind that peers do not have. */
 enum err ca_issue_peer(const char *dir, struct slice public_key, unsigned days, struct key *id,
                        struct buf *out, struct key_error *why) MUST_USE;
-/* Takes back every certificate of that Peer-ID, and appends the new list, PEM. ERR_NOT_FOUND: none
- * was issued for it. */
-enum err ca_revoke(const char *dir, const struct key *id, struct buf *out,
+/* For the public keys of a user (one or two, PEM, as `locser user request` prints them): appends a
+ * certificate for each and then the CA's own, and keeps copies (R-6.33). address:
+ * "bob@example.net", or a domain: a key that may write for all of it. ERR_SYNTAX: no address, or no
+ * key. */
+enum err ca_issue_user(const char *dir, struct slice address, struct slice public_keys,
+                       unsigned days, struct buf *out, struct key_error *why) MUST_USE;
+/* Takes back every certificate of that Peer-ID, or of that user's address or domain, and appends
+ * the new list, PEM. ERR_NOT_FOUND: none was issued for it. */
+enum err ca_revoke(const char *dir, struct slice who, struct buf *out,
                    struct key_error *why) MUST_USE;
 
 #endif

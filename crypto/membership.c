@@ -192,3 +192,20 @@ enum err membership_import(const char *dir, const struct identity *identity, str
   parts_free(&there);
   return err;
 }
+
+enum err membership_check_user(const char *dir, struct slice pem, struct key_error *why) {
+  struct parts there = {0};
+  BIO *memory = BIO_new_mem_buf(pem.at, (int)pem.len);
+  enum err err = parts_load(dir, OVERLAY_NAME, &there, why);
+  if (err == ERR_NOT_FOUND || (err == OK && there.overlay == NULL))
+    err = file_error(why, ERR_REFUSED, dir,
+                     "the overlay is open: users' certificates are made by the peer itself");
+  for (X509 *x;
+       err == OK && memory != NULL && (x = PEM_read_bio_X509(memory, NULL, NULL, NULL)) != NULL;
+       X509_free(x))
+    if (!by_overlay(x, there.overlay) && X509_cmp(x, there.overlay) != 0)
+      err = file_error(why, ERR_REFUSED, dir, "a certificate is not by the overlay's CA");
+  BIO_free(memory);
+  parts_free(&there);
+  return err;
+}

@@ -29,5 +29,8 @@ struct membership_import {
  * a certificate in it is for another peer's key, or is not by that CA; nothing is written. */
 enum err membership_import(const char *dir, const struct identity *identity, struct slice pem,
                            struct membership_import *done, struct key_error *why) MUST_USE;
+/* Are all certificates of this PEM text by the CA of the overlay that the data folder belongs to?
+ * ERR_REFUSED: no, or the overlay is open. */
+enum err membership_check_user(const char *dir, struct slice pem, struct key_error *why) MUST_USE;
 
 #endif

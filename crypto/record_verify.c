@@ -10,6 +10,7 @@
 #include "base/record_layout.h"
 #include "crypto/certificate.h"
 #include "crypto/digest.h"
+#include "crypto/rights.h"
 #include "crypto/signature.h"
 
 #define WAYS 4u
@@ -22,6 +23,8 @@ struct hash {
 struct known_key {
   struct hash hash;
   struct certificate_key key; /* key NULL: none */
+  uint64_t judged;            /* the rights are of that generation; 0: not asked for yet */
+  struct rights rights;
 };
 struct record_verifier {
   pthread_mutex_t lock;
@@ -31,6 +34,8 @@ struct record_verifier {
   struct hash *good;        /* sets x WAYS; all zero: none */
   struct known_key *known;
   struct record_verifier_stats stats;
+  X509_STORE *trusted; /* NULL: open overlay */
+  uint64_t generation; /* of what the CA took back */
 };
 
 static bool hash_of(struct slice first, struct slice second, struct hash *out) {
@@ -121,7 +126,7 @@ static void keep_key(struct record_verifier *v, const struct hash *hash,
   pthread_mutex_lock(&v->lock);
   struct known_key *place = &v->known[(size_t)at * WAYS + v->key_turn[at]++ % WAYS];
   EVP_PKEY *old = place->key.key;
-  *place = (struct known_key){*hash, *key};
+  *place = (struct known_key){.hash = *hash, .key = *key};
   pthread_mutex_unlock(&v->lock);
   EVP_PKEY_free(old);
 }
@@ -210,6 +215,68 @@ struct record_verifier_stats record_verifier_stats(struct record_verifier *v) {
   return stats;
 }
 
-enum err record_verify_for(void *context, struct slice record, const char **why) {
-  return record_verify(context, record, why);
+/* ---- a closed overlay (R-6.14) ---- */
+
+void record_verifier_trust(struct record_verifier *v, X509_STORE *trusted) {
+  pthread_mutex_lock(&v->lock);
+  v->trusted = trusted;
+  v->generation++;
+  pthread_mutex_unlock(&v->lock);
+}
+
+static bool find_rights(struct record_verifier *v, const struct hash *hash, struct rights *out) {
+  const struct known_key *set = &v->known[(size_t)set_of(hash, v->key_sets) * WAYS];
+  bool found = false;
+  pthread_mutex_lock(&v->lock);
+  for (unsigned i = 0; i < WAYS && !found; i++) {
+    found =
+        set[i].judged == v->generation && set[i].key.key != NULL && hash_equal(&set[i].hash, hash);
+    if (found) *out = set[i].rights;
+  }
+  pthread_mutex_unlock(&v->lock);
+  return found;
+}
+
+static void keep_rights(struct record_verifier *v, const struct hash *hash, uint64_t generation,
+                        const struct rights *rights) {
+  struct known_key *set = &v->known[(size_t)set_of(hash, v->key_sets) * WAYS];
+  pthread_mutex_lock(&v->lock);
+  for (unsigned i = 0; i < WAYS; i++) {
+    if (set[i].key.key == NULL || !hash_equal(&set[i].hash, hash)) continue;
+    set[i].judged = generation;
+    set[i].rights = *rights;
+  }
+  pthread_mutex_unlock(&v->lock);
+}
+
+/* The record has been verified. */
+static void judge_signer(struct record_verifier *v, struct slice record, struct rights *out) {
+  struct record_layout layout;
+  const char *why;
+  struct hash hash;
+  uint8_t der[RECORD_CERTIFICATE_MAX + 2];
+  size_t len = sizeof der;
+  *out = (struct rights){0};
+  if (record_layout_read(record, &layout, &why) != OK ||
+      !hash_of(layout.certificate, SLICE_EMPTY, &hash) || find_rights(v, &hash, out) ||
+      !base64_decode(layout.certificate, der, &len))
+    return;
+  pthread_mutex_lock(&v->lock);
+  uint64_t generation = v->generation;
+  pthread_mutex_unlock(&v->lock);
+  rights_of(v->trusted, slice_of(der, len), out);
+  keep_rights(v, &hash, generation, out);
+}
+
+enum err record_verify_for(void *context, struct slice record, struct buf *names, bool *issued,
+                           const char **why) {
+  struct record_verifier *v = context;
+  struct rights rights = {0};
+  enum err err = record_verify(v, record, why);
+  if (err != OK || v->trusted == NULL) return err;
+  judge_signer(v, record, &rights);
+  time_t now = time(NULL);
+  *issued = rights.issued && rights.from <= now && now < rights.until;
+  if (*issued) buf_put(names, slice_of(rights.names, rights.names_len));
+  return names->overflow ? ERR_MEMORY : OK;
 }

@@ -5,6 +5,9 @@
 #ifndef CRYPTO_RECORD_VERIFY_H
 #define CRYPTO_RECORD_VERIFY_H
 
+#include <openssl/types.h>
+
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -24,8 +27,16 @@ void record_verifier_free(struct record_verifier *verifier);
 enum err record_verify(struct record_verifier *verifier, struct slice record,
                        const char **why) MUST_USE;
 
-/* Answers OUT_VERIFY: context is the struct record_verifier. */
-enum err record_verify_for(void *context, struct slice record, const char **why) MUST_USE;
+/* The overlay is closed: what a signer may do is asked of this CA (crypto/rights.h), which must
+ * live as long as the verifier. Called again, with it or another, when the CA took something back.
+ */
+void record_verifier_trust(struct record_verifier *verifier, X509_STORE *trusted);
+
+/* Answers OUT_VERIFY: context is the struct record_verifier. In a closed overlay *issued says
+ * whether the signer's certificate is the CA's and in force now, and names gets what it is for
+ * (room: RIGHTS_NAMES_BYTES). */
+enum err record_verify_for(void *context, struct slice record, struct buf *names, bool *issued,
+                           const char **why) MUST_USE;
 
 struct record_verifier_stats {
   uint64_t verified, remembered, refused;

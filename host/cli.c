@@ -58,7 +58,9 @@ static void usage(FILE *to) {
       "  put --immutable FILE [--expires S]  store FILE under its hash\n"
       "  get immut:HASH                      write it to standard output\n",
       to);
-  fputs("  identity, ca                       keys and certificates: see locser identity --help\n",
+  fputs("  identity, ca, user                 keys and certificates: see locser identity --help\n",
+        to);
+  fputs("  invite, join                       into a closed overlay: see locser invite --help\n",
         to);
   fputs("  invite, join                       into a closed overlay: see locser invite --help\n",
         to);

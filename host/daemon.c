@@ -15,6 +15,7 @@
 #include "host/clock.h"
 #include "host/control.h"
 #include "host/journal.h"
+#include "host/keys.h"
 #include "host/listen.h"
 #include "host/notify.h"
 #include "host/remember.h"
@@ -73,6 +74,7 @@ static void close_signals(struct peer_process *p) {
 static void stop(struct peer_process *p) {
   if (p->phase == STOPPED) return;
   p->phase = STOPPED;
+  keys_stop(&p->loop);
   if (p->udp_up) udp_stop(p->loop.udp);
   if (p->tcp_up) tcp_stop(p->loop.tcp);
   if (p->control_up) control_stop(p->loop.control);
@@ -302,6 +304,9 @@ static void configure(struct peer_process *p) {
   struct node_config *config = &p->config;
   node_config_defaults(config);
   config->id = p->setup->peer_id;
+  config->policy = settings_flag(settings, SET_LAB) ? NODE_LABORATORY
+                   : p->setup->closed               ? NODE_CLOSED
+                                                    : NODE_OPEN;
   (void)transport_parse(slice_cstr(settings_text(settings, SET_PEER_TRANSPORT)),
                         &config->peer_transport);
   configure_live(config, settings);

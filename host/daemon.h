@@ -19,6 +19,7 @@ struct daemon_setup {
   const struct crypto *crypto;
   struct tls_setup tls; /* key, certificate, trusted: lent by crypto/ */
   struct loop_keys keys;
+  bool closed; /* the overlay has a CA */
   /* What a reload reads again beside the settings; false: *why says why not. NULL: nothing. */
   bool (*renew)(void *context, struct why *why);
   void *renew_context;

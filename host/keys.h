@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* OUT_SIGN and OUT_VERIFY on the thread pool: a key may have to be made and synced to disk, and
- * signatures take time. Each is answered by IN_SIGNED or IN_VERIFIED. */
+/* OUT_SIGN, OUT_VERIFY and OUT_USER on the thread pool: a key may have to be made and synced to
+ * disk, and signatures take time. Each is answered by IN_SIGNED, IN_VERIFIED or IN_USER. A user
+ * whose second key is missing gets it in its turn, and the node is told. */
 #ifndef HOST_KEYS_H
 #define HOST_KEYS_H
 
 #include "host/loop.h"
 
-#define KEYS_BUSY_MAX 8192u /* requests in the pool; beyond: ERR_BUSY at once */
+#define KEYS_BUSY_MAX 8192u   /* requests in the pool; beyond: ERR_BUSY at once */
+#define KEYS_WANTED_MAX 1024u /* users waiting for their second key; beyond: at a later put */
 
 void keys_sign(struct loop *loop, uint64_t ticket, struct slice address, struct slice record);
 void keys_verify(struct loop *loop, uint64_t ticket, struct slice record);
+void keys_user(struct loop *loop, uint64_t ticket, struct slice address);
+/* Begins no more second keys: the loop is about to end. */
+void keys_stop(struct loop *loop);
 
 #endif

@@ -110,6 +110,9 @@ static void carry_out_one(struct loop *loop, const struct output *output) {
     case OUT_VERIFY:
       keys_verify(loop, output->ticket, output->data);
       break;
+    case OUT_USER:
+      keys_user(loop, output->ticket, output->text);
+      break;
     case OUT_REPLY:
       control_reply(loop->control, output->ticket, output->reply);
       break;

@@ -16,12 +16,20 @@ struct udp;
 struct tcp;
 struct journal;
 struct control;
+struct keys_wanted;
 
-/* What crypto/ does for OUT_SIGN and OUT_VERIFY. Called on pool threads, several at a time. */
+/* What crypto/ does for OUT_SIGN, OUT_VERIFY and OUT_USER. Called on pool threads, several at a
+ * time. */
 struct loop_keys {
   enum err (*sign)(void *signer, struct slice address, struct slice record, struct buf *out);
-  /* ERR_REFUSED: *why, a static phrase, says what is wrong. */
-  enum err (*verify)(void *verifier, struct slice record, const char **why);
+  /* ERR_REFUSED: *why, a static phrase, says what is wrong. issued and names as in IN_VERIFIED. */
+  enum err (*verify)(void *verifier, struct slice record, struct buf *names, bool *issued,
+                     const char **why);
+  /* Appends the certificates; `receives` may stay empty. */
+  enum err (*user)(void *signer, struct slice address, struct key *owner, struct buf *signs,
+                   struct buf *receives);
+  /* Makes what `user` had not: takes long. NULL: it is never made. */
+  enum err (*complete)(void *signer, struct slice address);
   void *signer, *verifier;
 };
 
@@ -39,7 +47,9 @@ struct loop {
   struct control *control;
   uint64_t log_mask; /* trace kinds that the log wants; the control socket adds its own */
   int64_t clock_offset_us;
-  uint32_t keys_busy; /* sign and verify requests in the thread pool */
+  uint32_t keys_busy; /* requests of OUT_SIGN, OUT_VERIFY and OUT_USER in the thread pool */
+  struct keys_wanted *wanted_first; /* users whose second key is to be made (keys.c) */
+  uint32_t wanted;
 
   uv_check_t after_poll;
   uv_idle_t more; /* runs while inputs wait that this turn had no time for */

@@ -16,6 +16,7 @@ enum event_kind {
   EVENT_DISK,    /* the oldest write of a peer's disk is done */
   EVENT_SIGNED,
   EVENT_VERIFIED,
+  EVENT_USER,
   EVENT_ACT,   /* the script's */
   EVENT_SWEEP, /* idle connections are closed */
 };

@@ -154,6 +154,14 @@ static void carry_verify(struct world *world, uint32_t peer, const struct output
   world_later(world, world->now + KEYS_US, peer, event);
 }
 
+/* The answer is the bytes of the certificates that signing puts in. */
+static void carry_user(struct world *world, uint32_t peer, const struct output *out) {
+  struct key owner = world_owner(world, peer, out->text);
+  struct event *event = event_new(EVENT_USER, slice_of(owner.byte, KEY_BYTES));
+  event->ticket = out->ticket;
+  world_later(world, world->now + KEYS_US, peer, event);
+}
+
 static void carry_trace(struct world *world, uint32_t peer, const struct trace *trace) {
   if (trace->kind == TRACE_RING_JOINED || trace->kind == TRACE_RING_LEFT ||
       trace->kind == TRACE_RING_SUCCESSOR || trace->kind == TRACE_RING_PREDECESSOR)
@@ -187,6 +195,9 @@ static void carry_out(struct world *world, uint32_t peer) {
         break;
       case OUT_VERIFY:
         carry_verify(world, peer, out);
+        break;
+      case OUT_USER:
+        carry_user(world, peer, out);
         break;
       case OUT_REPLY:
         world->watch.reply(world->watch.context, peer, out->ticket, out->reply);
@@ -264,6 +275,14 @@ static void happen(struct world *world, struct event *event) {
                                   .status = event->status,
                                   .ticket = event->ticket,
                                   .data = slice_of(event->bytes, event->len)};
+      world_step(world, event->peer, &input);
+      break;
+    }
+    case EVENT_USER: {
+      struct input input = {
+          .kind = IN_USER, .ticket = event->ticket, .data = slice_of(event->bytes, event->len)};
+      memcpy(&input.record.owner, event->bytes, KEY_BYTES);
+      input.record.bytes = input.data;
       world_step(world, event->peer, &input);
       break;
     }

@@ -22,6 +22,8 @@ enum output_kind {
   OUT_SIGN,   /* data = record without owner and Signature (base/record_layout.h), text =
                  Address-of-Record; answered by IN_SIGNED */
   OUT_VERIFY, /* data = record bytes; answered by IN_VERIFIED */
+  OUT_USER,   /* text = Address-of-Record: whose key signs for it, and its certificates; answered by
+                 IN_USER */
   OUT_REPLY,  /* reply: the answer to an IN_COMMAND with the same ticket */
   OUT_TRACE,  /* trace */
 };

@@ -16,6 +16,7 @@ struct record {
   msec_wall floor;    /* latest expiry ever signed for this identity; a tombstone lives so long */
   msec_wall expires;  /* of this version */
   bool tombstone;     /* this version removes */
+  bool lasting;       /* may live for 90 days */
   struct key digest;  /* first 20 bytes of SHA-256 over bytes: the last tie-break */
   struct slice bytes; /* the dhtRecord; borrowed */
 };

@@ -55,6 +55,8 @@ enum trace_level { TRACE_ERROR, TRACE_WARNING, TRACE_INFO, TRACE_DEBUG };
     "contacts of an Address-of-Record: key, status, a=Address-of-Record, n=contacts")             \
   X(TRACE_LIMIT, "limit", TRACE_WARNING,                                                          \
     "a limit was reached, or a forgery refused: peer, a=which, n=times since the last such line") \
+  X(TRACE_NOT_ALLOWED, "record.not-allowed", TRACE_WARNING,                                       \
+    "a record was refused, whose signer may not write it: key, a=key text, b=why")                \
   X(TRACE_REFUSED, "refused", TRACE_DEBUG,                                                        \
     "a request was refused: peer, status, a=method, b=reason")
 

@@ -115,6 +115,12 @@ void dht_pass_on(struct dht *dht, usec now, const struct key *key, struct dht_ef
  * and lapsed ones are left out. *out borrows until the next dht_ call that changes the store. */
 bool dht_find(const struct dht *dht, msec_wall wall, const struct key *key, uint32_t *cursor,
               struct record *out);
+/* Forgets what owners other than this one have under the key: they may not write there (R-6.35).
+ * What fx has no room for, or is being written, stays. Returns how many went. */
+unsigned dht_drop_others(struct dht *dht, usec now, const struct key *key, const struct key *owner,
+                         struct dht_effects *fx);
+/* Are records of owners other than this one held under the key? Tombstones count. */
+bool dht_has_others(const struct dht *dht, const struct key *key, const struct key *owner);
 /* Highest version held for an identity, tombstones included; 0: none. */
 uint64_t dht_version(const struct dht *dht, const struct key *key, const struct key *owner,
                      const struct key *nonce);

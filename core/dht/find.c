@@ -18,6 +18,37 @@ bool dht_find(const struct dht *dht, msec_wall wall, const struct key *key, uint
   }
 }
 
+static struct entry *first_under(const struct dht *dht, const struct key *key) {
+  struct record_id low = {.key = *key};
+  return store_at(&dht->store, store_rank(&dht->store, &low, false));
+}
+
+bool dht_has_others(const struct dht *dht, const struct key *key, const struct key *owner) {
+  struct record_id after = {.key = *key, .owner = *owner};
+  const struct entry *e = first_under(dht, key);
+  if (e == NULL || !key_equal(&e->record.key, key)) return false;
+  if (!key_equal(&e->record.owner, owner)) return true;
+  memset(&after.nonce, 0xFF, sizeof after.nonce);
+  e = store_after(&dht->store, &after);
+  return e != NULL && key_equal(&e->record.key, key);
+}
+
+unsigned dht_drop_others(struct dht *dht, usec now, const struct key *key, const struct key *owner,
+                         struct dht_effects *fx) {
+  unsigned dropped = 0;
+  dht_note_time(dht, now, NULL);
+  struct entry *e = first_under(dht, key);
+  while (e != NULL && key_equal(&e->record.key, key) && fx_has(fx, 1)) {
+    struct record_id id = record_id_of(&e->record);
+    if (!key_equal(&e->record.owner, owner) && e->durable && e->writes == NULL) {
+      dht_forget(dht, e, fx);
+      dropped++;
+    }
+    e = store_after(&dht->store, &id);
+  }
+  return dropped;
+}
+
 uint64_t dht_version(const struct dht *dht, const struct key *key, const struct key *owner,
                      const struct key *nonce) {
   struct record_id id = {*key, *owner, *nonce};

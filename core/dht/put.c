@@ -22,11 +22,17 @@ static const struct record *newest(const struct entry *entry) {
   return best;
 }
 
+/* */
+#define LASTING_MAX_MS ((msec_wall)90 * 86400 * 1000)
+static msec_wall lifetime_max(const struct dht *dht, const struct record *record) {
+  return record->lasting ? LASTING_MAX_MS : dht->limits.lifetime_max;
+}
+
 static enum dht_verdict judge_lifetime(const struct dht *dht, const struct record *record) {
   msec_wall wall = dht_wall(dht);
   if (record->expires <= wall) return DHT_EXPIRED;
   if (!record->tombstone && record->expires - wall < dht->limits.lifetime_min) return DHT_TOO_BRIEF;
-  return record->floor > wall + dht->limits.lifetime_max ? DHT_TOO_LONG : DHT_NEW;
+  return record->floor > wall + lifetime_max(dht, record) ? DHT_TOO_LONG : DHT_NEW;
 }
 
 /* A copy that lapsed before its floor may still beat an older one that has not: it is taken. */
@@ -34,7 +40,7 @@ static enum dht_verdict judge_copy(const struct dht *dht, const struct record *r
   msec_wall wall = dht_wall(dht);
   if (record->floor <= wall) return DHT_EXPIRED;
   if (PLANTED(4) && record->tombstone) return DHT_EXPIRED; /* copies forget removals */
-  return record->floor > wall + dht->limits.lifetime_max + CLOCK_SLACK_MS ? DHT_TOO_LONG : DHT_NEW;
+  return record->floor > wall + lifetime_max(dht, record) + CLOCK_SLACK_MS ? DHT_TOO_LONG : DHT_NEW;
 }
 
 /* Entries of this key (owner NULL) or of this owner under it; `live`: only those that count. */
@@ -345,7 +351,7 @@ void put_on_timer(struct dht *dht, struct put *put, struct dht_effects *fx) {
  * then, or a copy of the loser could come back after it (R-4.7). */
 static void raise_floor(struct dht *dht, struct entry *entry, const struct record *loser,
                         struct dht_effects *fx) {
-  if (loser->floor > dht_wall(dht) + dht->limits.lifetime_max + CLOCK_SLACK_MS) return;
+  if (loser->floor > dht_wall(dht) + lifetime_max(dht, loser) + CLOCK_SLACK_MS) return;
   for (struct put *p = entry->writes; p != NULL; p = p->older) {
     if (loser->floor <= p->record.floor) continue;
     p->record.floor = loser->floor;

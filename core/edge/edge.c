@@ -333,9 +333,9 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
 }
 
 void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
-                   struct edge_calls *calls, struct outbox *out) {
+                   const char *why, struct edge_calls *calls, struct outbox *out) {
   struct edge_step step = {edge, now, wall, calls, out};
-  registrar_on_bound(&step, user, status);
+  registrar_on_bound(&step, user, status, why);
 }
 
 void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t flow,

@@ -80,8 +80,10 @@ void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct s
 void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
                      const struct contact *contacts, unsigned count, struct edge_calls *calls,
                      struct outbox *out);
+/* ERR_REFUSED: the overlay does not let this peer write that, and will not; why, for people, or
+ * NULL, is what the phone is told. */
 void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
-                   struct edge_calls *calls, struct outbox *out);
+                   const char *why, struct edge_calls *calls, struct outbox *out);
 /* A stream flow ended (its bindings go at once), or (flow 0) a send with this ticket could not be
  * delivered. */
 void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t flow,

@@ -9,6 +9,8 @@
 #include "sip/print.h"
 #include "usage/location.h"
 
+#define REASON_BYTES 200u
+
 /* A REGISTER that waits for the overlay. */
 struct registration {
   struct handle transaction;
@@ -16,7 +18,8 @@ struct registration {
   uint32_t flow;
   struct endpoint from;
   uint32_t waiting;
-  bool failed;
+  bool failed, refused; /* refused: trying again is of no use */
+  char reason[REASON_BYTES];
 };
 
 void registrar_init(struct edge *edge) {
@@ -227,7 +230,9 @@ static void finish(struct edge_step *step, struct handle handle,
     else
       commit_binding(step, marked[i], &message);
   }
-  if (registration->failed)
+  if (registration->refused)
+    edge_reply(step, &request, 403, registration->reason);
+  else if (registration->failed)
     edge_reply_busy(step, &request, "The Overlay Did Not Take The Contact");
   else
     answer_bindings(step, &request, order.aor);
@@ -235,7 +240,17 @@ static void finish(struct edge_step *step, struct handle handle,
   pool_give(&edge->registrations, handle);
 }
 
-void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status) {
+/* Another peer wrote it: what a Reason-Phrase may hold is kept of it (RFC 3261 section 25.1). */
+static void set_reason(struct registration *registration, const char *why) {
+  size_t len = 0;
+  registration->refused = true;
+  for (; why[len] != '\0' && len + 1 < REASON_BYTES; len++) registration->reason[len] = why[len];
+  for (size_t i = 0; i < len; i++)
+    if (why[i] < ' ' || why[i] > '~') registration->reason[i] = '_';
+  registration->reason[len] = '\0';
+}
+
+void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status, const char *why) {
   struct edge *edge = step->edge;
   struct binding *binding = bindings_at(&edge->bindings, handle_unpack(user));
   if (binding == NULL || binding->acknowledged) return;
@@ -245,6 +260,8 @@ void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status) 
   ASSERT(registration != NULL && registration->waiting > 0);
   binding->acknowledged = true;
   if (status != OK) registration->failed = true;
+  if (status == ERR_REFUSED && binding->state == BINDING_PUT)
+    set_reason(registration, why != NULL ? why : "The Overlay Refuses The Contact");
   if (--registration->waiting == 0) finish(step, handle, registration);
 }
 

@@ -92,7 +92,7 @@ unsigned edge_calls_left(const struct edge_step *step);
 /* registrar.c */
 void registrar_init(struct edge *edge);
 void registrar_on_request(struct edge_step *step, const struct edge_request *request);
-void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status);
+void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status, const char *why);
 void registrar_on_flow_closed(struct edge_step *step, uint32_t flow);
 void registrar_on_timer(struct edge_step *step, struct timer *timer);
 void registrar_free(struct edge *edge);

@@ -65,6 +65,7 @@ static void run_status(struct step *s, uint64_t ticket) {
       number("retries", stats.retries),
       number("refused", stats.refused),
       number("unproven", stats.unproven),
+      number("not-allowed", stats.not_allowed),
       number("bad-messages", stats.bad),
 #define LIMIT_ROW(id, name, text) number("limit-" name, stats.limit[id]),
       NODE_LIMITS(LIMIT_ROW)

@@ -112,7 +112,7 @@ void errand_close(struct node *node, struct errand *errand) {
   pool_give(&node->errands, pool_handle_of(&node->errands, errand));
 }
 
-static void fail(struct step *s, struct errand *errand, uint16_t status, const char *text) {
+void errand_fail(struct step *s, struct errand *errand, uint16_t status, const char *text) {
   errand_finish(s, errand, status, text, SLICE_EMPTY);
 }
 
@@ -120,7 +120,7 @@ static void fail(struct step *s, struct errand *errand, uint16_t status, const c
 
 static void ask_later(struct step *s, struct errand *errand, usec pause) {
   if (s->now + pause >= errand->deadline || errand->tries >= TRIES_MAX) {
-    fail(s, errand, 503, "no peer could answer before the deadline");
+    errand_fail(s, errand, 503, "no peer could answer before the deadline");
     return;
   }
   errand->waiting = true;
@@ -134,6 +134,9 @@ static const char *method_of(const struct errand *errand) {
     case ERRAND_GET:
       break;
     case ERRAND_PUT:
+      if (errand->stage == STAGE_WRITING) return xml_method_name(XML_PUT_AUTH);
+      break;
+    case ERRAND_CERTIFY:
       if (errand->stage == STAGE_WRITING) return xml_method_name(XML_PUT_AUTH);
       break;
     case ERRAND_REMOVE:
@@ -204,7 +207,7 @@ static void ask(struct step *s, struct errand *errand) {
 static void ask_with(struct step *s, struct errand *errand, enum errand_stage stage,
                      struct slice body) {
   if (!set_body(s->node, errand, body)) {
-    fail(s, errand, 503, "this peer has no memory for the request");
+    errand_fail(s, errand, 503, "this peer has no memory for the request");
     return;
   }
   errand->stage = stage;
@@ -233,36 +236,123 @@ static void route(struct step *s, struct errand *errand) {
 }
 
 /* R-4.x: a put's version follows the clock and outdoes what was seen. */
-static uint64_t next_version(const struct step *s, const struct errand *errand) {
+uint64_t errand_next_version(const struct step *s, const struct errand *errand) {
   uint64_t by_clock = node_wall(s->node, s->now) * 256;
   uint64_t by_sight = errand->version + 256;
   return by_clock > by_sight ? by_clock : by_sight;
 }
 
+bool errand_put_key(struct step *s, struct errand *errand, struct buf *out) {
+  if (xml_key_canonical(errand->key_text, out) == OK && !out->overflow) return true;
+  errand_fail(s, errand, 400, "the address is no key");
+  return false;
+}
+
+void errand_sign(struct step *s, struct errand *errand, struct slice address,
+                 struct slice unsigned_record) {
+  errand->stage = STAGE_SIGNING;
+  struct output *out = outbox_add(s->out, OUT_SIGN);
+  out->ticket = errand_ticket(s->node, errand);
+  out->data = unsigned_record;
+  out->text = outbox_copy(s->out, address);
+}
+
 static void sign(struct step *s, struct errand *errand) {
   struct node *node = s->node;
-  char aor_text[512];
+  char aor_text[XML_CANONICAL_BYTES_MAX];
   struct buf aor = buf_over(aor_text, sizeof aor_text);
-  if (xml_key_canonical(errand->key_text, &aor) != OK || aor.overflow) {
-    fail(s, errand, 400, "the address is no key");
-    return;
-  }
+  if (!errand_put_key(s, errand, &aor)) return;
   size_t mark = outbox_mark(s->out);
   if (errand->kind == ERRAND_REMOVE) {
     location_put_removal(&s->out->bytes, node->config.crypto, buf_slice(&aor), &errand->contact,
                          errand->version, errand->floor);
   } else {
-    errand->version = next_version(s, errand);
+    errand->version = errand_next_version(s, errand);
     msec_wall expires = location_record_expires(node_wall(node, s->now), errand->granted_s);
     location_put_record(&s->out->bytes, node->config.crypto, buf_slice(&aor), &errand->contact,
                         errand->version, expires, expires);
   }
-  errand->stage = STAGE_SIGNING;
-  struct slice unsigned_record = outbox_text(s->out, mark);
-  struct output *out = outbox_add(s->out, OUT_SIGN);
-  out->ticket = errand_ticket(node, errand);
-  out->data = unsigned_record;
-  out->text = outbox_copy(s->out, buf_slice(&aor));
+  errand_sign(s, errand, buf_slice(&aor), outbox_text(s->out, mark));
+}
+
+/* ---- whose address is it? (R-6.34, R-6.36) ---- */
+
+static void wait_for_pin(struct step *s, struct errand *errand, struct slice address) {
+  struct pin_facts facts;
+  errand->stage = STAGE_PINNING;
+  timers_set(&s->node->timers, &errand->timer, errand->deadline);
+  if (pins_ask(s, address, errand_ticket(s->node, errand), &facts))
+    errand_on_pin(s, errand, &facts);
+}
+
+/* A contact is put after the certificates of its address. */
+static void put(struct step *s, struct errand *errand) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  if (!errand_put_key(s, errand, &key)) return;
+  if (s->node->config.policy == WRITE_LABORATORY || !slice_starts(buf_slice(&key), SLICE("sip:")))
+    sign(s, errand);
+  else
+    wait_for_pin(s, errand, slice_skip(buf_slice(&key), 4));
+}
+
+static void put_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  bool open = s->node->config.policy == WRITE_OPEN;
+  if (!errand_put_key(s, errand, &key)) return;
+  struct slice address = slice_skip(buf_slice(&key), 4);
+  switch (facts->pin.state) {
+    case WRITE_PIN_NONE:
+      errand->stage = STAGE_CERTIFYING;
+      if (!certify_begin(s, address, 0, FOR_ERRAND, errand_ticket(s->node, errand)))
+        errand_fail(s, errand, 503, "this peer has as many requests of its own as it can");
+      break;
+    case WRITE_PIN_UNREACHABLE:
+      if (open)
+        errand_fail(s, errand, 503, "the certificate record of the address cannot be reached");
+      else
+        sign(s, errand);
+      break;
+    case WRITE_PIN_KNOWN:
+      if (open) errand->pinned = facts->pin.key;
+      if (certify_is_due(s, facts))
+        (void)certify_begin(s, address, facts->pin.since, FOR_NOBODY, 0);
+      sign(s, errand);
+      break;
+  }
+}
+
+void errand_on_certified(struct step *s, struct errand *errand, uint16_t status, const char *text) {
+  if (errand->stage != STAGE_CERTIFYING) return;
+  if (status == 200 || s->node->config.policy == WRITE_CLOSED)
+    sign(s, errand); /* where a CA says who may write, the contact is judged by that alone */
+  else
+    errand_fail(s, errand, status, text);
+}
+
+void errand_on_user(struct step *s, struct errand *errand, const struct record *user,
+                    struct slice signs) {
+  if (errand->stage == STAGE_NAMING) certify_on_user(s, errand, user, signs);
+}
+
+/* The address whose pin must be known before a record under this key is acted on; or empty. */
+static struct slice address_to_judge(const struct step *s, struct slice key_text) {
+  enum write_mode mode = s->node->config.policy;
+  const struct write_request request = {.key_text = key_text};
+  const struct write_signer signer = {.issued = false};
+  if (write_is_pin(mode, key_text) || !write_needs_pin(mode, &request, &signer)) return SLICE_EMPTY;
+  return write_address(mode, key_text);
+}
+
+/* Beside the read, so that a call takes no longer for it. */
+static void ask_for_pin_too(struct step *s, const struct errand *errand) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  struct pin_facts unused;
+  if (xml_key_canonical(errand->key_text, &key) != OK) return;
+  struct slice address = address_to_judge(s, buf_slice(&key));
+  if (address.len > 0) (void)pins_ask(s, address, 0, &unused);
 }
 
 /* A second look asks for all records of a key. */
@@ -283,6 +373,7 @@ void errand_start(struct step *s, struct errand *errand) {
     ASSERT(op != NULL);
     errand->looked = !is_plain_get(s, op->body);
     bool reads = errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT;
+    if (errand->kind == ERRAND_GET) ask_for_pin_too(s, errand);
     ask_with(s, errand, reads ? STAGE_READING : STAGE_WRITING, op->body);
     return;
   }
@@ -290,17 +381,21 @@ void errand_start(struct step *s, struct errand *errand) {
     case ERRAND_GET:
     case ERRAND_GET_IMMUT:
     case ERRAND_REMOVE:
+      ask_for_pin_too(s, errand);
       read_records(s, errand);
       break;
     case ERRAND_PUT:
-      sign(s, errand);
+      put(s, errand);
+      break;
+    case ERRAND_CERTIFY:
+      certify_name(s, errand);
       break;
     case ERRAND_PUT_IMMUT: /* errand_write begins it */
       break;
     case ERRAND_TRACE:
       errand->hops = memory_take(s->node->config.memory, TRACE_HOPS_MAX * sizeof *errand->hops);
       if (errand->hops == NULL) {
-        fail(s, errand, 503, "this peer has no memory for the trace");
+        errand_fail(s, errand, 503, "this peer has no memory for the trace");
         return;
       }
       errand->hops[errand->hop_count++] = (struct trace_hop){.peer = s->node->self};
@@ -315,19 +410,26 @@ void errand_start(struct step *s, struct errand *errand) {
 void errand_on_signed(struct step *s, struct errand *errand, enum err status, struct slice record) {
   if (errand->stage != STAGE_SIGNING) return;
   if (status != OK) {
-    fail(s, errand, 503, "the record could not be signed; see this peer's log");
+    errand_fail(s, errand, 503, "the record could not be signed; see this peer's log");
     return;
   }
   struct xml_record read;
   const char *why;
   if (xml_record_read(s->node->config.xml, record, &read, &why) != OK) {
-    fail(s, errand, 500, "the signed record cannot be read");
+    errand_fail(s, errand, 500, "the signed record cannot be read");
     return;
   }
   if (errand->kind == ERRAND_REMOVE && !key_equal(&read.owner, &errand->owner)) {
-    fail(s, errand, 403, "the contact was stored by another peer, which alone can remove it");
+    errand_fail(s, errand, 403,
+                "the contact was stored by another peer, which alone can remove it");
     return;
   }
+  if (errand->kind != ERRAND_REMOVE && !key_is_zero(&errand->pinned) &&
+      !key_equal(&read.owner, &errand->pinned)) {
+    errand_fail(s, errand, 403, WRITE_OTHER_KEY);
+    return;
+  }
+  if (errand->kind == ERRAND_CERTIFY) errand->owner = read.owner;
   size_t mark = outbox_mark(s->out);
   xml_put_call(&s->out->bytes, read.removed ? XML_REMOVE_AUTH : XML_PUT_AUTH, &record, 1, NULL);
   ask_with(s, errand, STAGE_WRITING, outbox_text(s->out, mark));
@@ -340,12 +442,12 @@ static void verify_answer(struct step *s, struct errand *errand, struct slice te
   struct xml_body body;
   const char *why;
   if (!set_body(node, errand, text)) {
-    fail(s, errand, 503, "this peer has no memory for the answer");
+    errand_fail(s, errand, 503, "this peer has no memory for the answer");
     return;
   }
   struct slice own = slice_of(errand->body, text.len);
   if (xml_body_read(node->config.xml, own, &body, &why) != OK) {
-    fail(s, errand, 503, "the answer cannot be read");
+    errand_fail(s, errand, 503, "the answer cannot be read");
     return;
   }
   errand->stage = STAGE_VERIFYING;
@@ -353,11 +455,15 @@ static void verify_answer(struct step *s, struct errand *errand, struct slice te
   errand->pending = body.record_count;
   struct handle handle = pool_handle_of(&node->errands, errand);
   for (unsigned i = 0; i < body.record_count; i++) {
+    struct key key; /* who answers with another key's records is not believed */
+    if (locser_key_of(node->config.crypto, body.record[i].key_text, &key) != OK ||
+        !key_equal(&key, &errand->key))
+      errand->refused |= (uint64_t)1 << i;
     struct output *out = outbox_add(s->out, OUT_VERIFY);
     out->ticket = tag_handle(TAG_ERRAND, handle, i);
     out->data = outbox_copy(s->out, body.record[i].bytes);
   }
-  if (body.record_count == 0) fail(s, errand, 404, "no live record under this key");
+  if (body.record_count == 0) errand_fail(s, errand, 404, "no live record under this key");
 }
 
 /* The record that binds the errand's contact, among the answer's: its version, owner and nonce. */
@@ -415,31 +521,131 @@ static bool are_all_refused(const struct step *s, const struct errand *errand,
          body.record_count < 64 && errand->refused + 1 == (uint64_t)1 << body.record_count;
 }
 
-static void records_verified(struct step *s, struct errand *errand) {
+/* After 412: the next version is above all that are there. */
+static void outdo(struct step *s, struct errand *errand) {
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(s->node->config.xml, slice_of(errand->body, errand->body_len), &body, &why) ==
+      OK)
+    for (unsigned i = 0; i < body.record_count; i++)
+      if (body.record[i].version > errand->version) errand->version = body.record[i].version;
+  certify_name(s, errand);
+}
+
+static void records_judged(struct step *s, struct errand *errand) {
   struct slice answer = slice_of(errand->body, errand->body_len);
   bool always = s->node->config.wary == NODE_LOOKS_ALWAYS;
   struct xml_record record;
   if (may_look(s, errand) && (always || are_all_refused(s, errand, answer)) &&
       look_begin(s, errand, answer, always))
     return;
+  if (errand->kind == ERRAND_GET && s->node->config.policy != WRITE_LABORATORY &&
+      are_all_refused(s, errand, answer)) {
+    errand_fail(s, errand, 404, "no live record by who may write under this key");
+    return;
+  }
   if (errand->kind == ERRAND_GET_IMMUT && !errand_immutable(s, errand, answer, &record)) {
     if (errand->tries < TRIES_MAX)
       read_records(s, errand); /* by another way, perhaps */
     else
-      fail(s, errand, 503, "no peer answered with the value of this hash");
+      errand_fail(s, errand, 503, "no peer answered with the value of this hash");
   } else if (errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT) {
     errand_finish(s, errand, 200, NULL, outbox_copy(s->out, answer));
+  } else if (errand->kind == ERRAND_CERTIFY) {
+    outdo(s, errand);
   } else if (find_own_record(s, errand, answer) || errand->kind == ERRAND_PUT) {
     sign(s, errand);
   } else {
-    fail(s, errand, 404, "no such contact is stored");
+    errand_fail(s, errand, 404, "no such contact is stored");
   }
 }
 
-void errand_on_verified(struct step *s, struct errand *errand, unsigned item, enum err status) {
-  if (errand->stage == STAGE_LOOKING) look_on_verified(s, errand, item, status);
+/* a record whose signer may not have written it is not acted on. */
+static bool may_be_written(struct step *s, const struct errand *errand, struct slice key_text,
+                           const struct write_signer *signer, const struct write_pin *pin) {
+  const struct write_request request = {.key_text = key_text, .owner = signer->key};
+  const char *why = NULL;
+  if (write_is_pin(s->node->config.policy, key_text)) return true; /* pins.c takes the winner */
+  if (write_judge(s->node->config.policy, &request, signer, pin, node_wall(s->node, s->now),
+                  &why) == WRITE_ALLOWED)
+    return true;
+  pins_refused(s, &errand->key, key_text, why);
+  return false;
+}
+
+/* By pin or by the hash in the address. */
+static void judge_answer(struct step *s, struct errand *errand, struct slice key_text,
+                         const struct write_pin *pin) {
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(s->node->config.xml, slice_of(errand->body, errand->body_len), &body, &why) !=
+      OK)
+    return;
+  for (unsigned i = 0; i < body.record_count; i++) {
+    const struct write_signer signer = {.key = body.record[i].owner};
+    if ((errand->refused >> i & 1) != 0) continue;
+    if (!may_be_written(s, errand, key_text, &signer, pin)) errand->refused |= (uint64_t)1 << i;
+  }
+  records_judged(s, errand);
+}
+
+static void records_verified(struct step *s, struct errand *errand) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  if (s->node->config.policy != WRITE_OPEN || errand->kind == ERRAND_GET_IMMUT) {
+    records_judged(s, errand);
+    return;
+  }
+  if (!errand_put_key(s, errand, &key)) return;
+  struct slice address = address_to_judge(s, buf_slice(&key));
+  if (address.len > 0)
+    wait_for_pin(s, errand, address);
+  else
+    judge_answer(s, errand, buf_slice(&key), &(struct write_pin){.state = WRITE_PIN_NONE});
+}
+
+static void read_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  if (!errand_put_key(s, errand, &key)) return;
+  if (facts->pin.state == WRITE_PIN_UNREACHABLE)
+    errand_fail(s, errand, 503, "the certificate record of the address cannot be reached");
+  else
+    judge_answer(s, errand, buf_slice(&key), &facts->pin);
+}
+
+void errand_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
+  if (errand->stage != STAGE_PINNING) return;
+  if (errand->kind == ERRAND_CERTIFY)
+    certify_on_pin(s, errand, facts);
+  else if (errand->body != NULL)
+    read_on_pin(s, errand, facts);
+  else
+    put_on_pin(s, errand, facts);
+}
+
+/* In a closed overlay the certificate says it all. */
+static bool is_issued_for_key(struct step *s, struct errand *errand,
+                              const struct verified *verified) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  struct write_signer signer;
+  if (s->node->config.policy != WRITE_CLOSED || verified->status != OK ||
+      errand->kind == ERRAND_GET_IMMUT)
+    return true;
+  if (xml_key_canonical(errand->key_text, &key) != OK) return false;
+  pins_signer(&errand->pinned, verified, &signer);
+  return may_be_written(s, errand, buf_slice(&key), &signer,
+                        &(struct write_pin){.state = WRITE_PIN_NONE});
+}
+
+void errand_on_verified(struct step *s, struct errand *errand, unsigned item,
+                        const struct verified *verified) {
+  struct verified judged = *verified;
+  if (!is_issued_for_key(s, errand, verified)) judged.status = ERR_REFUSED;
+  if (errand->stage == STAGE_LOOKING) look_on_verified(s, errand, item, judged.status);
   if (errand->stage != STAGE_VERIFYING || errand->pending == 0) return;
-  if (status != OK && item < 64) errand->refused |= (uint64_t)1 << item;
+  if (judged.status != OK && item < 64) errand->refused |= (uint64_t)1 << item;
   if (--errand->pending == 0) records_verified(s, errand);
 }
 
@@ -452,9 +658,9 @@ static void on_trace_hop(struct step *s, struct errand *errand, uint16_t status,
   if (status == 200) {
     errand_finish(s, errand, 200, NULL, SLICE_EMPTY);
   } else if (next == NULL) {
-    fail(s, errand, status, "a hop did not say where to go on");
+    errand_fail(s, errand, status, "a hop did not say where to go on");
   } else if (errand->hop_count == TRACE_HOPS_MAX) {
-    fail(s, errand, 483, "more hops than a trace shows");
+    errand_fail(s, errand, 483, "more hops than a trace shows");
   } else {
     ask_peer(s, errand, next, false);
   }
@@ -471,7 +677,35 @@ static bool looks_for_way(struct step *s, struct errand *errand, unsigned after)
          errand->for_whom != FOR_CLIENT && look_begin(s, errand, SLICE_EMPTY, false);
 }
 
-static void on_error(struct step *s, struct errand *errand, uint16_t status) {
+/* Whoever refuses says why, for people. */
+static const char *fault_of(struct step *s, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  if (text.len == 0 || xml_body_read(s->node->config.xml, text, &body, &why) != OK || !body.fault)
+    return NULL;
+  char *copy = outbox_take(s->out, body.fault_text.len + 1);
+  if (body.fault_text.len > 0) memcpy(copy, body.fault_text.at, body.fault_text.len);
+  return copy;
+}
+
+/* The pin that was remembered may have been lost by the ring since. */
+static bool puts_again(const struct step *s, const struct errand *errand) {
+  return errand->kind == ERRAND_PUT && errand->for_whom != FOR_CLIENT &&
+         s->node->config.policy == WRITE_OPEN && !errand->pinned_again;
+}
+
+static void put_again(struct step *s, struct errand *errand) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  if (!errand_put_key(s, errand, &key)) return;
+  errand->pinned_again = true;
+  errand->pinned = (struct key){0};
+  drop_body(s->node, errand);
+  pins_learn(s, slice_skip(buf_slice(&key), 4), NULL);
+  put(s, errand);
+}
+
+static void on_error(struct step *s, struct errand *errand, uint16_t status, struct slice body) {
   switch (status) {
     case 491:
       ask_later(s, errand, short_pause(s->node));
@@ -490,7 +724,7 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status) {
       if (errand->kind == ERRAND_PUT && errand->stage == STAGE_READING) {
         sign(s, errand);
       } else {
-        fail(s, errand, 404, "no live record under this key");
+        errand_fail(s, errand, 404, "no live record under this key");
       }
       break;
     case 412:
@@ -499,10 +733,16 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status) {
         read_records(s, errand);
         break;
       }
-      fail(s, errand, 412, "a newer version of this record is stored");
+      errand_fail(s, errand, 412, "a newer version of this record is stored");
+      break;
+    case 403:
+      if (puts_again(s, errand))
+        put_again(s, errand);
+      else
+        errand_fail(s, errand, status, fault_of(s, body));
       break;
     default:
-      fail(s, errand, status, NULL);
+      errand_fail(s, errand, status, fault_of(s, body));
       break;
   }
 }
@@ -541,7 +781,7 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
         status != 410 && status != 482 && status != 483) {
       errand_finish(s, errand, status, NULL, outbox_copy(s->out, body)); /* the peer's own words */
     } else {
-      on_error(s, errand, status);
+      on_error(s, errand, status, body);
     }
   } else if (errand->stage == STAGE_READING) {
     verify_answer(s, errand, body);
@@ -549,6 +789,7 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
              may_look(s, errand) && look_begin(s, errand, SLICE_EMPTY, false)) {
     return;
   } else {
+    if (errand->kind == ERRAND_CERTIFY) certify_done(s, errand);
     errand_finish(s, errand, 200, NULL, outbox_copy(s->out, body));
   }
 }
@@ -557,13 +798,13 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
   if (errand->waiting) return;
   errand->silences++;
   if (errand->kind == ERRAND_TRACE) {
-    fail(s, errand, 503, "a hop did not answer");
+    errand_fail(s, errand, 503, "a hop did not answer");
     return;
   }
   avoid_peer(errand, silent);
   if (s->now < errand->deadline && looks_for_way(s, errand, LOOK_SILENCES)) return;
   if (s->now >= errand->deadline || errand->tries >= TRIES_MAX) {
-    fail(s, errand, 503, "no peer could answer before the deadline");
+    errand_fail(s, errand, 503, "no peer could answer before the deadline");
   } else {
     ask(s, errand);
   }
@@ -596,7 +837,7 @@ void errand_looked(struct step *s, struct errand *errand, uint16_t status, struc
   timers_set(&s->node->timers, &errand->timer, errand->deadline);
   bool for_peer = responsible != NULL;
   if (status == 503 && s->now >= errand->deadline) {
-    fail(s, errand, 503, "no peer could answer before the deadline");
+    errand_fail(s, errand, 503, "no peer could answer before the deadline");
   } else if (for_peer && status == 200) {
     looked_for_peer(s, errand, responsible);
   } else if (for_peer) {
@@ -609,9 +850,9 @@ void errand_looked(struct step *s, struct errand *errand, uint16_t status, struc
     records_verified(s, errand);
   } else if (status == 404) {
     errand->stage = STAGE_READING;
-    on_error(s, errand, 404);
+    on_error(s, errand, 404, SLICE_EMPTY);
   } else {
-    fail(s, errand, 503, "this peer has no memory for the answer");
+    errand_fail(s, errand, 503, "this peer has no memory for the answer");
   }
 }
 
@@ -626,6 +867,6 @@ void errand_on_timer(struct step *s, struct errand *errand) {
     struct peer slow = errand->asked; /* its way is long or stuck: another is tried beside it */
     errand_on_silence(s, errand, &slow);
   } else {
-    fail(s, errand, 503, "no peer could answer before the deadline");
+    errand_fail(s, errand, 503, "no peer could answer before the deadline");
   }
 }

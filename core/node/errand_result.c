@@ -71,11 +71,18 @@ static void tell_edge_located(struct step *s, uint64_t user, uint16_t status,
   pump_edge(s, &calls);
 }
 
-static void tell_edge_bound(struct step *s, uint64_t user, enum errand_kind kind, uint16_t status) {
+/* Only 403 says that nothing will change by itself. */
+static enum err err_of_bind(uint16_t status) {
+  if (status == 200) return OK;
+  return status == 403 ? ERR_REFUSED : ERR_BUSY;
+}
+
+static void tell_edge_bound(struct step *s, uint64_t user, enum errand_kind kind, uint16_t status,
+                            const char *text) {
   if (kind == ERRAND_REMOVE && status == 404) status = 200; /* gone is gone */
   struct edge_calls calls;
   calls.count = 0;
-  edge_on_bound(s->node->edge, s->now, node_wall(s->node, s->now), user, err_of_status(status),
+  edge_on_bound(s->node->edge, s->now, node_wall(s->node, s->now), user, err_of_bind(status), text,
                 &calls, s->out);
   pump_edge(s, &calls);
 }
@@ -176,6 +183,8 @@ static void tell_command(struct step *s, const struct errand *errand, uint16_t s
       row.n = copies_of(s, body);
       command_reply_rows(s, errand->user, errand->command, &row, 1);
       break;
+    case ERRAND_CERTIFY:
+      break;
     case ERRAND_ROUTE:
       tell_command_route(s, errand, body);
       break;
@@ -261,10 +270,10 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
                    struct slice body) {
   struct contact contacts[CONTACTS_MAX];
   unsigned count = 0;
-  if (status == 200 && errand->kind == ERRAND_GET) {
+  if (status == 200 && errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN) {
     count = errand_contacts(s, body, errand->refused, contacts, CONTACTS_MAX);
   }
-  if (errand->kind == ERRAND_GET) {
+  if (errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN) {
     outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCATED,
                                          .at = s->now,
                                          .key = errand->key,
@@ -280,11 +289,21 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
   done.hops = hops;
   errand_close(s->node, errand);
   switch (done.for_whom) {
+    case FOR_PIN:
+      pins_on_answer(s, done.user, key_text, status, body, done.refused);
+      break;
+    case FOR_ERRAND: {
+      struct errand *waiting = errand_of(s->node, done.user);
+      if (waiting != NULL) errand_on_certified(s, waiting, status, text);
+      break;
+    }
+    case FOR_NOBODY:
+      break;
     case FOR_EDGE_LOCATE:
       tell_edge_located(s, done.user, status, contacts, count);
       break;
     case FOR_EDGE_BIND:
-      tell_edge_bound(s, done.user, done.kind, status);
+      tell_edge_bound(s, done.user, done.kind, status, text);
       break;
     case FOR_COMMAND:
       tell_command(s, &done, status, text, body, contacts, count);

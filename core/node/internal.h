@@ -18,6 +18,7 @@
 #include "node/sources.h"
 #include "overlay/overlay.h"
 #include "sip/message.h"
+#include "usage/write_policy.h"
 #include "xml/body.h"
 
 #define NODE_NAME_BYTES_MAX 64u
@@ -43,6 +44,7 @@ enum tag {
   TAG_SYNC,
   TAG_STORE,
   TAG_LOOK,
+  TAG_PIN,
   TAG_NONE, /* a call whose answer nobody wants */
 };
 #define TICKET_BITS 24u
@@ -58,6 +60,51 @@ static inline enum tag tag_of(uint64_t ticket) { return (enum tag)(ticket >> 56)
 static inline unsigned item_of(uint64_t ticket) { return (unsigned)(ticket >> 48 & 0xff); }
 /* The object a ticket names, or NULL if it is gone. */
 void *ticket_object(const struct pool *pool, uint64_t ticket);
+
+/* What is known of the key of an address: from its `certificate:` record. */
+struct pin_facts {
+  struct write_pin pin;
+  msec_wall expires; /* of the record */
+  bool complete;     /* it has both certificates */
+};
+/* One address whose pin is asked for, or was not long ago. Those who wait are told in steps of
+ * their own, so that no step is long (pins.c). */
+enum pin_stage { PIN_NEW, PIN_ASKING, PIN_TELLING, PIN_REMEMBERED };
+struct pin {
+  struct timer timer; /* telling: at once */
+  struct key key;     /* of the `certificate:` record */
+  enum pin_stage stage;
+  struct pin_facts facts;
+  usec until;            /* remembered */
+  uint32_t first_waiter; /* index in `waiters` plus 1; 0: nobody */
+};
+struct pin_waiter {
+  uint64_t ticket; /* of an operation's item, or an errand */
+  uint32_t next;
+};
+struct pins {
+  struct pool pool, waiters;
+  struct map by_key;
+  uint32_t asking, hand; /* hand: where the search for one to forget goes on */
+};
+#define PINS_MAX 4096u
+#define PINS_ASKING_MAX 256u
+#define PIN_WAITERS_MAX 8192u
+#define PIN_REMEMBERED_US SEC(300) /* a pin that was found; none is not remembered */
+
+/* What the policy asks about a record, read with it. */
+struct claim {
+  char *key_text; /* owned, canonical */
+  size_t key_len;
+  struct key signer;
+  msec_wall since; /* of a certificate; 0: none, or not in its layout */
+};
+/* What verification said of a record's signer. */
+struct verified {
+  enum err status;
+  bool issued;
+  struct slice names;
+};
 
 /* A request executed here that cannot be answered at once: it waits for verification, the store,
  * copies, or other peers (R-2.14). Or the records of a pull's answer on their way into the store.
@@ -91,6 +138,7 @@ struct operation {
   struct key owner;
   unsigned copies_wanted;
   struct record *records; /* owned: what was read from the body; bytes lie in `bytes` or `extra` */
+  struct claim *claims;   /* owned, one for each record; NULL: not read yet */
   unsigned record_count;
   char *extra; /* owned: a record that came escaped inside a string */
   size_t extra_len;
@@ -99,7 +147,8 @@ struct operation {
   bool incomplete, takes_writes, more, stray;
   uint16_t source; /* whose share of the table it is in */
   struct record_id after;
-  bool found; /* a search is over, but its answer has to wait for the next step */
+  bool asked_first; /* a search for what is held of the key went before the write */
+  bool found;       /* a search is over, but its answer has to wait for the next step */
   enum err found_status;
 };
 
@@ -110,13 +159,25 @@ enum errand_kind {
   ERRAND_REMOVE,
   ERRAND_GET_IMMUT,
   ERRAND_PUT_IMMUT,
+  ERRAND_CERTIFY, /* puts the certificates of an address (certify.c) */
   ERRAND_ROUTE,
   ERRAND_TRACE
 };
-enum errand_for { FOR_EDGE_LOCATE, FOR_EDGE_BIND, FOR_COMMAND, FOR_CLIENT };
+enum errand_for {
+  FOR_EDGE_LOCATE,
+  FOR_EDGE_BIND,
+  FOR_COMMAND,
+  FOR_CLIENT,
+  FOR_PIN,    /* of that pin: a get */
+  FOR_ERRAND, /* a put that waits for the certificates to be there */
+  FOR_NOBODY
+};
 enum errand_stage {
-  STAGE_READING,   /* a get is under way; also before a removal, or after a 412 */
-  STAGE_VERIFYING, /* the records of its answer */
+  STAGE_READING,    /* a get is under way; also before a removal, or after a 412 */
+  STAGE_VERIFYING,  /* the records of its answer */
+  STAGE_PINNING,    /* who may write, or may have written, is being asked */
+  STAGE_CERTIFYING, /* a put: its certificates are put by another errand */
+  STAGE_NAMING,     /* the key and certificates of an address are being fetched from the host */
   STAGE_SIGNING,
   STAGE_WRITING,
   STAGE_LOOKING, /* again, by itself: look.c */
@@ -146,6 +207,10 @@ struct errand {
   bool learnt_version;
   bool looked;                        /* a second time */
   struct look *look;                  /* owned; while that is under way */
+  bool pinned_again;                  /* the pin was lost, and is put once more */
+  struct key pinned;                  /* open overlay: the address's key; zero: not known */
+  msec_wall since;                    /* certify: of the key; 0: now */
+  struct pin_facts facts;             /* certify: what the ring has already */
   struct key avoid[ERRAND_AVOID_MAX]; /* peers that were silent */
   unsigned avoid_count;
   char *text; /* owned: key text and the strings of contact, one after the other */
@@ -158,7 +223,7 @@ struct errand {
   msec_wall floor;
   char *body; /* owned: the call to send, or the answer being verified */
   size_t body_len;
-  uint64_t refused; /* bit per record of the answer whose signature was refused */
+  uint64_t refused; /* bit per record of the answer: its signature, or who signed, was refused */
   unsigned pending;
   struct trace_hop *hops; /* owned: TRACE_HOPS_MAX of a trace */
   unsigned hop_count;
@@ -178,6 +243,7 @@ struct node_settings {
   usec create_after_us, lookup_timeout_us;
   unsigned replicas;
   enum node_wary wary;
+  enum write_mode policy;
   const struct memory *memory;
   const struct crypto *crypto;
   struct xml_reader *xml;
@@ -200,6 +266,7 @@ struct node {
   struct hops hops;
   struct pool operations;
   struct pool errands;
+  struct pins pins;
   struct timers timers;
   struct sources sources;
   struct node_stats stats;
@@ -336,7 +403,10 @@ void operation_put(struct step *s, struct operation *op, const struct xml_body *
 void operation_accept(struct step *s, struct operation *op, const struct xml_body *body,
                       struct slice text);
 void operation_find(struct step *s, struct operation *op);
-void operation_on_verified(struct step *s, struct operation *op, unsigned item, enum err status);
+void operation_on_verified(struct step *s, struct operation *op, unsigned item,
+                           const struct verified *verified);
+/* The pin that a write waited for. */
+void operation_on_pin(struct step *s, struct operation *op, const struct pin_facts *facts);
 void operation_on_done(struct step *s, struct operation *op, enum err status, unsigned copies);
 void operation_on_found(struct step *s, struct operation *op, enum err status);
 void operation_on_timer(struct step *s, struct operation *op);
@@ -369,7 +439,21 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
                       const struct peer *contact);
 void errand_on_silence(struct step *s, struct errand *errand, const struct peer *silent);
 void errand_on_signed(struct step *s, struct errand *errand, enum err status, struct slice record);
-void errand_on_verified(struct step *s, struct errand *errand, unsigned item, enum err status);
+void errand_on_verified(struct step *s, struct errand *errand, unsigned item,
+                        const struct verified *verified);
+void errand_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts);
+/* user: what IN_USER said, or NULL: it failed. */
+void errand_on_user(struct step *s, struct errand *errand, const struct record *user,
+                    struct slice signs);
+/* The certificates that a put waited for are there (200), or not. */
+void errand_on_certified(struct step *s, struct errand *errand, uint16_t status, const char *text);
+/* The canonical text of its key; out has room for XML_CANONICAL_BYTES_MAX. False: it ended. */
+bool errand_put_key(struct step *s, struct errand *errand, struct buf *out);
+void errand_fail(struct step *s, struct errand *errand, uint16_t status, const char *text);
+/* What a put signs, for that address. */
+void errand_sign(struct step *s, struct errand *errand, struct slice address,
+                 struct slice unsigned_record);
+uint64_t errand_next_version(const struct step *s, const struct errand *errand);
 void errand_on_timer(struct step *s, struct errand *errand);
 /* What came of a second look: records in `body` that need no more verification, or the peer that
  * is responsible; 404, 503. */
@@ -385,6 +469,47 @@ bool errand_immutable(struct step *s, const struct errand *errand, struct slice 
 /* Contacts in the records of an answer that were not refused and live, copied into the outbox. */
 unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, struct contact *out,
                          unsigned max);
+
+/* ---- certify.c: who the users of this peer are, told to the ring (R-6.34) ---- */
+/* Puts certificates; since 0: the key is new. for_whom FOR_ERRAND: user is that errand. False: no
+ * room. */
+bool certify_begin(struct step *s, struct slice address, msec_wall since, enum errand_for for_whom,
+                   uint64_t user);
+/* The first stages of such an errand; what follows is a put like any other. */
+void certify_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts);
+void certify_name(struct step *s, struct errand *errand);
+/* It was put: what the ring has now. */
+void certify_done(struct step *s, struct errand *errand);
+void certify_on_user(struct step *s, struct errand *errand, const struct record *user,
+                     struct slice signs);
+/* Put again what is about to lapse, or lacks the second certificate? */
+bool certify_is_due(const struct step *s, const struct pin_facts *facts);
+
+/* ---- pins.c: which key an address has (R-6.35, R-6.36) ---- */
+void pins_init(struct node *node, uint32_t operations_max);
+void pins_free(struct node *node);
+void pins_trim(struct node *node);
+/* True: *out says what is known, or that it cannot be known now. False: the waiter (an operation's
+ * item or an errand; 0: nobody) is told in a later step. */
+bool pins_ask(struct step *s, struct slice address, uint64_t waiter, struct pin_facts *out);
+/* What is remembered; false: nothing. */
+bool pins_recall(const struct step *s, struct slice address, struct pin_facts *out);
+/* The winner of what is held here under the key of a `certificate:` record. */
+void pins_held(const struct step *s, const struct key *key, struct pin_facts *out);
+/* A `certificate:` record was put, by this peer or at it; or what is remembered proved wrong
+ * (NULL).
+ */
+void pins_learn(struct step *s, struct slice address, const struct pin_facts *facts);
+/* The answer to its errand; status 404: there is none. */
+void pins_on_answer(struct step *s, uint64_t ticket, struct slice key_text, uint16_t status,
+                    struct slice body, uint64_t refused);
+void pins_on_timer(struct step *s, uint64_t ticket);
+/* Drops what others wrote under the address's own keys before it was known whose it is. */
+void pins_drop_others(struct step *s, struct slice address, const struct key *owner);
+/* A record was refused by the policy: counted, and told. */
+void pins_refused(struct step *s, const struct key *key, struct slice key_text, const char *why);
+/* The signer of a record, from what verification said. */
+void pins_signer(const struct key *key, const struct verified *verified, struct write_signer *out);
 
 /* ---- command.c ---- */
 void command_run(struct step *s, uint64_t ticket, const struct node_command *command);

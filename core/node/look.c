@@ -280,12 +280,15 @@ static unsigned best_of(struct node *node, const struct errand *errand,
                         const struct look_answer *answer, struct looked *best, unsigned count) {
   struct xml_body body;
   const char *why;
+  char key_text[XML_CANONICAL_BYTES_MAX];
   if (xml_body_read(node->config.xml, slice_of(answer->body, answer->len), &body, &why) != OK)
     return count;
   for (unsigned i = 0; i < body.record_count && i < LOOK_RECORDS_MAX; i++) {
     struct looked found = {.bytes = body.record[i].bytes};
     if ((answer->refused >> i & 1) != 0) continue;
-    if (xml_record_identify(node->config.crypto, &body.record[i], &found.record, &why) != OK ||
+    struct buf canonical = buf_over(key_text, sizeof key_text);
+    if (xml_record_identify(node->config.crypto, &body.record[i], &canonical, &found.record,
+                            &why) != OK ||
         !key_equal(&found.record.key, &errand->key))
       continue;
     /* one that came escaped lies in the reader, and is gone with the next answer */

@@ -105,6 +105,18 @@ static bool make_dht(struct node *node, const struct node_config *config) {
   return node->dht != NULL;
 }
 
+static enum write_mode policy_of(enum node_policy policy) {
+  switch (policy) {
+    case NODE_CLOSED:
+      return WRITE_CLOSED;
+    case NODE_OPEN:
+      return WRITE_OPEN;
+    case NODE_LABORATORY:
+      break;
+  }
+  return WRITE_LABORATORY;
+}
+
 /* False: no memory. */
 static bool set_config(struct node *node, const struct node_config *config) {
   size_t bytes = config->join_count * sizeof config->join[0];
@@ -116,6 +128,7 @@ static bool set_config(struct node *node, const struct node_config *config) {
                                         .lookup_timeout_us = config->lookup_timeout_us,
                                         .replicas = config->replicas,
                                         .wary = config->wary,
+                                        .policy = policy_of(config->policy),
                                         .memory = config->memory,
                                         .crypto = config->crypto,
                                         .xml = config->xml};
@@ -167,6 +180,7 @@ struct node *node_new(const struct node_config *config, usec now) {
             limits->operations_max);
   pool_init(&node->errands, config->memory, sizeof(struct errand), ERRANDS_CHUNK,
             limits->operations_max);
+  pins_init(node, limits->operations_max);
   if (!complete || !make_overlay(node, config) || !make_dht(node, config) ||
       !make_edge(node, config)) {
     node_free(node);
@@ -187,6 +201,7 @@ void node_free(struct node *node) {
   if (node->edge != NULL) edge_free(node->edge);
   if (node->dht != NULL) dht_free(node->dht);
   if (node->overlay != NULL) overlay_free(node->overlay);
+  pins_free(node);
   pool_free(&node->errands);
   pool_free(&node->operations);
   hops_free(&node->hops);
@@ -261,8 +276,18 @@ static void on_stored(struct step *s, const struct input *input) {
 static void on_verified(struct step *s, const struct input *input) {
   struct operation *op = operation_of(s->node, input->ticket);
   struct errand *errand = errand_of(s->node, input->ticket);
-  if (op != NULL) operation_on_verified(s, op, item_of(input->ticket), input->status);
-  if (errand != NULL) errand_on_verified(s, errand, item_of(input->ticket), input->status);
+  const struct verified verified = {input->status, input->issued, input->data};
+  if (op != NULL) operation_on_verified(s, op, item_of(input->ticket), &verified);
+  if (errand != NULL) errand_on_verified(s, errand, item_of(input->ticket), &verified);
+}
+
+/* without a ticket: somebody's second key was made. */
+static void on_user(struct step *s, const struct input *input) {
+  struct errand *errand = errand_of(s->node, input->ticket);
+  if (errand != NULL)
+    errand_on_user(s, errand, input->status == OK ? &input->record : NULL, input->data);
+  else if (input->ticket == 0)
+    (void)certify_begin(s, input->data, 0, FOR_NOBODY, 0);
 }
 
 static void on_signed(struct step *s, const struct input *input) {
@@ -275,10 +300,12 @@ static void own_timers(struct step *s) {
   struct timer *timer;
   while (outbox_has(s->out, 64, 224 * 1024) &&
          (timer = timers_pop(&node->timers, s->now)) != NULL) {
-    struct operation *op = operation_of(node, timer->owner);
-    struct errand *errand = errand_of(node, timer->owner);
+    uint64_t owner = timer->owner;
+    struct operation *op = operation_of(node, owner);
+    struct errand *errand = errand_of(node, owner);
     if (op != NULL) operation_on_timer(s, op);
     if (errand != NULL) errand_on_timer(s, errand);
+    pins_on_timer(s, owner);
   }
 }
 
@@ -297,6 +324,7 @@ static void trim(struct step *s) {
   pool_trim(&node->operations);
   pool_trim(&node->errands);
   pool_trim(&node->links.pool);
+  pins_trim(node);
   hops_trim(&node->hops);
   dht_trim(node->dht);
   edge_trim(node->edge);
@@ -384,6 +412,9 @@ void node_step(struct node *node, usec now, const struct input *input, struct ou
       break;
     case IN_VERIFIED:
       on_verified(&step, input);
+      break;
+    case IN_USER:
+      on_user(&step, input);
       break;
     case IN_COMMAND:
       command_run(&step, input->ticket, input->command);

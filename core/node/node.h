@@ -46,6 +46,8 @@ enum node_wary {
   NODE_LOOKS_AGAIN, /* where an answer may be a lie: 404, a refused signature */
   NODE_LOOKS_ALWAYS /* at each read: no peer alone can serve an old version */
 };
+/* Who may write what: the columns of the table in docs/spec/6-trust.md. */
+enum node_policy { NODE_LABORATORY, NODE_CLOSED, NODE_OPEN };
 struct node_config {
   struct key id;                 /* Peer-ID */
   uint32_t incarnation;          /* grows with each start: seconds since 1970, usually */
@@ -71,6 +73,7 @@ struct node_config {
   unsigned replicas;      /* k = 3 */
   usec stabilize_us;      /* 5 s */
   usec lookup_timeout_us; /* deadline of one routed operation: 8 s */
+  enum node_policy policy;
   struct node_limits limits;
   uint8_t seed[32]; /* the host's entropy, or the simulator's */
   const struct memory *memory;
@@ -98,8 +101,13 @@ enum input_kind {
                  IN_MESSAGE */
   IN_STORED,  /* answer to OUT_STORE: ticket, status */
   IN_SIGNED,  /* answer to OUT_SIGN: ticket, status, data = whole record, signed */
-  IN_VERIFIED, /* answer to OUT_VERIFY: ticket, status (OK or ERR_REFUSED) */
-  IN_COMMAND,  /* command, ticket: answered by OUT_REPLY */
+  IN_VERIFIED, /* answer to OUT_VERIFY: ticket, status (OK or ERR_REFUSED). In a closed overlay:
+                  issued, and data = what the signer's certificate is for: addresses and domains,
+                  each ended by a newline (R-6.14) */
+  IN_USER,    /* answer to OUT_USER: ticket, status, record.owner = hash of the key that signs, data
+                 = its certificate in DER, record.bytes = that of the key that receives, or empty.
+                 With ticket 0: data = an Address-of-Record that has its second key now */
+  IN_COMMAND, /* command, ticket: answered by OUT_REPLY */
 };
 struct input {
   enum input_kind kind;
@@ -112,6 +120,7 @@ struct input {
   struct record record;
   const struct node_command *command;
   const struct key *proven;
+  bool issued;
 };
 
 /* ---- commands: typed; JSON is the host's ---- */
@@ -193,7 +202,9 @@ enum node_limit {
 
 struct node_stats {
   uint64_t messages_in, messages_out, forwarded, delivered, originated, retries, refused, bad;
-  uint64_t unproven; /* requests refused since their sender did not prove who it says it is */
+  uint64_t unproven;    /* requests refused since their sender did not prove who it says it is */
+  uint64_t not_allowed; /* records refused, of writes, copies and reads, since their signer may not
+                           write them (R-6.8) */
   uint64_t bytes_in, bytes_out;
   uint64_t limit[NODE_LIMIT_COUNT]; /* times reached */
   uint32_t hops, operations, records, tombstones, bindings, transactions, known_peers;

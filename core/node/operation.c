@@ -4,6 +4,7 @@
 #include "locser/convert.h"
 #include "node/internal.h"
 #include "sip/print.h"
+#include "usage/certificate.h"
 
 /* Past the dht's own deadline: a backstop that nothing outlives. */
 #define OPERATION_GRACE SEC(1)
@@ -75,7 +76,14 @@ struct operation *operation_open(struct step *s, enum operation_kind kind,
   return op;
 }
 
+static void drop_claims(struct node *node, struct claim *claims, unsigned count) {
+  for (unsigned i = 0; claims != NULL && i < count; i++)
+    memory_give(node->config.memory, claims[i].key_text, claims[i].key_len);
+  memory_give(node->config.memory, claims, count * sizeof *claims);
+}
+
 void operation_close(struct node *node, struct operation *op) {
+  drop_claims(node, op->claims, op->record_count);
   timers_clear(&node->timers, &op->timer);
   sources_release(&node->sources, op->source, SOURCE_OPERATIONS);
   memory_give(node->config.memory, op->bytes, op->bytes_len);
@@ -105,6 +113,23 @@ static void finish_fault(struct step *s, struct operation *op, uint16_t status, 
 }
 
 /* ---- records of a body: only what was read from their own bytes counts (R-4.12) ---- */
+
+static enum err read_claim(struct node *node, const struct xml_record *read, struct record *record,
+                           struct claim *claim, const char **why) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf canonical = buf_over(text, sizeof text);
+  enum err err = xml_record_identify(node->config.crypto, read, &canonical, record, why);
+  if (err != OK) return err;
+  struct certificate_value value = {0};
+  if (record->lasting && !record->tombstone) (void)certificate_read_value(read->value, &value);
+  claim->signer = read->owner;
+  claim->since = value.since;
+  claim->key_text = memory_take(node->config.memory, canonical.len);
+  if (claim->key_text == NULL) return ERR_MEMORY;
+  claim->key_len = canonical.len;
+  memcpy(claim->key_text, text, canonical.len);
+  return OK;
+}
 
 static bool lies_within(struct slice inner, struct slice outer) {
   uintptr_t from = (uintptr_t)outer.at, at = (uintptr_t)inner.at;
@@ -140,10 +165,11 @@ static enum err identify_records(struct node *node, struct operation *op,
                                  const struct xml_body *body, struct slice text, const char **why) {
   if (body->record_count == 0) return OK;
   op->records = memory_take(node->config.memory, body->record_count * sizeof *op->records);
-  if (op->records == NULL) return ERR_MEMORY;
+  op->claims = memory_take(node->config.memory, body->record_count * sizeof *op->claims);
   op->record_count = body->record_count;
+  if (op->records == NULL || op->claims == NULL) return ERR_MEMORY;
   for (unsigned i = 0; i < body->record_count; i++) {
-    enum err err = xml_record_identify(node->config.crypto, &body->record[i], &op->records[i], why);
+    enum err err = read_claim(node, &body->record[i], &op->records[i], &op->claims[i], why);
     if (err != OK) return err;
   }
   return own_records(node, op, text) ? OK : ERR_MEMORY;
@@ -207,7 +233,7 @@ static const char *refusal(enum dht_verdict verdict, uint16_t *status) {
       return "the record would live less than 60 s";
     case DHT_TOO_LONG:
       *status = 400;
-      return "the record would live longer than 7 days";
+      return "the record would live longer than 7 days, or 90 under certificate:";
     case DHT_TOO_LARGE:
       *status = 413;
       return "the record is larger than 20480 bytes";
@@ -261,25 +287,98 @@ static void put_now(struct step *s, struct operation *op) {
   pump_dht(s, &fx);
 }
 
-/* A removal names the version it saw. In a range that is still FETCHING a newer one may be unknown
- * here, and the removal, acknowledged, would be void. */
-static bool must_ask_first(const struct node *node, const struct operation *op) {
-  return op->method == XML_REMOVE_AUTH && overlay_is_responsible(node->overlay, &op->key) &&
-         !dht_is_complete(node->dht, &op->key);
+/* ---- may this be written? (R-6.8) ---- */
+
+static struct slice claimed_key(const struct claim *claim) {
+  return slice_of(claim->key_text, claim->key_len);
 }
 
-static void put_verified(struct step *s, struct operation *op, enum err verified) {
-  if (verified == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
-  if (verified != OK && record_is_immutable(&op->records[0]))
-    finish_fault(s, op, verified == ERR_REFUSED ? 400 : 503,
-                 "the key is not the hash of the immutable value, or it could not be computed");
-  else if (verified != OK)
-    finish_fault(s, op, 403, "the record's signature was refused");
-  else if (must_ask_first(s->node, op))
+static struct write_request request_of(const struct operation *op, unsigned item) {
+  return (struct write_request){.key_text = claimed_key(&op->claims[item]),
+                                .owner = op->records[item].owner,
+                                .removal = op->records[item].tombstone,
+                                .since = op->claims[item].since};
+}
+
+/* A removal names the version it saw. In a range that is still FETCHING a newer one may be unknown
+ * here, and the removal, acknowledged, would be void. */
+static void put_allowed(struct step *s, struct operation *op) {
+  const struct node *node = s->node;
+  if (op->method == XML_REMOVE_AUTH && !op->asked_first &&
+      overlay_is_responsible(node->overlay, &op->key) && !dht_is_complete(node->dht, &op->key))
     operation_find(s, op);
   else
     put_now(s, op);
 }
+
+static void put_judged(struct step *s, struct operation *op, const struct write_signer *signer,
+                       const struct write_pin *pin) {
+  const char *why = NULL;
+  struct write_request request = request_of(op, 0);
+  switch (write_judge(s->node->config.policy, &request, signer, pin, node_wall(s->node, s->now),
+                      &why)) {
+    case WRITE_ALLOWED:
+      put_allowed(s, op);
+      break;
+    case WRITE_REFUSED:
+      pins_refused(s, &op->key, request.key_text, why);
+      finish_fault(s, op, 403, why);
+      break;
+    case WRITE_UNSURE:
+      finish_fault(s, op, 503, why);
+      break;
+  }
+}
+
+/* What is held of a range that is still FETCHING, or another's, may lack the pin: a second one must
+ * not be made. */
+static bool may_lack_pin(const struct node *node, const struct operation *op) {
+  return !op->asked_first &&
+         !(overlay_is_responsible(node->overlay, &op->key) && dht_is_complete(node->dht, &op->key));
+}
+
+static void put_good(struct step *s, struct operation *op, const struct verified *verified) {
+  struct write_signer signer;
+  struct pin_facts facts = {.pin = {.state = WRITE_PIN_NONE}};
+  struct write_request request = request_of(op, 0);
+  enum write_mode mode = s->node->config.policy;
+  pins_signer(&op->claims[0].signer, verified, &signer);
+  if (write_is_pin(mode, request.key_text)) {
+    if (may_lack_pin(s->node, op)) {
+      operation_find(s, op);
+      return;
+    }
+    pins_held(s, &op->key, &facts);
+  } else if (write_needs_pin(mode, &request, &signer) &&
+             !pins_ask(s, write_address(mode, request.key_text), operation_ticket(s->node, op),
+                       &facts)) {
+    return; /* operation_on_pin goes on */
+  }
+  put_judged(s, op, &signer, &facts.pin);
+}
+
+static void put_verified(struct step *s, struct operation *op, const struct verified *verified) {
+  bool immutable = record_is_immutable(&op->records[0]);
+  if (verified->status == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
+  if (verified->status != OK && immutable)
+    finish_fault(s, op, verified->status == ERR_REFUSED ? 400 : 503,
+                 "the key is not the hash of the immutable value, or it could not be computed");
+  else if (verified->status != OK)
+    finish_fault(s, op, 403, "the record's signature was refused");
+  else if (immutable) /* nobody's: its hash says that it is right */
+    put_allowed(s, op);
+  else
+    put_good(s, op, verified);
+}
+
+void operation_on_pin(struct step *s, struct operation *op, const struct pin_facts *facts) {
+  struct write_signer signer;
+  const struct verified nothing_more = {.status = OK};
+  if (op->kind != OPERATION_PUT || op->claims == NULL) return;
+  pins_signer(&op->claims[0].signer, &nothing_more, &signer);
+  put_judged(s, op, &signer, &facts->pin);
+}
+
 static void put_done(struct step *s, struct operation *op, enum err status, unsigned copies) {
   if (status == ERR_IO) {
     finish_fault(s, op, 503, "the store of this peer does not take the record");
@@ -386,10 +485,14 @@ static bool postpone_found(struct step *s, struct operation *op, enum err status
 
 void operation_on_found(struct step *s, struct operation *op, enum err status) {
   if (op->kind == OPERATION_PUT) {
-    if (status == OK)
-      put_now(s, op);
+    const struct verified again = {.status = OK};
+    op->asked_first = true;
+    if (status != OK && overlay_is_responsible(s->node->overlay, &op->key))
+      finish_fault(s, op, 503, "this peer cannot be sure yet that it knows all under this key");
+    else if (write_is_pin(s->node->config.policy, claimed_key(&op->claims[0])))
+      put_verified(s, op, &again);
     else
-      finish_fault(s, op, 503, "this peer cannot be sure yet that it knows what is to be removed");
+      put_now(s, op);
     return;
   }
   if (postpone_found(s, op, status)) return;
@@ -423,7 +526,26 @@ static void pass_on(struct step *s, const struct operation *op) {
   }
 }
 
+/* Where a key has records of two owners now, the pin is looked up, and what is not the pinned key's
+ * is dropped (R-6.35). */
+static void settle_owners(struct step *s, const struct operation *op) {
+  enum write_mode mode = s->node->config.policy;
+  for (unsigned i = 0; mode == WRITE_OPEN && i < op->record_count; i++) {
+    const struct record *record = &op->records[i];
+    const struct write_request request = request_of(op, i);
+    const struct write_signer signer = {.key = record->owner};
+    struct pin_facts facts;
+    if (write_is_pin(mode, request.key_text) || !write_needs_pin(mode, &request, &signer) ||
+        !dht_has_others(s->node->dht, &record->key, &record->owner))
+      continue;
+    struct slice address = write_address(mode, request.key_text);
+    if (pins_ask(s, address, 0, &facts) && facts.pin.state == WRITE_PIN_KNOWN)
+      pins_drop_others(s, address, &facts.pin.key);
+  }
+}
+
 static void records_are_in(struct step *s, struct operation *op) {
+  settle_owners(s, op);
   if (op->kind == OPERATION_PULLED) {
     uint32_t ticket = op->pull_ticket;
     bool more = op->more, owner = op->takes_writes, all = op->failed == 0;
@@ -452,15 +574,54 @@ static void record_is_in(struct step *s, struct operation *op, bool failed) {
   if (--op->pending == 0) records_are_in(s, op);
 }
 
+/* what is known here decides; true: it is to be taken. */
+static bool copy_is_allowed(struct step *s, struct operation *op, unsigned item,
+                            const struct verified *verified, enum write_verdict *verdict) {
+  struct node *node = s->node;
+  enum write_mode mode = node->config.policy;
+  const char *why = NULL;
+  struct write_signer signer;
+  struct pin_facts facts = {.pin = {.state = WRITE_PIN_UNREACHABLE}};
+  struct write_request request = request_of(op, item);
+  const struct record *record = &op->records[item];
+  *verdict = WRITE_ALLOWED;
+  if (record_is_immutable(record)) return true;
+  struct slice address = write_address(mode, request.key_text);
+  pins_signer(&op->claims[item].signer, verified, &signer);
+  bool is_pin = write_is_pin(mode, request.key_text);
+  if (is_pin)
+    pins_held(s, &record->key, &facts);
+  else if (write_needs_pin(mode, &request, &signer))
+    (void)pins_recall(s, address, &facts);
+  *verdict = write_judge_copy(mode, &request, &signer, &facts.pin, node_wall(node, s->now), &why);
+  if (*verdict == WRITE_REFUSED) pins_refused(s, &record->key, request.key_text, why);
+  if (*verdict == WRITE_UNSURE) (void)pins_ask(s, address, 0, &facts);
+  if (*verdict != WRITE_ALLOWED) return false;
+  if (is_pin && facts.pin.state == WRITE_PIN_KNOWN && !record->tombstone &&
+      !key_equal(&facts.pin.key, &record->owner)) { /* it wins */
+    struct dht_effects fx;
+    fx.count = 0;
+    (void)dht_drop_others(node->dht, s->now, &record->key, &record->owner, &fx);
+    pins_learn(s, address, NULL);
+    pump_dht(s, &fx);
+  }
+  return true;
+}
+
 /* merged like a put, and no further copies. */
 static void accept_verified(struct step *s, struct operation *op, unsigned item,
-                            enum err verified) {
-  if (verified == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
-  if (verified != OK) {
+                            const struct verified *verified) {
+  enum write_verdict allowed = WRITE_ALLOWED;
+  if (verified->status == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
+  if (verified->status != OK) {
     record_is_in(s, op, true);
     return;
   }
   struct node *node = s->node;
+  if (!copy_is_allowed(s, op, item, verified, &allowed)) {
+    record_is_in(s, op, allowed == WRITE_UNSURE); /* refused: there is nothing to be stored */
+    return;
+  }
   struct dht_effects fx;
   fx.count = 0;
   enum dht_verdict verdict = dht_accept(node->dht, s->now, node_wall(node, s->now),
@@ -475,12 +636,13 @@ static void accept_verified(struct step *s, struct operation *op, unsigned item,
   pump_dht(s, &fx);
 }
 
-void operation_on_verified(struct step *s, struct operation *op, unsigned item, enum err status) {
+void operation_on_verified(struct step *s, struct operation *op, unsigned item,
+                           const struct verified *verified) {
   if (item >= op->record_count) return;
   if (op->kind == OPERATION_PUT) {
-    put_verified(s, op, status);
+    put_verified(s, op, verified);
   } else {
-    accept_verified(s, op, item, status);
+    accept_verified(s, op, item, verified);
   }
 }
 

@@ -296,6 +296,7 @@ void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice
     case TAG_OPERATION:
     case TAG_ERRAND:
     case TAG_STORE:
+    case TAG_PIN:
     case TAG_NONE:
       break;
   }
@@ -310,7 +311,7 @@ static void edge_refused(struct step *s, const struct edge_call *call) {
   if (call->kind == EDGE_LOCATE) {
     edge_on_located(s->node->edge, s->now, wall, call->user, ERR_BUSY, NULL, 0, &calls, s->out);
   } else if (call->user != 0) {
-    edge_on_bound(s->node->edge, s->now, wall, call->user, ERR_BUSY, &calls, s->out);
+    edge_on_bound(s->node->edge, s->now, wall, call->user, ERR_BUSY, NULL, &calls, s->out);
   }
   pump_edge(s, &calls);
 }

@@ -70,8 +70,7 @@ static enum write_verdict judge_pin(const struct write_request *request,
                                     const struct write_signer *signer, const struct write_pin *pin,
                                     msec_wall now, const char **why) {
   if (pin->state == WRITE_PIN_KNOWN) {
-    if (!key_equal(&pin->key, &signer->key))
-      return refuse(why, "another key is pinned for this address");
+    if (!key_equal(&pin->key, &signer->key)) return refuse(why, WRITE_OTHER_KEY);
     if (request->since >= pin->since) return WRITE_ALLOWED;
     return refuse(why, "since is earlier than the one that is pinned");
   }
@@ -79,6 +78,23 @@ static enum write_verdict judge_pin(const struct write_request *request,
   msec_wall off = request->since > now ? request->since - now : now - request->since;
   if (off > SINCE_TOLERANCE) return refuse(why, "since is more than 5 minutes off");
   return WRITE_ALLOWED;
+}
+
+bool write_is_pin(enum write_mode mode, struct slice key_text) {
+  struct slice address;
+  struct key hash;
+  return mode == WRITE_OPEN && row_of(key_text, &address) == ROW_PIN &&
+         !is_key_hash(address, &hash);
+}
+
+bool write_needs_pin(enum write_mode mode, const struct write_request *request,
+                     const struct write_signer *signer) {
+  struct slice address;
+  struct key hash;
+  enum row row = row_of(request->key_text, &address);
+  if (mode != WRITE_OPEN || is_key_hash(address, &hash)) return false;
+  bool own_record = key_equal(&request->owner, &signer->key);
+  return row == ROW_INBOX ? request->removal && !own_record : row == ROW_OWN || row == ROW_PIN;
 }
 
 bool write_pin_wins(const struct write_pin *a, const struct write_pin *b) {
@@ -108,7 +124,7 @@ static enum write_verdict judge_own(enum write_mode mode, struct slice address,
   if (pin->state == WRITE_PIN_KNOWN && key_equal(&pin->key, &signer->key)) return WRITE_ALLOWED;
   return refuse(why, pin->state == WRITE_PIN_NONE
                          ? "no key is pinned for this address: write its certificate record first"
-                         : "another key is pinned for this address");
+                         : WRITE_OTHER_KEY);
 }
 
 static enum write_verdict judge_others(enum write_mode mode, const struct write_signer *signer,
@@ -135,4 +151,31 @@ enum write_verdict write_judge(enum write_mode mode, const struct write_request 
               pin->state != WRITE_PIN_UNREACHABLE;
   return pins ? judge_pin(request, signer, pin, now, why)
               : judge_own(mode, address, signer, pin, why);
+}
+
+/* two pins that were made apart meet. */
+static enum write_verdict judge_pin_copy(const struct write_request *request,
+                                         const struct write_signer *signer,
+                                         const struct write_pin *pin, msec_wall now,
+                                         const char **why) {
+  const struct write_pin fresh = {WRITE_PIN_KNOWN, signer->key, request->since};
+  if (request->since > now + SINCE_TOLERANCE) return refuse(why, "since is in the future");
+  if (pin->state == WRITE_PIN_KNOWN && !key_equal(&pin->key, &signer->key) &&
+      write_pin_wins(pin, &fresh))
+    return refuse(why, "another key was pinned for this address earlier");
+  return WRITE_ALLOWED;
+}
+
+enum write_verdict write_judge_copy(enum write_mode mode, const struct write_request *request,
+                                    const struct write_signer *signer, const struct write_pin *pin,
+                                    msec_wall now, const char **why) {
+  bool own_record = key_equal(&request->owner, &signer->key);
+  if (!own_record || !write_needs_pin(mode, request, signer))
+    return write_judge(mode, request, signer, pin, now, why);
+  if (write_is_pin(mode, request->key_text))
+    return request->removal && pin->state != WRITE_PIN_KNOWN
+               ? WRITE_ALLOWED
+               : judge_pin_copy(request, signer, pin, now, why);
+  return pin->state == WRITE_PIN_KNOWN ? write_judge(mode, request, signer, pin, now, why)
+                                       : WRITE_ALLOWED;
 }

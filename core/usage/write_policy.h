@@ -45,9 +45,21 @@ enum write_verdict {
   WRITE_UNSURE,  /* 503: the pin cannot be reached */
 };
 
+/* For people. */
+#define WRITE_OTHER_KEY                                                                       \
+  "another key is pinned for this address: register where its key is, or have it granted to " \
+  "this peer there (locser user grant)"
+
 /* The address that a key text is about, whose pin an open overlay asks for: "bob@example.net".
  * Empty: none, and no pin is asked for. */
 struct slice write_address(enum write_mode mode, struct slice key_text);
+
+/* Must the pin be known to judge this? Where not, write_judge does not look at it. */
+bool write_needs_pin(enum write_mode mode, const struct write_request *request,
+                     const struct write_signer *signer);
+/* Is this key where an address's key is pinned: "certificate:...", in an open overlay, of an
+ * address that needs a pin? */
+bool write_is_pin(enum write_mode mode, struct slice key_text);
 
 /* Of two pins of one address that were made apart and have met: does a win? The earlier since, then
  * the smaller key hash (R-6.15). A put never gets so far: it is refused where another key is
@@ -58,5 +70,13 @@ bool write_pin_wins(const struct write_pin *a, const struct write_pin *b);
 enum write_verdict write_judge(enum write_mode mode, const struct write_request *request,
                                const struct write_signer *signer, const struct write_pin *pin,
                                msec_wall now, const char **why);
+
+/* A copy that another peer sends (R-6.35): some peer took it as a write. It is refused where what
+ * is known here refuses it; where the pin is not known, it is taken, but for the removal of another
+ * owner's record. Of two pins that meet, the one that wins is taken. pin: for `certificate:` the
+ * winner of those held here, else of what is remembered. */
+enum write_verdict write_judge_copy(enum write_mode mode, const struct write_request *request,
+                                    const struct write_signer *signer, const struct write_pin *pin,
+                                    msec_wall now, const char **why);
 
 #endif

@@ -146,9 +146,11 @@ enum err xml_record_read(struct xml_reader *reader, struct slice bytes, struct x
  * ERR_SYNTAX or ERR_LIMIT and *why names the part. */
 enum err xml_record_check(const struct xml_record *record, const char **why) MUST_USE;
 /* What a store needs to know of a record: checks it and computes the hashes. out->bytes borrows
- * as record->bytes does. */
+ * as record->bytes does. `canonical`, empty and of XML_CANONICAL_BYTES_MAX, gets the text of its
+ * key (R-1.7). */
+#define XML_CANONICAL_BYTES_MAX (XML_KEY_BYTES_MAX + 16) /* "sip:" may be put before it */
 enum err xml_record_identify(const struct crypto *crypto, const struct xml_record *record,
-                             struct record *out, const char **why) MUST_USE;
+                             struct buf *canonical, struct record *out, const char **why) MUST_USE;
 
 /* Contacts (draft-singh 4.1; Path, instance and reg-id in our namespace), at most CONTACTS_MAX,
  * else ERR_LIMIT. Reads <contacts> in the bytes of a record (R-4.18), or in the inner bytes of a

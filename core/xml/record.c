@@ -221,24 +221,23 @@ enum err xml_record_check(const struct xml_record *record, const char **why) {
 }
 
 enum err xml_record_identify(const struct crypto *crypto, const struct xml_record *record,
-                             struct record *out, const char **why) {
+                             struct buf *canonical, struct record *out, const char **why) {
   enum err err = xml_record_check(record, why);
   if (err != OK) return err;
-  char text[XML_KEY_BYTES_MAX + 16]; /* "sip:" may be put before it */
-  struct buf canonical = buf_over(text, sizeof text);
-  err = xml_key_canonical(record->key_text, &canonical);
+  err = xml_key_canonical(record->key_text, canonical);
   if (err != OK) {
     *why = "key breaks the rules of its scheme";
     return err;
   }
   uint8_t digest[32];
   crypto->sha256(crypto->context, record->bytes, digest);
-  *out = (struct record){.key = crypto_key(crypto, buf_slice(&canonical)),
+  *out = (struct record){.key = crypto_key(crypto, buf_slice(canonical)),
                          .owner = record->owner,
                          .version = record->version,
                          .floor = record->floor,
                          .expires = record->expires,
                          .tombstone = record->removed,
+                         .lasting = slice_starts(buf_slice(canonical), SLICE("certificate:")),
                          .bytes = record->bytes};
   memcpy(out->digest.byte, digest, KEY_BYTES);
   if (!record->immutable) out->nonce = crypto_key(crypto, record->nonce);

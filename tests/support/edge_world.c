@@ -230,7 +230,7 @@ static void answer_call(struct edge_world *w, unsigned edge, const struct edge_c
   } else {
     if (status == OK) bind_record(w, call);
     if (call->user != 0)
-      edge_on_bound(w->edge[edge], w->now, w->wall, call->user, status, &s->calls, &s->out);
+      edge_on_bound(w->edge[edge], w->now, w->wall, call->user, status, NULL, &s->calls, &s->out);
   }
   step_close(w, edge, s);
 }

@@ -308,12 +308,32 @@ static void carry_store(struct net *net, uint32_t i, const struct output *out) {
   later(net, net->now + net->journal_us, i, EVENT_JOURNAL, &input);
 }
 
-static void carry_sign(struct net *net, uint32_t i, const struct output *out) {
-  char text[XML_RECORD_BYTES_MAX + RECORD_SIGNATURE_ROOM], who[600];
-  struct buf record = buf_over(text, sizeof text), name = buf_over(who, sizeof who);
-  buf_put(&name, slice_first(out->text, 512));
+struct key net_owner(const struct net *net, uint32_t i, struct slice address) {
+  char who[600];
+  struct buf name = buf_over(who, sizeof who);
+  buf_put(&name, slice_first(address, 512));
   buf_put_hex(&name, net->at[i].config.id.byte, KEY_BYTES);
-  struct key owner = crypto_key(&net->crypto, buf_slice(&name));
+  return crypto_key(&net->crypto, buf_slice(&name));
+}
+
+/* The certificates that the model of signing has are the owner itself. */
+static void carry_user(struct net *net, uint32_t i, const struct output *out) {
+  struct key owner = net_owner(net, i, out->text);
+  const struct slice certificate = slice_of(owner.byte, KEY_BYTES);
+  const struct input input = {
+      .kind = IN_USER,
+      .ticket = out->ticket,
+      .data = certificate,
+      .record = {.owner = owner, .bytes = net->one_certificate ? SLICE_EMPTY : certificate}};
+  net->signatures++;
+  later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
+}
+
+static void carry_sign(struct net *net, uint32_t i, const struct output *out) {
+  char text[XML_RECORD_BYTES_MAX + RECORD_SIGNATURE_ROOM];
+  struct buf record = buf_over(text, sizeof text);
+  struct key owner = net_owner(net, i, out->text);
+  net->signatures++;
   const struct input input = {.kind = IN_SIGNED,
                               .status = record_model_sign(&net->crypto, &owner, out->data, &record),
                               .ticket = out->ticket,
@@ -327,7 +347,11 @@ static void carry_verify(struct net *net, uint32_t i, const struct output *out) 
                  slice_find(out->data, slice_cstr(net->refuse_text)) < out->data.len;
   enum err verified = record_model_verify(&net->crypto, out->data, &why);
   const struct input input = {
-      .kind = IN_VERIFIED, .status = refused ? ERR_REFUSED : verified, .ticket = out->ticket};
+      .kind = IN_VERIFIED,
+      .status = refused ? ERR_REFUSED : verified,
+      .ticket = out->ticket,
+      .issued = net->issued_names != NULL,
+      .data = slice_cstr(net->issued_names != NULL ? net->issued_names : "")};
   later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
 }
 
@@ -388,6 +412,9 @@ static void carry_out(struct net *net, uint32_t i) {
         break;
       case OUT_VERIFY:
         carry_verify(net, i, out);
+        break;
+      case OUT_USER:
+        carry_user(net, i, out);
         break;
       case OUT_REPLY:
         carry_reply(net, out);

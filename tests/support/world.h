@@ -61,6 +61,10 @@ struct net {
   usec journal_us, keys_us; /* how long storing, signing and verifying take */
   unsigned journal_fail_permille;
   const char *refuse_text; /* records that contain this are refused by verification */
+  const char
+      *issued_names;    /* closed overlay: every signer has a certificate for these; NULL: none */
+  bool one_certificate; /* users have no second key yet */
+  uint64_t signatures;  /* asked for */
   void (*on_trace)(struct net *net, uint32_t node, const struct trace *trace);
   void (*on_send)(struct net *net, uint32_t node, const struct output *send);
   /* True: the node never hears of it. */
@@ -97,6 +101,8 @@ bool net_close(struct net *net);
 /* A node that joins through `join` (NET_NONE: it is the first of a ring). id NULL: random. It
  * starts at once. More addresses to join by: net->config.join[1] and on. */
 uint32_t net_add(struct net *net, const struct key *id, uint32_t join);
+/* Who signs for that address at that node: each makes a key of its own. */
+struct key net_owner(const struct net *net, uint32_t i, struct slice address);
 /* Node i has this address, whether it runs or not. */
 struct endpoint net_address(uint32_t i);
 /* At once, without a word. silent: what is sent there vanishes, instead of being refused. */

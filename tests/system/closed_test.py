@@ -41,6 +41,20 @@ class Overlay:
         self.identity(name, "import", "-", text=issued)
         return self.path(name)
 
+    def user(self, name, address, issued_for=None, *words):
+        """A user at that peer, whom the CA has given certificates."""
+        keys = self.users(name, "request", address)
+        with open(self.path("keys.pem"), "w", encoding="ascii") as file:
+            file.write(keys)
+        issued = self.ca("issue-user", issued_for or address, self.path("keys.pem"), *words)
+        return self.users(name, "import", address, "-", text=issued)
+
+    def users(self, name, *words, text=None):
+        done = subprocess.run([LOCSER, "user", "--data", self.path(name), *words],
+                              capture_output=True, text=True, input=text, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def peer_id(self, name):
         return self.identity(name, "show").split()[1]
 
@@ -67,8 +81,75 @@ def test_members_find_each_other():
     with ring(overlay, "one", "two") as (one, two):
         assert knows(one, two.id) and knows(two, one.id)
         assert "closed" in overlay.identity("one", "show")
-        assert one.cli("put", "sip:bob@example.net", "sip:bob@127.0.0.1:9")[0] == 0
+        overlay.user("one", "bob@example.net")
+        status, _, errors = one.cli("put", "sip:bob@example.net", "sip:bob@127.0.0.1:9")
+        assert status == 0, errors
         assert "bob" in two.cli("get", "sip:bob@example.net")[1]
+
+
+def put(peer, address):
+    status, _, errors = peer.cli("put", "sip:" + address, "sip:x@127.0.0.1:9")
+    return status, errors
+
+
+def test_only_certified_users_write():
+    """R-6.14, R-6.33: without a certificate, with one for another address or domain, with one of
+    another overlay, with one that has run out; and with one for the whole domain."""
+    overlay, other = Overlay(), Overlay()
+    with ring(overlay, "one", "two") as (one, two):
+        before = [peer.ask("status")["not-allowed"] for peer in (one, two)]
+        status, errors = put(one, "bob@example.net")
+        assert status == 1 and "certificate in force" in errors, errors
+        after = [peer.ask("status")["not-allowed"] for peer in (one, two)]
+        assert sum(after) > sum(before), (before, after)
+        for named in ("carol@example.net", "example.org"):
+            overlay.user("one", "bob@example.net", named)
+            assert one.cli("reload")[0] == 0
+            status, errors = put(one, "bob@example.net")
+            assert status == 1 and "certificate in force" in errors, (named, errors)
+        overlay.user("one", "bob@example.net", "example.net")
+        assert one.cli("reload")[0] == 0
+        assert put(one, "bob@example.net")[0] == 0
+        log = one.errors() + two.errors()
+        assert "record.not-allowed" in log, log
+        keys = overlay.users("one", "request", "bob@example.net")
+        with open(other.path("keys.pem"), "w", encoding="ascii") as file:
+            file.write(keys)
+        foreign = other.ca("issue-user", "bob@example.net", other.path("keys.pem"))
+        done = subprocess.run([LOCSER, "user", "--data", overlay.path("one"), "import",
+                               "bob@example.net", "-"], input=foreign, capture_output=True,
+                              text=True, timeout=30, check=False)
+        assert done.returncode == 1 and "not by the overlay's CA" in done.stderr, done.stderr
+
+
+def test_a_revoked_user_writes_no_more():
+    overlay = Overlay()
+    with ring(overlay, "one", "two") as (one, two):
+        overlay.user("one", "bob@example.net")
+        assert put(one, "bob@example.net")[0] == 0
+        assert "x@127" in two.cli("get", "sip:bob@example.net")[1]
+        revoked = overlay.ca("revoke", "bob@example.net")
+        for peer, name in ((one, "one"), (two, "two")):
+            overlay.identity(name, "import", "-", text=revoked)
+            assert peer.cli("reload")[0] == 0
+        status, errors = put(one, "bob@example.net")
+        assert status == 1 and "certificate in force" in errors, errors
+        assert two.cli("get", "sip:bob@example.net")[0] == 1  # nor is what it wrote believed
+
+
+def test_a_users_certificate_opens_no_link():
+    """It is for what the user writes; a peer that shows it is turned away."""
+    overlay = Overlay()
+    with ring(overlay, "one") as (one,):
+        data = overlay.member("two")
+        with open(overlay.path("public.pem"), encoding="ascii") as file:
+            assert "PUBLIC KEY" in file.read()
+        issued = overlay.ca("issue-user", "two@example.net", overlay.path("public.pem"))
+        overlay.identity("two", "import", "-", text=issued)
+        before = one.ask("status")["tls_failed"]
+        with Peer("--join", one.address, data=data) as two:
+            until(lambda: one.ask("status")["tls_failed"] > before, "it is turned away")
+            assert not knows(one, two.id)
 
 
 def test_strangers_stay_outside():
@@ -125,7 +206,7 @@ def test_errors_say_what_to_do():
     overlay = Overlay()
     cases = {("ca", "--dir", overlay.ca_dir, "init"): (1, "already"),
              ("ca", "--dir", overlay.path("none"), "issue-peer", "/dev/null"): (1, "public key"),
-             ("ca", "--dir", overlay.ca_dir, "revoke", "12"): (1, "40 hexadecimal"),
+             ("ca", "--dir", overlay.ca_dir, "revoke", "@"): (1, "40 hexadecimal"),
              ("ca", "--dir", overlay.ca_dir, "revoke", "0" * 40): (1, "no certificate was issued"),
              ("ca", "--dir", overlay.ca_dir, "sing"): (2, "no such verb"),
              ("ca", "--days", "x", "show"): (2, "--days"),

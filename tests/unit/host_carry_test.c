@@ -95,8 +95,9 @@ static enum err no_sign(void *context, struct slice address, struct slice record
   (void)context, (void)address, (void)record, (void)out;
   return ERR_UNSUPPORTED;
 }
-static enum err no_verify(void *context, struct slice record, const char **why) {
-  (void)context, (void)record, (void)why;
+static enum err no_verify(void *context, struct slice record, struct buf *names, bool *issued,
+                          const char **why) {
+  (void)context, (void)record, (void)names, (void)issued, (void)why;
   return OK;
 }
 static void no_store(void *context, uint64_t ticket, enum err status) {
@@ -110,7 +111,7 @@ static struct world *start(struct tcp_limits limits) {
   w->log_file = open_memstream(&w->log_text, &w->log_len);
   log_init(&w->log, w->log_file, TRACE_DEBUG);
   crypto_openssl(&w->crypto);
-  loop_init(&w->loop, &w->log, &(struct loop_keys){no_sign, no_verify, NULL, NULL});
+  loop_init(&w->loop, &w->log, &(struct loop_keys){.sign = no_sign, .verify = no_verify});
   strcpy(w->journal_path, "/tmp/locser-carry-XXXXXX");
   assert_non_null(mkdtemp(w->journal_path));
   strcat(w->journal_path, "/j");

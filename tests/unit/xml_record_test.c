@@ -115,7 +115,10 @@ static void test_identify(void **state) {
                                             .version = 9});
   assert_int_equal(xml_record_read(f->reader, bytes, &f->record, &f->why), OK);
   struct record r;
-  assert_int_equal(xml_record_identify(&crypto, &f->record, &r, &f->why), OK);
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf canonical = buf_over(text, sizeof text);
+  assert_int_equal(xml_record_identify(&crypto, &f->record, &canonical, &r, &f->why), OK);
+  assert_true(slice_equal(buf_slice(&canonical), SLICE("sip:bob@biloxi.example.com")));
   struct key key, nonce = crypto_key(&crypto, SLICE("n"));
   assert_true(key_parse(SLICE("125F04C6C5BD5E1CA7BBAD060DEC34C0A38BE3A9"), &key));
   assert_true(key_equal(&r.key, &key));
@@ -127,7 +130,8 @@ static void test_identify(void **state) {
   crypto.sha256(crypto.context, bytes, digest);
   assert_memory_equal(r.digest.byte, digest, KEY_BYTES);
   f->record.key_text = SLICE("sip:");
-  assert_int_equal(xml_record_identify(&crypto, &f->record, &r, &f->why), ERR_SYNTAX);
+  buf_truncate(&canonical, 0);
+  assert_int_equal(xml_record_identify(&crypto, &f->record, &canonical, &r, &f->why), ERR_SYNTAX);
   assert_string_equal(f->why, "key breaks the rules of its scheme");
   crypto_openssl_free(&crypto);
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "usage/certificate.h"
+
+#include "base/record_layout.h"
+#include "xml/body.h"
+
+/* The same for each put, so that a user has one such record. */
+#define NONCE SLICE("certificate")
+#define SINCE SLICE("<o:since>")
+#define SIGNS                                                                      \
+  SLICE(                                                                           \
+      "</o:since><KeyInfo xmlns=\"http://www.w3.org/2000/09/xmldsig#\"><X509Data>" \
+      "<X509Certificate>")
+#define RECEIVES SLICE("</X509Certificate></X509Data><X509Data><X509Certificate>")
+#define END SLICE("</X509Certificate></X509Data></KeyInfo>")
+
+void certificate_put_key(struct buf *out, struct slice address) {
+  if (slice_starts(address, SLICE("sip:"))) address = slice_skip(address, 4);
+  buf_put_cstr(out, "certificate:");
+  buf_put(out, address);
+}
+
+static void put_value(struct buf *out, const struct certificate_new *record) {
+  buf_put(out, SINCE);
+  xml_put_time(out, record->since);
+  buf_put(out, SIGNS);
+  buf_put_base64(out, record->signs.at, record->signs.len);
+  if (record->receives.len > 0) buf_put(out, RECEIVES);
+  buf_put_base64(out, record->receives.at, record->receives.len);
+  buf_put(out, END);
+}
+
+void certificate_put_record(struct buf *out, const struct certificate_new *record) {
+  char key_text[XML_KEY_BYTES_MAX], value_text[2 * RECORD_CERTIFICATE_MAX * 4 / 3 + 512];
+  struct buf key = buf_over(key_text, sizeof key_text);
+  struct buf value = buf_over(value_text, sizeof value_text);
+  certificate_put_key(&key, record->address);
+  put_value(&value, record);
+  const struct xml_record_new text = {.key_text = buf_slice(&key),
+                                      .nonce = NONCE,
+                                      .expires = record->expires,
+                                      .floor = record->expires,
+                                      .version = record->version,
+                                      .value = buf_slice(&value)};
+  if (key.overflow || value.overflow)
+    out->overflow = true;
+  else
+    xml_put_record(out, &text);
+}
+
+/* Text up to the next tag. */
+static bool take(struct slice *rest, struct slice before, struct slice *out) {
+  if (!slice_starts(*rest, before)) return false;
+  *rest = slice_skip(*rest, before.len);
+  *out = slice_first(*rest, slice_find_byte(*rest, '<'));
+  *rest = slice_skip(*rest, out->len);
+  return out->len > 0;
+}
+
+bool certificate_read_value(struct slice value, struct certificate_value *out) {
+  struct slice since;
+  *out = (struct certificate_value){0};
+  if (!take(&value, SINCE, &since) || !xml_time_parse(since, &out->since) || out->since == 0 ||
+      !take(&value, SIGNS, &out->signs))
+    return false;
+  if (slice_starts(value, RECEIVES) && !take(&value, RECEIVES, &out->receives)) return false;
+  return slice_equal(value, END);
+}
