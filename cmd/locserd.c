@@ -66,6 +66,7 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
                                    .verify = record_verify_for,
                                    .user = user_keys_certificates,
                                    .complete = user_keys_complete,
+                                   .stop = user_keys_stop,
                                    .signer = keys,
                                    .verifier = verifier};
   member->keys = keys;

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +49,7 @@ struct user_keys {
   pthread_mutex_t lock;
   uint32_t users, users_max;
   uint32_t turn; /* which way of a set is replaced next */
+  atomic_bool stopped;
   struct cached cache[CACHE_SETS][CACHE_WAYS];
 };
 
@@ -376,6 +379,31 @@ enum err user_keys_key(struct user_keys *keys, struct slice address, enum user_k
 
 /* ---- the second key ---- */
 
+void user_keys_stop(void *context) {
+  struct user_keys *keys = context;
+  atomic_store(&keys->stopped, true);
+}
+
+/* OpenSSL asks often, between candidates for the primes. */
+static int goes_on(EVP_PKEY_CTX *context) {
+  struct user_keys *keys = EVP_PKEY_CTX_get_app_data(context);
+  return atomic_load(&keys->stopped) ? 0 : 1;
+}
+
+static EVP_PKEY *make_second(struct user_keys *keys) {
+  EVP_PKEY *key = NULL;
+  EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+  if (context == NULL) return NULL;
+  EVP_PKEY_CTX_set_app_data(context, keys);
+  EVP_PKEY_CTX_set_cb(context, goes_on);
+  if (EVP_PKEY_keygen_init(context) != 1 ||
+      EVP_PKEY_CTX_set_rsa_keygen_bits(context, USER_RSA_BITS) != 1 ||
+      EVP_PKEY_keygen(context, &key) != 1)
+    key = NULL;
+  EVP_PKEY_CTX_free(context);
+  return key;
+}
+
 enum err user_keys_complete(void *context, struct slice address) {
   struct user_keys *keys = context;
   struct user user;
@@ -387,7 +415,8 @@ enum err user_keys_complete(void *context, struct slice address) {
   bool there = user.key[USER_RECEIVES] != NULL;
   user_free(&user);
   if (there) return OK;
-  EVP_PKEY *key = EVP_RSA_gen(USER_RSA_BITS);
+  EVP_PKEY *key = make_second(keys);
+  if (key == NULL && atomic_load(&keys->stopped)) return ERR_CLOSED;
   if (key == NULL || !hash_address(address, &hash)) {
     EVP_PKEY_free(key);
     return ERR_MEMORY;

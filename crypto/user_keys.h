@@ -39,8 +39,11 @@ enum err user_keys_sign(void *context, struct slice address, struct slice record
  * key is not made. Slow as user_keys_owner. */
 enum err user_keys_certificates(void *context, struct slice address, struct key *owner,
                                 struct buf *signs, struct buf *receives) MUST_USE;
-/* Makes the second key if it is missing: takes up to seconds of one processor. */
+/* Makes the second key if it is missing: takes up to seconds of one processor. ERR_CLOSED: stopped.
+ */
 enum err user_keys_complete(void *context, struct slice address) MUST_USE;
+/* Ends every user_keys_complete soon, in whatever thread it is, and lets none begin. */
+void user_keys_stop(void *context);
 /* One of the keys, to decrypt or sign with; the caller frees it. ERR_NOT_FOUND: no such user, or
  * the second key is not made yet. */
 enum err user_keys_key(struct user_keys *keys, struct slice address, enum user_key which,

@@ -62,8 +62,6 @@ static void usage(FILE *to) {
         to);
   fputs("  invite, join                       into a closed overlay: see locser invite --help\n",
         to);
-  fputs("  invite, join                       into a closed overlay: see locser invite --help\n",
-        to);
   fputs(
       "\n  --control PATH  control socket (else $LOCSER_CONTROL, else in the default data folder)\n"
       "  --json          print the answer as JSON\n"

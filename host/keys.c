@@ -139,7 +139,7 @@ static void made_second(uv_work_t *work, int status) {
   loop->wanted--;
   if (status == 0 && w->status == OK)
     loop_later(loop, &(struct input){.kind = IN_USER, .data = address_of(w)});
-  else if (status == 0)
+  else if (status == 0 && loop->keys.complete != NULL)
     log_often(loop->log, LOG_KEYS, TRACE_ERROR, "keys: no second key for '%.*s': %s",
               shown(address_of(w)), w->address, err_text(w->status));
   free(w);
@@ -164,6 +164,7 @@ static void want_second(struct loop *loop, struct slice address) {
 void keys_stop(struct loop *loop) {
   struct keys_wanted *w = loop->wanted_first; /* the thread pool has it */
   loop->keys.complete = NULL;
+  if (loop->keys.stop != NULL) loop->keys.stop(loop->keys.signer);
   if (w == NULL) return;
   for (struct keys_wanted *next, *rest = w->next; rest != NULL; rest = next) {
     next = rest->next;

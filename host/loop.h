@@ -30,6 +30,7 @@ struct loop_keys {
                    struct buf *receives);
   /* Makes what `user` had not: takes long. NULL: it is never made. */
   enum err (*complete)(void *signer, struct slice address);
+  void (*stop)(void *signer); /* ends that early */
   void *signer, *verifier;
 };
 

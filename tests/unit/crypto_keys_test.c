@@ -298,6 +298,21 @@ static void a_user_has_two_certificates(void **state) {
   user_keys_close(keys);
 }
 
+/* A peer that ends does not wait for it. */
+static void second_key_can_be_stopped(void **state) {
+  struct folder *folder = *state;
+  struct key_error why;
+  EVP_PKEY *key = NULL;
+  struct user_keys *keys = user_keys_open(folder->path, 10, &why);
+  user_keys_stop(keys);
+  assert_int_equal(user_keys_complete(keys, SLICE("sip:bob@a.example")), ERR_CLOSED);
+  assert_int_equal(user_keys_key(keys, SLICE("sip:bob@a.example"), USER_RECEIVES, &key),
+                   ERR_NOT_FOUND);
+  assert_int_equal(user_keys_key(keys, SLICE("sip:bob@a.example"), USER_SIGNS, &key), OK);
+  EVP_PKEY_free(key);
+  user_keys_close(keys);
+}
+
 /* Whatever an address looks like, its files stay in the folder, for their owner alone. */
 static void any_address_is_a_safe_name(void **state) {
   struct folder *folder = *state;
@@ -392,6 +407,7 @@ int main(void) {
       TEST(damaged_certificate_is_replaced),
       TEST(signing_refuses_what_is_no_record),
       TEST(a_user_has_two_certificates),
+      TEST(second_key_can_be_stopped),
       TEST(any_address_is_a_safe_name),
       TEST(a_user_can_be_carried),
       TEST(keys_of_an_earlier_version_stay),
