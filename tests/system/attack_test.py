@@ -36,6 +36,11 @@ def signer():
     return signers[0]
 
 
+def own(name):
+    """An address that is the signer's without a pin: its user part is the hash of the key (R-6.16)."""
+    return f"sip:{signer().owner}@{name}.example.net"
+
+
 def stamp(seconds):
     at = datetime.datetime.fromtimestamp(time.time() + seconds, datetime.timezone.utc)
     return at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
@@ -115,8 +120,9 @@ def refused_and_told(peer, name, at_least):
     assert len(lines) == 1, f"{name}: not one line but {lines}"
 
 
-def serves(peer, name="sip:carol@example.net"):
+def serves(peer, name=None):
     """What its own user wants is done."""
+    name = name or f"sip:carol-{peer.id}@example.net"
     status, _, errors = peer.cli("put", name, "sip:carol@127.0.0.1:9")
     assert status == 0, errors
     assert "carol" in peer.cli("get", name)[1]
@@ -227,9 +233,9 @@ def near(one, two):
     """A key for which `one` is responsible."""
     ids = sorted([(int(one.id, 16), one), (int(two.id, 16), two)], key=lambda pair: pair[0])
     for n in range(1000):
-        key = int(key_of(f"sip:n{n}@example.net"), 16)
+        key = int(key_of(own(f"n{n}")), 16)
         if next((peer for at, peer in ids if key <= at), ids[0][1]) is one:
-            return f"sip:n{n}@example.net"
+            return own(f"n{n}")
     raise AssertionError("unreachable")
 
 
@@ -238,7 +244,7 @@ def test_storage_flood_by_one_owner():
     there can be replaced."""
     with Peer("--owner-records-max", 20) as peer, tcp(peer.at) as connection:
         def put(n):
-            name = f"sip:o{n}@example.net"
+            name = own(f"o{n}")
             return locser(peer, name, put_body(name, "n"))
         assert statuses(connection, [put(n) for n in range(20)]) == [200] * 20
         assert statuses(connection, [put(n) for n in range(20, 40)]) == [403] * 20
@@ -248,7 +254,7 @@ def test_storage_flood_by_one_owner():
     with Peer("--owner-bytes-max", 20000) as peer, tcp(peer.at) as connection:
         large = "<a>" + "x" * 9000 + "</a>"
         for n, wanted in enumerate([200, 403, 403]):
-            name = f"sip:o{n}@example.net"
+            name = own(f"o{n}")
             assert statuses(connection, [locser(peer, name, put_body(name, "n", content=large))]
                             ) == [wanted]
         refused_and_told(peer, "owner-quota", 2)
@@ -257,7 +263,7 @@ def test_storage_flood_by_one_owner():
 
 def test_values_under_one_key():
     """R-4.22 at the bound."""
-    name = "sip:many@example.net"
+    name = own("many")
     with Peer() as peer, tcp(peer.at) as connection:
         requests = [locser(peer, name, put_body(name, f"n{n}")) for n in range(33)]
         assert statuses(connection, requests[:32]) == [200] * 32
@@ -268,7 +274,7 @@ def test_values_under_one_key():
 def test_lifetimes():
     """R-4.23 on both sides of the bounds, as near as a wall clock allows."""
     day = 86400
-    name = "sip:life@example.net"
+    name = own("life")
     with Peer() as peer, tcp(peer.at) as connection:
         for seconds, wanted in ((55, 423), (70, 200), (7 * day - 5, 200), (7 * day + 5, 400),
                                 (-5, 400)):
@@ -283,7 +289,7 @@ def test_lifetimes():
 
 def test_forged_records():
     """Each draws 403 or 400, nothing is stored, and the log does not flood."""
-    name = "sip:bob@example.net"
+    name = own("bob")
     good = signer().fill(record(name, "n", 5 << 40, "<a>true</a>"))
     reference = re.compile(r'(<Reference URI="#)(One|Two)(">.*?</Reference>)')
     one, two = (match[0] for match in reference.finditer(good))
@@ -323,7 +329,7 @@ def test_forged_records():
 
 def test_replays():
     """An older version, and the removal of a registration that was renewed since: 412."""
-    name = "sip:bob@example.net"
+    name = own("bob")
     old = signer().fill(record(name, "n", 5 << 40, "<a>old</a>"))
     new = signer().fill(record(name, "n", 6 << 40, "<a>new</a>"))
     digest = base64.b64encode(hashlib.sha1(b"<a>old</a>").digest()).decode()
@@ -362,7 +368,7 @@ def test_hostile_bodies():
         "cut": "<methodCall><methodName>get</methodName>",
         "nothing of XML": "x" * 1000,
     }
-    name = "sip:bob@example.net"
+    name = own("bob")
     with Peer() as peer:
         before = peer.ask("status")["process"]
         memory = resident(before)
@@ -429,7 +435,7 @@ def test_connections_of_one_address_and_one_prefix():
 
 def test_requests_of_one_prefix():
     """Reads too; and the connection of somebody else is not slower for it."""
-    name = "sip:bob@example.net"
+    name = own("bob")
     with Peer(*STRANGERS, "--source-requests", 5) as peer:
         get = GET.format(key=name)
         with stream(peer) as connection:

@@ -36,6 +36,18 @@ class Place:
         assert status == 0, errors
         return self.path("founder")
 
+    def certify(self, name, address):
+        """A user of that peer, by the CA (R-6.33)."""
+        keys, issued = self.path("keys.pem"), self.path("issued.pem")
+        for path, words in ((keys, ["user", "--data", self.path(name), "request", address]),
+                            (issued, ["ca", "--dir", self.ca, "issue-user", address, keys])):
+            status, output, errors = run(LOCSER, *words)
+            assert status == 0, errors
+            with open(path, "w", encoding="ascii") as file:
+                file.write(output)
+        status, _, errors = run(LOCSER, "user", "--data", self.path(name), "import", address, issued)
+        assert status == 0, errors
+
     def inside(self, name):
         return os.path.exists(os.path.join(self.path(name), "certificate.pem"))
 
@@ -95,6 +107,7 @@ def test_three_peers_by_invitation():
         for peer in peers:
             until(lambda p=peer: p.ask("status")["state"] == "ready", "all are ready")
         until(lambda: all(knows(a, b.id) for a in peers for b in peers), "all know each other")
+        place.certify("founder", "bob@example.net")
         assert first.cli("put", "sip:bob@example.net", "sip:bob@127.0.0.1:9")[0] == 0
         assert "bob" in peers[2].cli("get", "sip:bob@example.net")[1]
 
