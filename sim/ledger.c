@@ -102,9 +102,13 @@ static void count_loss(struct ledger *ledger, struct item *item) {
 
 /* Nothing is demanded: as many holders as were promised are lost, and, when all that return have
  * returned, with the disks of all of them. */
+static bool is_excused_if(const struct ledger *ledger, const struct item *item, bool strict) {
+  if (item->lost < item->copies) return item->doubtful && !strict;
+  return !strict || holders(ledger, item, UP_DISKS) == 0;
+}
+
 static bool is_excused(const struct ledger *ledger, const struct item *item) {
-  if (item->lost < item->copies) return item->doubtful && !ledger->strict;
-  return !ledger->strict || holders(ledger, item, UP_DISKS) == 0;
+  return is_excused_if(ledger, item, ledger->strict);
 }
 
 static bool is_reading(const struct item *item) {
@@ -321,8 +325,9 @@ static void on_read(struct ledger *ledger, struct item *item, uint32_t peer,
   bool right = sure && seen == (item->state == ITEM_LIVE);
   item->missed = !right;
   ledger->counts.gets_good += right;
-  if (right || (!sure && !ledger->strict)) return;
-  if (is_excused(ledger, item)) {
+  bool strict = ledger->strict && item->asked_at >= ledger->healed_at; /* */
+  if (right || (!sure && !strict)) return;
+  if (is_excused_if(ledger, item, strict)) {
     ledger->counts.excused++;
     return;
   }

@@ -44,6 +44,7 @@ struct ledger {
   struct item *item;
   uint32_t count;
   bool strict; /* it is calm, and who returns has returned: answers must be right, not just true */
+  usec healed_at; /* since then the copies agree: an answer to what was asked before may be old */
   struct ledger_counts counts;
 };
 

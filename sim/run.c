@@ -234,6 +234,7 @@ static void wait_for_copies(struct run *run, usec limit) {
 }
 
 static void read_everything(struct run *run) {
+  run->ledger.healed_at = run->world.now;
   ledger_read_all(&run->ledger);
   for (unsigned i = 0; i < 140 && ledger_busy(&run->ledger) > 0 && !world_failed(&run->world); i++)
     pass(run, LOOK_US, PHASE_READ);
@@ -256,6 +257,7 @@ static void heal(struct run *run) {
   wait_for_ideal(run, HEAL_US, PHASE_HEAL);
   run->result->ideal_max_us = usec_max(run->result->ideal_max_us, world->now - began);
   run->ledger.strict = true;
+  run->ledger.healed_at = USEC_NEVER;
   wait_for_copies(run, HEAL_US);
   run->result->healed_max_us = usec_max(run->result->healed_max_us, world->now - began);
   read_everything(run);
