@@ -10,6 +10,51 @@
 #define FIRST_LINE "locser user keys 1 " /* then the address and a line end, then PEM */
 #define VALUE_BYTES_MAX 16384u           /* */
 
+struct slice grant_peer_address(const struct key *peer, char out[GRANT_PEER_BYTES]) {
+  struct buf text = buf_over(out, GRANT_PEER_BYTES);
+  buf_put_cstr(&text, "sip:");
+  key_put(&text, peer);
+  buf_put_cstr(&text, GRANT_PEER_DOMAIN);
+  return buf_slice(&text);
+}
+
+static enum err import_key(struct user_keys *keys, struct slice address, EVP_PKEY *key) {
+  BIO *memory = BIO_new(BIO_s_secmem());
+  char *pem = NULL;
+  bool good =
+      memory != NULL && PEM_write_bio_PKCS8PrivateKey(memory, key, NULL, NULL, 0, NULL, NULL) == 1;
+  long len = good ? BIO_get_mem_data(memory, &pem) : 0;
+  enum err err = len > 0 ? user_keys_import(keys, address, slice_of(pem, (size_t)len)) : ERR_MEMORY;
+  BIO_free(memory);
+  return err;
+}
+
+static enum err import_certificate(struct user_keys *keys, struct slice address,
+                                   X509 *certificate) {
+  BIO *memory = BIO_new(BIO_s_mem());
+  char *pem = NULL;
+  unsigned count;
+  bool good = memory != NULL && PEM_write_bio_X509(memory, certificate) == 1;
+  long len = good ? BIO_get_mem_data(memory, &pem) : 0;
+  enum err err =
+      len > 0 ? user_keys_certify(keys, address, slice_of(pem, (size_t)len), &count) : ERR_MEMORY;
+  BIO_free(memory);
+  return err;
+}
+
+enum err grant_add_peer(struct user_keys *keys, const struct key *peer, EVP_PKEY *key,
+                        X509 *certificate) {
+  char text[GRANT_PEER_BYTES];
+  struct slice address = grant_peer_address(peer, text);
+  EVP_PKEY *there = NULL;
+  enum err err = user_keys_key(keys, address, USER_SIGNS, &there);
+  bool same = err == OK && EVP_PKEY_eq(there, key) == 1;
+  EVP_PKEY_free(there);
+  if (err == ERR_NOT_FOUND || (err == OK && !same)) err = import_key(keys, address, key);
+  if (err == OK && certificate != NULL) err = import_certificate(keys, address, certificate);
+  return err;
+}
+
 static void put_first_line(struct buf *out, struct slice address) {
   buf_put_cstr(out, FIRST_LINE);
   buf_put(out, address);

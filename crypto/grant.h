@@ -9,8 +9,15 @@
 
 #define GRANT_PEERS_MAX 8u /* that fit into a record, with certificates made here */
 
-/* A peer's own name as a user: "sip:PEER-ID@overlay.invalid". */
+/* A peer is a user as well, "sip:PEER-ID@overlay.invalid": that is how others find the key by which
+ * it receives (R-6.47). */
 #define GRANT_PEER_DOMAIN "@overlay.invalid"
+#define GRANT_PEER_BYTES 64u
+struct slice grant_peer_address(const struct key *peer, char out[GRANT_PEER_BYTES]);
+/* Puts the peer's own key into the store under that address, and the certificate that an overlay's
+ * CA gave it (NULL: none). The second key is made as any user's is. */
+enum err grant_add_peer(struct user_keys *keys, const struct key *peer, EVP_PKEY *key,
+                        X509 *certificate) MUST_USE;
 
 /* Appends the sealed keys of this user, both made if need be. ERR_LIMIT: too many peers, or their
  * certificates too long for a record (out has 16384 bytes of it). Else as seal_make. */
