@@ -73,6 +73,7 @@ static struct pin *take(struct node *node, const struct key *key) {
   }
   if (pin == NULL) return NULL;
   pin->key = *key;
+  pin->stage = PIN_REMEMBERED; /* nobody asks yet */
   pin->timer.owner = tag_handle(TAG_PIN, handle, 0);
   if (map_put(&pins->by_key, hash_of(node, key), handle.index) == OK) return pin;
   pool_give(&pins->pool, handle);
