@@ -91,6 +91,7 @@ static bool grant(const struct bench_peer *peer, const struct output *output, ch
       return true;
     }
     case OUT_USER:
+    case OUT_OPEN:
     case OUT_SEND:
     case OUT_CLOSE:
     case OUT_ERASE:

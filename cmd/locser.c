@@ -14,13 +14,14 @@
 #include "crypto/ca.h"
 #include "crypto/membership.h"
 #include "crypto/user_keys.h"
+#include "grant.h"
 #include "host/cli.h"
 #include "host/dumps.h"
 #include "host/settings.h"
 #include "invite.h"
 
 struct words {
-  const char *data, *folder, *days_text, *name;
+  const char *data, *folder, *days_text, *name, *control;
   unsigned days;
   bool private;
   const char *verb, *argument, *file;
@@ -289,6 +290,19 @@ static int user_import(const struct words *words) {
   return CLI_DONE;
 }
 
+static int user_grants(const struct words *words, enum grant_verb verb) {
+  char address_text[1024];
+  struct buf address = buf_over(address_text, sizeof address_text);
+  struct user_keys *keys = open_users(words, &address);
+  if (keys == NULL) return CLI_REFUSED;
+  int status = grant_run(verb, words->control, keys, buf_slice(&address), words->file);
+  user_keys_close(keys);
+  return status;
+}
+
+static int user_grant(const struct words *words) { return user_grants(words, GRANT_ADD); }
+static int user_granted(const struct words *words) { return user_grants(words, GRANT_LIST); }
+
 static int user_remove(const struct words *words) {
   char address_text[1024];
   struct buf address = buf_over(address_text, sizeof address_text);
@@ -319,6 +333,9 @@ static const struct verb verbs[] = {
     {"user", "request", "ADDRESS", NULL, user_request,
      "print a user's public keys, made if need be, for the overlay's CA"},
     {"user", "import", "ADDRESS", "FILE", user_import, "take the certificates that the CA gave"},
+    {"user", "grant", "ADDRESS", "PEER-ID", user_grant,
+     "let that peer act for the user: its phones may register there"},
+    {"user", "granted", "ADDRESS", NULL, user_granted, "the peers that may"},
     {"user", "remove", "ADDRESS", NULL, user_remove, "forget a user's keys"},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
@@ -353,18 +370,16 @@ static int complain(const char *group, const char *text, const char *word) {
 static int read_words(struct words *words, const char *group, int argc, char *const argv[],
                       bool *help) {
   static const struct option known[] = {
-      {"data", required_argument, NULL, 'd'},
-      {"dir", required_argument, NULL, 'f'},
-      {"days", required_argument, NULL, 'n'},
-      {"name", required_argument, NULL, 'o'},
-      {"private", no_argument, NULL, 'p'},
-      {"help", no_argument, NULL, 'h'},
-      {NULL, 0, NULL, 0},
+      {"data", required_argument, NULL, 'd'},    {"dir", required_argument, NULL, 'f'},
+      {"days", required_argument, NULL, 'n'},    {"name", required_argument, NULL, 'o'},
+      {"control", required_argument, NULL, 'c'}, {"private", no_argument, NULL, 'p'},
+      {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
   };
   uint64_t days = CA_PEER_DAYS;
   opterr = 0;
   for (int c; (c = getopt_long(argc, argv, "-:h", known, NULL)) != -1;) {
     if (c == 'd') words->data = optarg;
+    if (c == 'c') words->control = optarg;
     if (c == 'f') words->folder = optarg;
     if (c == 'o') words->name = optarg;
     if (c == 'p') words->private = true;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "crypto/grant.h"
 #include "crypto/membership.h"
 #include "crypto/openssl.h"
 #include "crypto/record_verify.h"
@@ -46,8 +47,14 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
   struct key_error why = {""};
   const struct membership *membership = &member->membership;
   uint32_t keys_max = (uint32_t)settings_number(setup->settings, SET_USER_KEYS_MAX);
+  keys_max += keys_max < UINT32_MAX; /* the peer itself */
   struct user_keys *keys = user_keys_open(member->data, keys_max, &why);
   if (keys == NULL) return fail(EXIT_FAILED, why.text);
+  struct grant_opener opener = {keys, identity->peer_id};
+  if (grant_add_peer(keys, &identity->peer_id, identity->key, membership->certificate) != OK) {
+    user_keys_close(keys);
+    return fail(EXIT_FAILED, "this peer's key cannot be put among the keys of users");
+  }
   struct record_verifier *verifier = record_verifier_new(RECORDS_REMEMBERED, SLICE_EMPTY);
   if (verifier == NULL) {
     user_keys_close(keys);
@@ -67,8 +74,10 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
                                    .user = user_keys_certificates,
                                    .complete = user_keys_complete,
                                    .stop = user_keys_stop,
+                                   .open = grant_open,
                                    .signer = keys,
-                                   .verifier = verifier};
+                                   .verifier = verifier,
+                                   .opener = &opener};
   member->keys = keys;
   member->verifier = verifier;
   if (setup->closed) record_verifier_trust(verifier, membership->trusted);

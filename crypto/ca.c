@@ -7,10 +7,12 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "crypto/certificate.h"
+#include "base/peer.h"
 #include "crypto/key_file.h"
 
 #define KEY_NAME "ca.key"
@@ -129,11 +131,15 @@ static bool sign_own(X509 *x, EVP_PKEY *key) {
          extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, key, EVP_sha256()) > 0;
 }
 
-static bool sign_peer(X509 *x, const struct ca *ca) {
+/* Also for the peer as a user, so that it may say how to encrypt to it. */
+static bool sign_peer(X509 *x, const char *id, const struct ca *ca) {
+  char name[KEY_HEX + 32];
+  snprintf(name, sizeof name, "URI:sip:%s" PEER_USER_DOMAIN, id);
   return X509_set_issuer_name(x, X509_get_subject_name(ca->certificate)) == 1 &&
          extend(x, ca->certificate, NID_basic_constraints, "critical,CA:FALSE") &&
          extend(x, ca->certificate, NID_key_usage, "critical,digitalSignature") &&
          extend(x, ca->certificate, NID_ext_key_usage, "serverAuth,clientAuth") &&
+         extend(x, ca->certificate, NID_subject_alt_name, name) &&
          extend(x, ca->certificate, NID_authority_key_identifier, "keyid:always") &&
          X509_sign(x, ca->key, EVP_sha256()) > 0;
 }
@@ -265,7 +271,7 @@ enum err ca_issue_peer(const char *dir, struct slice public_key, unsigned days, 
     key_put(&hex, id);
     buf_put_char(&hex, '\0');
     X509 *x = certificate_for(key, name, (long)days);
-    if (x == NULL || !sign_peer(x, &ca)) err = file_error(why, ERR_MEMORY, dir, "OpenSSL failed");
+    if (x == NULL || !sign_peer(x, name, &ca)) err = file_error(why, ERR_MEMORY, dir, "OpenSSL failed");
     if (err == OK) err = keep(dir, id, x, why);
     if (err == OK && (!put_certificate(out, x) || !put_certificate(out, ca.certificate)))
       err = file_error(why, ERR_FULL, dir, "OpenSSL wrote nothing");

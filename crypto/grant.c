@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "base/peer.h"
 #include "crypto/seal_tree.h"
 
 #define FIRST_LINE "locser user keys 1 " /* then the address and a line end, then PEM */
@@ -14,7 +15,7 @@ struct slice grant_peer_address(const struct key *peer, char out[GRANT_PEER_BYTE
   struct buf text = buf_over(out, GRANT_PEER_BYTES);
   buf_put_cstr(&text, "sip:");
   key_put(&text, peer);
-  buf_put_cstr(&text, GRANT_PEER_DOMAIN);
+  buf_put_cstr(&text, PEER_USER_DOMAIN);
   return buf_slice(&text);
 }
 
@@ -106,6 +107,18 @@ enum err grant_take(struct user_keys *keys, struct slice address, const struct k
                     user_keys_import(keys, address, pem) != OK))
     err = ERR_REFUSED;
   OPENSSL_cleanse(memory, sizeof memory);
+  return err;
+}
+
+enum err grant_open(void *context, struct slice address, const struct key *owner,
+                    struct slice sealed) {
+  const struct grant_opener *opener = context;
+  char text[GRANT_PEER_BYTES];
+  EVP_PKEY *key = NULL;
+  struct slice own = grant_peer_address(&opener->peer, text);
+  enum err err = user_keys_key(opener->keys, own, USER_RECEIVES, &key);
+  if (err == OK) err = grant_take(opener->keys, address, owner, &opener->peer, key, sealed);
+  EVP_PKEY_free(key);
   return err;
 }
 

@@ -9,10 +9,8 @@
 
 #define GRANT_PEERS_MAX 8u /* that fit into a record, with certificates made here */
 
-/* A peer is a user as well, "sip:PEER-ID@overlay.invalid": that is how others find the key by which
- * it receives (R-6.47). */
-#define GRANT_PEER_DOMAIN "@overlay.invalid"
 #define GRANT_PEER_BYTES 64u
+/* The peer as a user (base/peer.h). */
 struct slice grant_peer_address(const struct key *peer, char out[GRANT_PEER_BYTES]);
 /* Puts the peer's own key into the store under that address, and the certificate that an overlay's
  * CA gave it (NULL: none). The second key is made as any user's is. */
@@ -29,6 +27,14 @@ enum err grant_make(struct user_keys *keys, struct slice address, const struct s
  * `peer`. ERR_REFUSED: it does not open, or is not what it should be. */
 enum err grant_take(struct user_keys *keys, struct slice address, const struct key *owner,
                     const struct key *peer, EVP_PKEY *key, struct slice sealed) MUST_USE;
+
+/* Answers OUT_OPEN by grant_take; context: struct grant_opener. */
+struct grant_opener {
+  struct user_keys *keys;
+  struct key peer;
+};
+enum err grant_open(void *context, struct slice address, const struct key *owner,
+                    struct slice sealed) MUST_USE;
 
 /* The peers it names, at most `max`; 0: not a sealed text. */
 unsigned grant_names(struct slice sealed, struct key *names, unsigned max);

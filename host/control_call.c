@@ -186,6 +186,26 @@ static void do_put_immut(const struct call *call) {
 
 static void do_get_immut(const struct call *call) { do_uri(call, COMMAND_GET_IMMUT); }
 
+/* A value under `private:` of an address, signed by the key that this peer has for it. */
+static void do_store(const struct call *call) {
+  const char *key = param_text(call, "key"), *value = param_text(call, "value");
+  if (key == NULL || value == NULL)
+    answer_error(call->client, call->id, RPC_PARAMS, "params: key and value, as strings");
+  else
+    ask_node(call, &(struct node_command){
+                       .kind = COMMAND_STORE, .uri = slice_cstr(key), .value = slice_cstr(value)});
+}
+
+static void do_fetch(const struct call *call) {
+  const char *key = param_text(call, "key");
+  if (key == NULL)
+    answer_error(call->client, call->id, RPC_PARAMS, "params: key, as a string");
+  else
+    ask_node(call, &(struct node_command){.kind = COMMAND_FETCH, .uri = slice_cstr(key)});
+}
+
+static void do_publish(const struct call *call) { do_plain(call, COMMAND_PUBLISH); }
+
 static void do_leave(const struct call *call) {
   struct control_hooks *hooks = &call->client->owner->hooks;
   if (wait_for(call, 0) != NULL) hooks->leave(hooks->context);
@@ -233,6 +253,9 @@ static const struct {
     {"remove", do_remove},
     {"put-immut", do_put_immut},
     {"get-immut", do_get_immut},
+    {"fetch", do_fetch},
+    {"store", do_store},
+    {"publish", do_publish},
     {"leave", do_leave},
     {"log", do_log},
     {"reload", do_reload},
@@ -258,7 +281,7 @@ static void run_method(struct client *client, const json_t *request) {
   answer_error(
       client, call.id, RPC_METHOD,
       "no such method; there are status ring peers records lookup get put remove put-immut "
-      "get-immut leave log reload trace");
+      "get-immut fetch store publish leave log reload trace");
 }
 
 void call_line(struct client *client, struct slice line) {

@@ -28,6 +28,8 @@ static void run(uv_work_t *work) {
     r->status = keys->sign(keys->signer, r->address, r->record, &r->result);
   else if (r->answer == IN_USER)
     r->status = keys->user(keys->signer, r->address, &r->owner, &r->result, &r->second);
+  else if (r->answer == IN_OPENED)
+    r->status = keys->open(keys->opener, r->address, &r->owner, r->record);
   else
     r->status = keys->verify(keys->verifier, r->record, &r->result, &r->issued, &r->why);
 }
@@ -39,6 +41,10 @@ static void complain(const struct request *r) {
   if (r->answer == IN_VERIFIED) {
     if (r->status == ERR_REFUSED && r->why != NULL)
       log_often(log, LOG_REFUSED, TRACE_WARNING, "keys: a record was refused: %s", r->why);
+  } else if (r->answer == IN_OPENED) {
+    if (r->status == OK)
+      log_line(log, TRACE_INFO, "keys: took those of '%.*s', which were granted to this peer",
+               shown(r->address), r->address.at);
   } else if (r->status != OK) {
     log_often(log, LOG_KEYS, TRACE_ERROR, "keys: nothing %s for '%.*s': %s",
               r->answer == IN_SIGNED ? "signed" : "certified", shown(r->address), r->address.at,
@@ -65,12 +71,13 @@ static void done(uv_work_t *work, int status) {
 }
 
 static size_t room_for(enum input_kind answer, struct slice record) {
+  if (answer == IN_OPENED) return 0;
   if (answer == IN_SIGNED) return record.len + RECORD_SIGNATURE_ROOM;
   return answer == IN_USER ? RECORD_CERTIFICATE_MAX : NAMES_BYTES;
 }
 
 static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, struct slice address,
-                   struct slice record) {
+                   const struct key *owner, struct slice record) {
   if (loop->keys_busy >= KEYS_BUSY_MAX) {
     loop_later(loop, &(struct input){.kind = answer, .ticket = ticket, .status = ERR_BUSY});
     return;
@@ -80,6 +87,7 @@ static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, s
   struct request *r = host_take(sizeof *r + address.len + record.len + room + second);
   char *bytes = (char *)(r + 1);
   *r = (struct request){.loop = loop, .answer = answer, .ticket = ticket};
+  if (owner != NULL) r->owner = *owner;
   if (address.len > 0) memcpy(bytes, address.at, address.len);
   if (record.len > 0) memcpy(bytes + address.len, record.at, record.len);
   r->address = slice_of(bytes, address.len);
@@ -94,15 +102,24 @@ static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, s
 }
 
 void keys_sign(struct loop *loop, uint64_t ticket, struct slice address, struct slice record) {
-  submit(loop, IN_SIGNED, ticket, address, record);
+  submit(loop, IN_SIGNED, ticket, address, NULL, record);
 }
 
 void keys_verify(struct loop *loop, uint64_t ticket, struct slice record) {
-  submit(loop, IN_VERIFIED, ticket, SLICE_EMPTY, record);
+  submit(loop, IN_VERIFIED, ticket, SLICE_EMPTY, NULL, record);
 }
 
 void keys_user(struct loop *loop, uint64_t ticket, struct slice address) {
-  submit(loop, IN_USER, ticket, address, SLICE_EMPTY);
+  submit(loop, IN_USER, ticket, address, NULL, SLICE_EMPTY);
+}
+
+void keys_open(struct loop *loop, uint64_t ticket, struct slice address, const struct key *owner,
+               struct slice sealed) {
+  if (loop->keys.open != NULL)
+    submit(loop, IN_OPENED, ticket, address, owner, sealed);
+  else
+    loop_later(loop,
+               &(struct input){.kind = IN_OPENED, .ticket = ticket, .status = ERR_UNSUPPORTED});
 }
 
 /* ---- second keys: one at a time, on one thread of the pool ---- */

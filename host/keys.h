@@ -12,6 +12,8 @@
 
 void keys_sign(struct loop *loop, uint64_t ticket, struct slice address, struct slice record);
 void keys_verify(struct loop *loop, uint64_t ticket, struct slice record);
+void keys_open(struct loop *loop, uint64_t ticket, struct slice address, const struct key *owner,
+               struct slice sealed);
 void keys_user(struct loop *loop, uint64_t ticket, struct slice address);
 /* Begins no more second keys: the loop is about to end. */
 void keys_stop(struct loop *loop);

@@ -113,6 +113,9 @@ static void carry_out_one(struct loop *loop, const struct output *output) {
     case OUT_USER:
       keys_user(loop, output->ticket, output->text);
       break;
+    case OUT_OPEN:
+      keys_open(loop, output->ticket, output->text, &output->record.owner, output->data);
+      break;
     case OUT_REPLY:
       control_reply(loop->control, output->ticket, output->reply);
       break;

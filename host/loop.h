@@ -31,7 +31,10 @@ struct loop_keys {
   /* Makes what `user` had not: takes long. NULL: it is never made. */
   enum err (*complete)(void *signer, struct slice address);
   void (*stop)(void *signer); /* ends that early */
-  void *signer, *verifier;
+  /* Takes the user's keys out of the value of a record by `owner`; NULL: never. */
+  enum err (*open)(void *opener, struct slice address, const struct key *owner,
+                   struct slice sealed);
+  void *signer, *verifier, *opener;
 };
 
 struct loop_later; /* an input that waits; loop.c */

@@ -89,6 +89,13 @@ static json_t *row_json(enum node_command_kind kind, const struct node_row *row)
       set(object, "expires", number(row->n));
       set(object, "q", json_real((double)row->n2 / 1000.0));
       break;
+    case COMMAND_FETCH:
+      set(object, "owner", key_json(&row->key));
+      set(object, "value", text_to_json(row->text));
+      set(object, "receives", text_to_json(row->text2));
+      break;
+    case COMMAND_STORE:
+    case COMMAND_PUBLISH:
     case COMMAND_STATUS:
     case COMMAND_PUT_IMMUT:
     case COMMAND_GET_IMMUT:
@@ -103,7 +110,9 @@ static json_t *row_json(enum node_command_kind kind, const struct node_row *row)
 json_t *reply_to_json(const struct node_reply *reply) {
   uint64_t first = reply->row_count > 0 ? reply->row[0].n : 0;
   if (reply->kind == COMMAND_STATUS) return status_json(reply);
-  if (reply->kind == COMMAND_PUT) return json_pack("{s:o}", "copies", number(first));
+  if (reply->kind == COMMAND_PUBLISH) return json_true();
+  if (reply->kind == COMMAND_PUT || reply->kind == COMMAND_STORE)
+    return json_pack("{s:o}", "copies", number(first));
   if (reply->kind == COMMAND_REMOVE) return json_pack("{s:o}", "removed", number(first));
   struct slice text = reply->row_count > 0 ? reply->row[0].text : SLICE_EMPTY;
   if (reply->kind == COMMAND_PUT_IMMUT)

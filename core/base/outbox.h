@@ -24,8 +24,11 @@ enum output_kind {
   OUT_VERIFY, /* data = record bytes; answered by IN_VERIFIED */
   OUT_USER,   /* text = Address-of-Record: whose key signs for it, and its certificates; answered by
                  IN_USER */
-  OUT_REPLY,  /* reply: the answer to an IN_COMMAND with the same ticket */
-  OUT_TRACE,  /* trace */
+  OUT_OPEN,  /* data = a value under `private:`, text = Address-of-Record, record.owner = who signed
+                it: the host takes the user's keys in it, if they are for this peer; answered by
+                IN_OPENED */
+  OUT_REPLY, /* reply: the answer to an IN_COMMAND with the same ticket */
+  OUT_TRACE, /* trace */
 };
 
 struct node_reply; /* node/node.h */
@@ -38,8 +41,9 @@ struct output {
   struct slice data; /* in the outbox's bytes */
   struct slice text;
   union {
-    struct record record;           /* OUT_STORE, OUT_ERASE; bytes live until the next step */
-    struct trace trace;             /* OUT_TRACE */
+    struct record
+        record;         /* OUT_STORE, OUT_ERASE, OUT_OPEN (owner); bytes live until the next step */
+    struct trace trace; /* OUT_TRACE */
     const struct node_reply *reply; /* OUT_REPLY, in the outbox's bytes */
     struct key expect;              /* OUT_SEND */
   };

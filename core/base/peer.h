@@ -13,6 +13,10 @@ struct peer {
   uint32_t incarnation; /* grows with each start of the peer; 0: not known */
 };
 
+/* A peer is a user as well, "sip:PEER-ID@overlay.invalid": so others find by which key it receives
+ * (R-6.47). */
+#define PEER_USER_DOMAIN "@overlay.invalid"
+
 static inline bool peer_is(const struct peer *p) { return p->at.family != 0; }
 static inline bool peer_same(const struct peer *a, const struct peer *b) {
   return key_equal(&a->id, &b->id);

@@ -187,6 +187,25 @@ static void run_put_immutable(struct step *s, uint64_t ticket, const struct node
   errand_write(s, errand, outbox_text(s->out, mark));
 }
 
+static void run_store(struct step *s, uint64_t ticket, const struct node_command *command) {
+  const struct contact value = {.uri = command->value};
+  struct errand *errand = NULL;
+  if (slice_starts(command->uri, SLICE("private:")) && command->value.len > 0)
+    errand = errand_open(s, ERRAND_STORE, FOR_COMMAND, ticket, command->uri, &value);
+  if (errand == NULL) {
+    command_reply_text(s, ticket, command->kind, 400, "not private:ADDRESS, or no room");
+    return;
+  }
+  errand->command = command->kind;
+  errand_start(s, errand);
+}
+
+static void run_publish(struct step *s, uint64_t ticket) {
+  if (!grant_publish(s, FOR_COMMAND, ticket))
+    command_reply_text(s, ticket, COMMAND_PUBLISH, 503,
+                       "this peer carries out as many commands as it can");
+}
+
 static void run_leave(struct step *s, uint64_t ticket) {
   struct node *node = s->node;
   if (node->leaving) {
@@ -249,6 +268,15 @@ void command_run(struct step *s, uint64_t ticket, const struct node_command *com
       break;
     case COMMAND_REMOVE:
       run_errand(s, ticket, command, ERRAND_REMOVE);
+      break;
+    case COMMAND_FETCH:
+      run_errand(s, ticket, command, ERRAND_GET);
+      break;
+    case COMMAND_STORE:
+      run_store(s, ticket, command);
+      break;
+    case COMMAND_PUBLISH:
+      run_publish(s, ticket);
       break;
     case COMMAND_LEAVE:
       run_leave(s, ticket);

@@ -137,6 +137,7 @@ static const char *method_of(const struct errand *errand) {
       if (errand->stage == STAGE_WRITING) return xml_method_name(XML_PUT_AUTH);
       break;
     case ERRAND_CERTIFY:
+    case ERRAND_STORE:
       if (errand->stage == STAGE_WRITING) return xml_method_name(XML_PUT_AUTH);
       break;
     case ERRAND_REMOVE:
@@ -275,6 +276,8 @@ static void sign(struct step *s, struct errand *errand) {
   errand_sign(s, errand, buf_slice(&aor), outbox_text(s->out, mark));
 }
 
+void errand_sign_contact(struct step *s, struct errand *errand) { sign(s, errand); }
+
 /* ---- whose address is it? (R-6.34, R-6.36) ---- */
 
 static void wait_for_pin(struct step *s, struct errand *errand, struct slice address) {
@@ -315,6 +318,7 @@ static void put_on_pin(struct step *s, struct errand *errand, const struct pin_f
         sign(s, errand);
       break;
     case WRITE_PIN_KNOWN:
+      errand->holder = facts->pin.key;
       if (open) errand->pinned = facts->pin.key;
       if (certify_is_due(s, facts))
         (void)certify_begin(s, address, facts->pin.since, FOR_NOBODY, 0);
@@ -392,6 +396,9 @@ void errand_start(struct step *s, struct errand *errand) {
       break;
     case ERRAND_PUT_IMMUT: /* errand_write begins it */
       break;
+    case ERRAND_STORE:
+      grant_sign(s, errand);
+      break;
     case ERRAND_TRACE:
       errand->hops = memory_take(s->node->config.memory, TRACE_HOPS_MAX * sizeof *errand->hops);
       if (errand->hops == NULL) {
@@ -426,9 +433,11 @@ void errand_on_signed(struct step *s, struct errand *errand, enum err status, st
   }
   if (errand->kind != ERRAND_REMOVE && !key_is_zero(&errand->pinned) &&
       !key_equal(&read.owner, &errand->pinned)) {
-    errand_fail(s, errand, 403, WRITE_OTHER_KEY);
+    errand->signer = read.owner;
+    if (!grant_look(s, errand)) errand_fail(s, errand, 403, WRITE_OTHER_KEY);
     return;
   }
+  errand->signer = read.owner;
   if (errand->kind == ERRAND_CERTIFY) errand->owner = read.owner;
   size_t mark = outbox_mark(s->out);
   xml_put_call(&s->out->bytes, read.removed ? XML_REMOVE_AUTH : XML_PUT_AUTH, &record, 1, NULL);
@@ -529,7 +538,10 @@ static void outdo(struct step *s, struct errand *errand) {
       OK)
     for (unsigned i = 0; i < body.record_count; i++)
       if (body.record[i].version > errand->version) errand->version = body.record[i].version;
-  certify_name(s, errand);
+  if (errand->kind == ERRAND_STORE)
+    grant_sign(s, errand);
+  else
+    certify_name(s, errand);
 }
 
 static void records_judged(struct step *s, struct errand *errand) {
@@ -551,7 +563,7 @@ static void records_judged(struct step *s, struct errand *errand) {
       errand_fail(s, errand, 503, "no peer answered with the value of this hash");
   } else if (errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT) {
     errand_finish(s, errand, 200, NULL, outbox_copy(s->out, answer));
-  } else if (errand->kind == ERRAND_CERTIFY) {
+  } else if (errand->kind == ERRAND_CERTIFY || errand->kind == ERRAND_STORE) {
     outdo(s, errand);
   } else if (find_own_record(s, errand, answer) || errand->kind == ERRAND_PUT) {
     sign(s, errand);
@@ -738,7 +750,7 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
     case 403:
       if (puts_again(s, errand))
         put_again(s, errand);
-      else
+      else if (!grant_look(s, errand))
         errand_fail(s, errand, status, fault_of(s, body));
       break;
     default:

@@ -167,12 +167,16 @@ static void tell_command(struct step *s, const struct errand *errand, uint16_t s
   struct node_row row = {.has_number = true, .n = 1};
   switch (errand->kind) {
     case ERRAND_GET:
-      tell_command_contacts(s, errand, contacts, count);
+      if (errand->command == COMMAND_FETCH)
+        grant_tell_records(s, errand, body);
+      else
+        tell_command_contacts(s, errand, contacts, count);
       break;
     case ERRAND_PUT:
+    case ERRAND_STORE:
       row.n = copies_of(s, body); /* fall through */
     case ERRAND_REMOVE:
-      row.text = errand->kind == ERRAND_PUT ? SLICE("copies") : SLICE("removed");
+      row.text = errand->kind == ERRAND_REMOVE ? SLICE("removed") : SLICE("copies");
       command_reply_rows(s, errand->user, errand->command, &row, 1);
       break;
     case ERRAND_GET_IMMUT:
@@ -184,6 +188,7 @@ static void tell_command(struct step *s, const struct errand *errand, uint16_t s
       command_reply_rows(s, errand->user, errand->command, &row, 1);
       break;
     case ERRAND_CERTIFY:
+      command_reply_rows(s, errand->user, errand->command, NULL, 0);
       break;
     case ERRAND_ROUTE:
       tell_command_route(s, errand, body);
@@ -292,6 +297,11 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
     case FOR_PIN:
       pins_on_answer(s, done.user, key_text, status, body, done.refused);
       break;
+    case FOR_GRANT: {
+      struct errand *waiting = errand_of(s->node, done.user);
+      if (waiting != NULL) grant_on_answer(s, waiting, status, body, done.refused);
+      break;
+    }
     case FOR_ERRAND: {
       struct errand *waiting = errand_of(s->node, done.user);
       if (waiting != NULL) errand_on_certified(s, waiting, status, text);

@@ -160,6 +160,7 @@ enum errand_kind {
   ERRAND_GET_IMMUT,
   ERRAND_PUT_IMMUT,
   ERRAND_CERTIFY, /* puts the certificates of an address (certify.c) */
+  ERRAND_STORE,   /* puts a value under `private:` (grant.c); it is in contact.uri */
   ERRAND_ROUTE,
   ERRAND_TRACE
 };
@@ -169,6 +170,7 @@ enum errand_for {
   FOR_COMMAND,
   FOR_CLIENT,
   FOR_PIN,    /* of that pin: a get */
+  FOR_GRANT,  /* a get for a put that has not the address's key */
   FOR_ERRAND, /* a put that waits for the certificates to be there */
   FOR_NOBODY
 };
@@ -178,6 +180,7 @@ enum errand_stage {
   STAGE_PINNING,    /* who may write, or may have written, is being asked */
   STAGE_CERTIFYING, /* a put: its certificates are put by another errand */
   STAGE_NAMING,     /* the key and certificates of an address are being fetched from the host */
+  STAGE_ADOPTING,   /* a put: the address's key is looked for under `private:` */
   STAGE_SIGNING,
   STAGE_WRITING,
   STAGE_LOOKING, /* again, by itself: look.c */
@@ -209,6 +212,9 @@ struct errand {
   struct look *look;                  /* owned; while that is under way */
   bool pinned_again;                  /* the pin was lost, and is put once more */
   struct key pinned;                  /* open overlay: the address's key; zero: not known */
+  struct key holder;                  /* put: whose certificates the address has; zero: none */
+  struct key signer;                  /* of the record last signed */
+  bool asked_for_grant;               /* once */
   msec_wall since;                    /* certify: of the key; 0: now */
   struct pin_facts facts;             /* certify: what the ring has already */
   struct key avoid[ERRAND_AVOID_MAX]; /* peers that were silent */
@@ -420,6 +426,19 @@ bool operation_answer_records(struct step *s, const struct reply_to *to, const s
  * and this peer's neighbours (R-6.61). */
 struct slice operation_held_records(struct step *s, const struct key *key);
 
+/* ---- grant.c: a user's keys from other peers, and to them (R-6.9) ---- */
+/* A put was refused, since the address has another key: looks whether that key was granted to this
+ * peer, and goes on if so. False: no use to look. */
+bool grant_look(struct step *s, struct errand *put);
+void grant_on_answer(struct step *s, struct errand *put, uint16_t status, struct slice body,
+                     uint64_t refused);
+void grant_on_opened(struct step *s, struct errand *put, enum err status);
+/* ERRAND_STORE: signs the record. */
+void grant_sign(struct step *s, struct errand *store);
+void grant_tell_records(struct step *s, const struct errand *get, struct slice body);
+/* Puts this peer's own certificates. False: no room. */
+bool grant_publish(struct step *s, enum errand_for for_whom, uint64_t user);
+
 /* ---- errand.c: what this peer wants; errand_result.c: what it got ---- */
 /* key_text, and contact if not NULL, are copied. NULL: no room, or not a key. */
 struct errand *errand_open(struct step *s, enum errand_kind kind, enum errand_for for_whom,
@@ -459,6 +478,8 @@ void errand_on_timer(struct step *s, struct errand *errand);
  * is responsible; 404, 503. */
 void errand_looked(struct step *s, struct errand *errand, uint16_t status, struct slice body,
                    const struct peer *responsible);
+/* A put: signs the contact, by whatever key the host has now. */
+void errand_sign_contact(struct step *s, struct errand *errand);
 /* Hands the outcome to whoever wanted it, and ends the errand. text: for people, when status is
  * not 200. body: the answer. */
 void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,

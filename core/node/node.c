@@ -416,6 +416,11 @@ void node_step(struct node *node, usec now, const struct input *input, struct ou
     case IN_USER:
       on_user(&step, input);
       break;
+    case IN_OPENED: {
+      struct errand *errand = errand_of(node, input->ticket);
+      if (errand != NULL) grant_on_opened(&step, errand, input->status);
+      break;
+    }
     case IN_COMMAND:
       command_run(&step, input->ticket, input->command);
       break;

@@ -104,9 +104,10 @@ enum input_kind {
   IN_VERIFIED, /* answer to OUT_VERIFY: ticket, status (OK or ERR_REFUSED). In a closed overlay:
                   issued, and data = what the signer's certificate is for: addresses and domains,
                   each ended by a newline (R-6.14) */
-  IN_USER,    /* answer to OUT_USER: ticket, status, record.owner = hash of the key that signs, data
-                 = its certificate in DER, record.bytes = that of the key that receives, or empty.
-                 With ticket 0: data = an Address-of-Record that has its second key now */
+  IN_USER,   /* answer to OUT_USER: ticket, status, record.owner = hash of the key that signs, data
+                = its certificate in DER, record.bytes = that of the key that receives, or empty.
+                With ticket 0: data = an Address-of-Record that has its second key now */
+  IN_OPENED, /* answer to OUT_OPEN: ticket, status OK: from now on OUT_SIGN signs with these keys */
   IN_COMMAND, /* command, ticket: answered by OUT_REPLY */
 };
 struct input {
@@ -136,6 +137,10 @@ enum node_command_kind {
   COMMAND_REMOVE,    /* uri, contact: n = records removed */
   COMMAND_PUT_IMMUT, /* value, of 1 to 12000 bytes; expires_s: text = its key, n = copies */
   COMMAND_GET_IMMUT, /* uri, immut:HASH: text = the value in base64, n = expires */
+  COMMAND_FETCH,     /* uri: a key text: key = owner, text = value, text2 = for `certificate:` the
+                        certificate of the key that receives, in base64; of each verified record */
+  COMMAND_STORE,     /* uri: "private:ADDRESS", value: signed for the address: n = copies */
+  COMMAND_PUBLISH,   /* puts this peer's own certificates, by which others seal to it */
   COMMAND_LEAVE,     /* hand records over and leave the ring; replied when done */
 };
 struct node_command {

@@ -237,7 +237,8 @@ enum err xml_record_identify(const struct crypto *crypto, const struct xml_recor
                          .floor = record->floor,
                          .expires = record->expires,
                          .tombstone = record->removed,
-                         .lasting = slice_starts(buf_slice(canonical), SLICE("certificate:")),
+                         .lasting = slice_starts(buf_slice(canonical), SLICE("certificate:")) ||
+                                    slice_starts(buf_slice(canonical), SLICE("private:")),
                          .bytes = record->bytes};
   memcpy(out->digest.byte, digest, KEY_BYTES);
   if (!record->immutable) out->nonce = crypto_key(crypto, record->nonce);

@@ -308,11 +308,25 @@ static void carry_store(struct net *net, uint32_t i, const struct output *out) {
   later(net, net->now + net->journal_us, i, EVENT_JOURNAL, &input);
 }
 
+/* A peer's own key is that of its address as a user. */
+static bool is_peer_itself(const struct net *net, uint32_t i, struct slice address) {
+  char own_text[KEY_HEX + 32];
+  struct buf own = buf_over(own_text, sizeof own_text);
+  buf_put_cstr(&own, "sip:");
+  key_put(&own, &net->at[i].config.id);
+  buf_put_cstr(&own, PEER_USER_DOMAIN);
+  return slice_equal(address, buf_slice(&own));
+}
+
 struct key net_owner(const struct net *net, uint32_t i, struct slice address) {
+  const struct net_node *node = &net->at[i];
   char who[600];
   struct buf name = buf_over(who, sizeof who);
+  if (is_peer_itself(net, i, address)) return node->config.id;
+  struct key hash = crypto_key(&net->crypto, address);
+  if (!key_is_zero(&node->taken) && key_equal(&node->taken, &hash)) return node->taken_owner;
   buf_put(&name, slice_first(address, 512));
-  buf_put_hex(&name, net->at[i].config.id.byte, KEY_BYTES);
+  buf_put_hex(&name, node->config.id.byte, KEY_BYTES);
   return crypto_key(&net->crypto, buf_slice(&name));
 }
 
@@ -326,6 +340,22 @@ static void carry_user(struct net *net, uint32_t i, const struct output *out) {
       .data = certificate,
       .record = {.owner = owner, .bytes = net->one_certificate ? SLICE_EMPTY : certificate}};
   net->signatures++;
+  later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
+}
+
+/* In the model a sealed value names the peers, and the keys in it are its owner's. One address. */
+static void carry_open(struct net *net, uint32_t i, const struct output *out) {
+  struct net_node *node = &net->at[i];
+  char hex[KEY_HEX];
+  struct buf id = buf_over(hex, sizeof hex);
+  key_put(&id, &node->config.id);
+  bool granted = slice_find(out->data, buf_slice(&id)) < out->data.len;
+  if (granted) {
+    node->taken = crypto_key(&net->crypto, out->text);
+    node->taken_owner = out->record.owner;
+  }
+  const struct input input = {
+      .kind = IN_OPENED, .status = granted ? OK : ERR_NOT_FOUND, .ticket = out->ticket};
   later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
 }
 
@@ -415,6 +445,9 @@ static void carry_out(struct net *net, uint32_t i) {
         break;
       case OUT_USER:
         carry_user(net, i, out);
+        break;
+      case OUT_OPEN:
+        carry_open(net, i, out);
         break;
       case OUT_REPLY:
         carry_reply(net, out);

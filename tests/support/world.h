@@ -31,6 +31,8 @@ struct net_node {
   struct record *journal;
   unsigned journal_count;
   uint32_t link[NET_NODES_MAX]; /* flow opened to that node, 0: none */
+  struct key taken,
+      taken_owner; /* hash of the address whose keys it was granted, and their owner */
   struct test_memory memory;
 };
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A user's keys at several peers (R-6.9, R-6.47), through whole nodes with the model of keys. With
+ * real ones: tests/system/grant_test.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/peer.h"
+#include "support/world.h"
+
+#define BOB "sip:bob@example.net"
+#define PRIVATE "private:bob@example.net"
+
+static struct net net;
+
+static void ring_of(unsigned count, enum node_policy policy) {
+  net_open(&net, 5);
+  net.latency_min_us = net.latency_max_us = MSEC(5);
+  net.config.policy = policy;
+  for (unsigned i = 0; i < count; i++) net_add(&net, NULL, i == 0 ? NET_NONE : 0);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(120)));
+}
+
+static void end(void) { assert_true(net_close(&net)); }
+
+/* Bob's contact at that node. */
+static unsigned put(uint32_t i) {
+  char contact[64];
+  snprintf(contact, sizeof contact, "sip:bob@192.0.2.%u", i + 1);
+  return net_put(&net, i, BOB, contact)->code;
+}
+
+static const struct net_reply *fetch(uint32_t i, const char *key) {
+  const struct node_command command = {.kind = COMMAND_FETCH, .uri = slice_cstr(key)};
+  return net_command(&net, i, &command, SEC(20));
+}
+
+static const char *certificate_key(uint32_t i, char out[80]) {
+  struct buf text = buf_over(out, 80);
+  buf_put_cstr(&text, "certificate:");
+  key_put(&text, &net.at[i].config.id);
+  buf_put_cstr(&text, PEER_USER_DOMAIN);
+  buf_put_char(&text, '\0');
+  return out;
+}
+
+/* A value for these two, stored by node `by`. */
+static unsigned grant(uint32_t by, uint32_t a, uint32_t b) {
+  char text[160];
+  struct buf value = buf_over(text, sizeof text);
+  buf_put_cstr(&value, "<a xmlns=\"urn:x\">");
+  key_put(&value, &net.at[a].config.id);
+  buf_put_char(&value, ' ');
+  key_put(&value, &net.at[b].config.id);
+  buf_put_cstr(&value, "</a>");
+  const struct node_command command = {
+      .kind = COMMAND_STORE, .uri = SLICE(PRIVATE), .value = buf_slice(&value)};
+  return net_command(&net, by, &command, SEC(20))->code;
+}
+
+static void test_without_a_grant_it_is_403(void **state) {
+  (void)state;
+  char key[80];
+  ring_of(5, NODE_OPEN);
+  assert_int_equal(put(0), 200);
+  assert_int_equal(put(1), 403);
+  assert_non_null(strstr(net_put(&net, 1, BOB, "sip:bob@192.0.2.9")->text, "grant"));
+  net_run_for(&net, SEC(5)); /* and it says how to encrypt to it, so that a grant can be made */
+  const struct net_reply *reply = fetch(0, certificate_key(1, key));
+  assert_int_equal(reply->code, 200);
+  assert_int_equal(reply->row_count, 1);
+  assert_true(key_equal(&reply->row[0].key, &net.at[1].config.id));
+  assert_true(reply->row[0].text2.len > 0);
+  end();
+}
+
+static void test_who_was_granted_goes_on(void **state) {
+  (void)state;
+  ring_of(5, NODE_OPEN);
+  assert_int_equal(put(0), 200);
+  assert_int_equal(grant(0, 0, 1), 200);
+  assert_int_equal(put(1), 200);
+  assert_int_equal(put(2), 403);
+  assert_int_equal(grant(1, 1, 2), 200); /* who was granted may grant: one record, the newest */
+  assert_int_equal(put(2), 200);
+  assert_int_equal(put(3), 403);
+  const struct net_reply *reply = fetch(4, PRIVATE);
+  assert_int_equal(reply->row_count, 1);
+  reply = net_get(&net, 4, BOB);
+  assert_true(net_has_contact(reply, "sip:bob@192.0.2.1"));
+  assert_true(net_has_contact(reply, "sip:bob@192.0.2.2"));
+  assert_true(net_has_contact(reply, "sip:bob@192.0.2.3"));
+  end();
+}
+
+/* Another's record under the address is nobody's grant. */
+static void test_a_grant_by_another_is_refused(void **state) {
+  (void)state;
+  ring_of(5, NODE_OPEN);
+  assert_int_equal(put(0), 200);
+  assert_int_equal(grant(3, 1, 3), 403);
+  assert_int_equal(put(1), 403);
+  assert_int_equal(fetch(4, PRIVATE)->code, 404);
+  end();
+}
+
+/* In a closed overlay the CA's word counts, not who came first. */
+static void test_in_a_closed_overlay(void **state) {
+  (void)state;
+  ring_of(3, NODE_CLOSED);
+  net.issued_names = "bob@example.net\n";
+  assert_int_equal(put(0), 200);
+  assert_int_equal(put(1), 200);
+  net.issued_names = NULL;
+  assert_int_equal(put(2), 403);
+  end();
+}
+
+static void test_what_is_stored(void **state) {
+  (void)state;
+  ring_of(2, NODE_OPEN);
+  const struct node_command bad[] = {
+      {.kind = COMMAND_STORE, .uri = SLICE(BOB), .value = SLICE("<a></a>")},
+      {.kind = COMMAND_STORE, .uri = SLICE(PRIVATE), .value = SLICE("")}};
+  for (unsigned i = 0; i < 2; i++)
+    assert_int_equal(net_command(&net, 0, &bad[i], SEC(20))->code, 400);
+  const struct node_command publish = {.kind = COMMAND_PUBLISH};
+  for (unsigned i = 0; i < 2; i++) { /* at whichever of the two it is kept; and once more */
+    assert_int_equal(net_command(&net, i, &publish, SEC(20))->code, 200);
+    assert_int_equal(net_command(&net, i, &publish, SEC(20))->code, 200);
+  }
+  end();
+}
+
+/* What is written here without having been asked for must not count among what is asked for. */
+static void test_pins_learnt_do_not_count_as_asked_for(void **state) {
+  (void)state;
+  ring_of(3, NODE_OPEN);
+  const struct node_command publish = {.kind = COMMAND_PUBLISH};
+  for (unsigned i = 0; i < 3; i++) assert_int_equal(put(0), 200);
+  for (uint32_t i = 0; i < 3; i++) {
+    char uri[64];
+    assert_int_equal(net_command(&net, i, &publish, SEC(20))->code, 200);
+    for (unsigned k = 0; k < 4; k++) {
+      snprintf(uri, sizeof uri, "sip:u%u-%u@example.net", i, k);
+      assert_int_equal(net_put(&net, i, uri, "sip:u@192.0.2.7")->code, 200);
+    }
+  }
+  end();
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_without_a_grant_it_is_403),
+      cmocka_unit_test(test_who_was_granted_goes_on),
+      cmocka_unit_test(test_a_grant_by_another_is_refused),
+      cmocka_unit_test(test_in_a_closed_overlay),
+      cmocka_unit_test(test_what_is_stored),
+      cmocka_unit_test(test_pins_learnt_do_not_count_as_asked_for),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
