@@ -83,8 +83,8 @@ static void test_good(void **state) {
   assert_true(slice_equal(layout.base64, SLICE("aGVsbG8=")));
   assert_int_equal(xml_record_read(reader, SLICE(GOOD), &read, &why), OK);
   assert_true(read.immutable);
-  char key_text[XML_CANONICAL_BYTES_MAX];
-  struct buf canonical = buf_over(key_text, sizeof key_text);
+  char canonical_text[XML_CANONICAL_BYTES_MAX];
+  struct buf canonical = buf_over(canonical_text, sizeof canonical_text);
   assert_int_equal(xml_record_identify(&crypto, &read, &canonical, &record, &why), OK);
   struct key expected = crypto_key(&crypto, SLICE(HELLO));
   assert_true(key_equal(&record.key, &expected));
