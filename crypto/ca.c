@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "crypto/certificate.h"
 #include "base/peer.h"
+#include "crypto/certificate.h"
 #include "crypto/key_file.h"
 
 #define KEY_NAME "ca.key"
@@ -271,7 +271,8 @@ enum err ca_issue_peer(const char *dir, struct slice public_key, unsigned days, 
     key_put(&hex, id);
     buf_put_char(&hex, '\0');
     X509 *x = certificate_for(key, name, (long)days);
-    if (x == NULL || !sign_peer(x, name, &ca)) err = file_error(why, ERR_MEMORY, dir, "OpenSSL failed");
+    if (x == NULL || !sign_peer(x, name, &ca))
+      err = file_error(why, ERR_MEMORY, dir, "OpenSSL failed");
     if (err == OK) err = keep(dir, id, x, why);
     if (err == OK && (!put_certificate(out, x) || !put_certificate(out, ca.certificate)))
       err = file_error(why, ERR_FULL, dir, "OpenSSL wrote nothing");
