@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "grant.h"
+#include "cmd/grant.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "invite.h"
+#include "cmd/invite.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/qr.h"
 #include "crypto/ca.h"
 #include "crypto/certificate.h"
 #include "crypto/membership.h"
@@ -22,7 +23,6 @@
 #include "host/datadir.h"
 #include "host/enrol.h"
 #include "host/settings.h"
-#include "qr.h"
 
 #define SECONDS 900u
 #define USES_MAX 100u
@@ -143,7 +143,7 @@ static int read_words(struct words *words, const char *command, const struct opt
     if (c == 'h') {
       words->help = true;
     } else if (c == 1) {
-      if (words->line != NULL || strcmp(command, "join") != 0)
+      if (optarg == NULL || words->line != NULL || strcmp(command, "join") != 0)
         return complain(command, "one word too many", NULL);
       words->line = optarg;
     } else {
@@ -408,7 +408,8 @@ static bool put_pem(struct buf *out, X509 *certificate) {
   char *text = NULL;
   BIO *memory = BIO_new(BIO_s_mem());
   bool good = memory != NULL && PEM_write_bio_X509(memory, certificate) == 1;
-  if (good) buf_put(out, slice_of(text, (size_t)BIO_get_mem_data(memory, &text)));
+  long length = good ? BIO_get_mem_data(memory, &text) : 0;
+  if (text != NULL && length > 0) buf_put(out, slice_of(text, (size_t)length));
   BIO_free(memory);
   return good && !out->overflow;
 }

@@ -11,14 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/grant.h"
+#include "cmd/invite.h"
 #include "crypto/ca.h"
 #include "crypto/membership.h"
 #include "crypto/user_keys.h"
-#include "grant.h"
 #include "host/cli.h"
 #include "host/dumps.h"
 #include "host/settings.h"
-#include "invite.h"
 
 struct words {
   const char *data, *folder, *days_text, *name, *control;

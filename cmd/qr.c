@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "qr.h"
+#include "cmd/qr.h"
 
 #include <qrencode.h>
 

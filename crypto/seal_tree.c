@@ -80,7 +80,7 @@ static struct slice only_text(const xmlNode *node) {
 }
 
 static bool is_value(const xmlNode *data) {
-  if (!is(data, SEAL_ENC, "CipherData", NULL)) return false;
+  if (data == NULL || !is(data, SEAL_ENC, "CipherData", NULL)) return false;
   const xmlNode *value = skip_blank(data->children);
   return is(value, SEAL_ENC, "CipherValue", NULL) && is_last(value) &&
          slice_trim(only_text(value)).len > 0;

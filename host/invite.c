@@ -50,8 +50,10 @@ static bool read_addresses(struct slice list, struct invite *out) {
 
 /* The characters that locserd takes for a name of an overlay. */
 static bool read_overlay(struct slice name, struct invite *out) {
+  static const char others[] = "-.!%*_+`'~";
   for (size_t i = 0; i < name.len; i++)
-    if (!isalnum((unsigned char)name.at[i]) && memchr("-.!%*_+`'~", name.at[i], 10) == NULL)
+    if (!isalnum((unsigned char)name.at[i]) &&
+        memchr(others, name.at[i], sizeof others - 1) == NULL)
       return false;
   return copy_text(name, out->overlay);
 }

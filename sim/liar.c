@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 #define ANSWER_BYTES 65536u
 #define NAMED 8u        /* neighbours that a lie names */
 #define INVENTED_BIT 96 /* invented ones are about 2^96 away from where they are wanted */
@@ -113,6 +115,7 @@ static void put_state(struct world *world, uint32_t liar, const struct key *as,
 }
 
 static void put_lengths(struct buf *out, struct slice body) {
+  ASSERT(body.at != NULL);
   buf_put_cstr(out, "Content-Type: text/xml\r\nContent-Length: ");
   buf_put_u64(out, body.len);
   buf_put_cstr(out, "\r\n\r\n");

@@ -435,7 +435,7 @@ void grant_on_answer(struct step *s, struct errand *put, uint16_t status, struct
 void grant_on_opened(struct step *s, struct errand *put, enum err status);
 /* ERRAND_STORE: signs the record. */
 void grant_sign(struct step *s, struct errand *store);
-void grant_tell_records(struct step *s, const struct errand *get, struct slice body);
+void grant_tell_records(struct step *s, const struct errand *get, struct slice text);
 /* Puts this peer's own certificates. False: no room. */
 bool grant_publish(struct step *s, enum errand_for for_whom, uint64_t user);
 
