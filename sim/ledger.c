@@ -27,6 +27,13 @@ static void open_immutable(const struct ledger *ledger, struct item *item, uint3
   item->id = (struct record_id){.key = item->key};
 }
 
+static void open_pin(const struct ledger *ledger, struct item *item) {
+  char key[100];
+  snprintf(key, sizeof key, "certificate:%s", item->address + 4);
+  item->pin =
+      (struct record_id){.key = key_of(ledger, key), .nonce = key_of(ledger, "certificate")};
+}
+
 void ledger_open(struct ledger *ledger, struct world *world, uint32_t items, uint64_t seed) {
   *ledger = (struct ledger){.world = world, .count = items};
   uint8_t bytes[16] = {'l'};
@@ -43,6 +50,7 @@ void ledger_open(struct ledger *ledger, struct world *world, uint32_t items, uin
     snprintf(item->contact, sizeof item->contact, "sip:u%u@192.0.2.%u", i / 2, i % 250 + 1);
     item->home = SIM_NONE;
     item->key = key_of(ledger, item->address);
+    if (world->weather.of[PINS] != 0) open_pin(ledger, item);
     struct key nonce = key_of(ledger, item->contact);
     char hex[KEY_HEX + 1] = {0};
     struct buf text = buf_over(hex, KEY_HEX);
@@ -55,11 +63,18 @@ void ledger_close(struct ledger *ledger) { free(ledger->item); }
 
 /* ---- who holds what ---- */
 
+static bool is_on_disk(const struct ledger *ledger, const struct record_id *id, uint64_t version,
+                       uint32_t peer) {
+  const struct record *record = disk_find(&ledger->world->peer[peer].disk, id);
+  return record != NULL && record->version >= version;
+}
+
 /* Is this very version, or a newer one, on that disk? */
 static bool has_on_disk(const struct ledger *ledger, const struct item *item, uint32_t peer) {
-  const struct record *record = disk_find(&ledger->world->peer[peer].disk, &item->id);
-  return record != NULL && record->version >= item->version;
+  return is_on_disk(ledger, &item->id, item->version, peer);
 }
+
+static bool is_pinned(const struct item *item) { return !key_is_zero(&item->pin.nonce); }
 
 static uint64_t newest_version(const struct ledger *ledger, const struct item *item, bool *removed,
                                msec_wall *expires) {
@@ -76,16 +91,24 @@ static uint64_t newest_version(const struct ledger *ledger, const struct item *i
 
 /* Disks of peers that are up (settled: and members), or all. */
 enum which { ALL_DISKS, UP_DISKS, SETTLED_DISKS };
-static unsigned holders(const struct ledger *ledger, const struct item *item, enum which which) {
+static unsigned holders_of(const struct ledger *ledger, const struct record_id *id,
+                           uint64_t version, enum which which) {
   const struct world *world = ledger->world;
   unsigned count = 0;
   for (uint32_t i = 0; i < world->peer_count; i++) {
     const struct sim_peer *peer = &world->peer[i];
     if (which != ALL_DISKS && peer->state != PEER_UP) continue;
     if (which == SETTLED_DISKS && !node_stats(peer->node).ready) continue;
-    count += has_on_disk(ledger, item, i);
+    count += is_on_disk(ledger, id, version, i);
   }
   return count;
+}
+static unsigned holders(const struct ledger *ledger, const struct item *item, enum which which) {
+  return holders_of(ledger, &item->id, item->version, which);
+}
+static unsigned pin_holders(const struct ledger *ledger, const struct item *item,
+                            enum which which) {
+  return holders_of(ledger, &item->pin, 0, which);
 }
 
 static unsigned should_hold(const struct ledger *ledger) {
@@ -100,6 +123,17 @@ static void count_loss(struct ledger *ledger, struct item *item) {
   item->lost++;
 }
 
+static void count_pin_loss(struct ledger *ledger, struct item *item) {
+  unsigned wanted = should_hold(ledger) > item->pin_copies ? should_hold(ledger) : item->pin_copies;
+  if (pin_holders(ledger, item, SETTLED_DISKS) + 1 >= wanted) item->pin_lost = 0;
+  item->pin_lost++;
+}
+
+static bool pin_is_lost(const struct ledger *ledger, const struct item *item, bool strict) {
+  return is_pinned(item) && item->pin_lost >= item->pin_copies &&
+         (!strict || pin_holders(ledger, item, UP_DISKS) == 0);
+}
+
 /* Nothing is demanded: as many holders as were promised are lost, and, when all that return have
  * returned, with the disks of all of them. */
 static bool is_excused_if(const struct ledger *ledger, const struct item *item, bool strict) {
@@ -108,7 +142,8 @@ static bool is_excused_if(const struct ledger *ledger, const struct item *item, 
 }
 
 static bool is_excused(const struct ledger *ledger, const struct item *item) {
-  return is_excused_if(ledger, item, ledger->strict);
+  return pin_is_lost(ledger, item, ledger->strict) ||
+         is_excused_if(ledger, item, ledger->strict);
 }
 
 static bool is_reading(const struct item *item) {
@@ -124,6 +159,8 @@ void ledger_on_gone(struct ledger *ledger, uint32_t peer) {
     struct item *item = &ledger->item[i];
     bool left = ledger->world->peer[peer].left; /* what it held is elsewhere now */
     if (!left && is_known(item) && has_on_disk(ledger, item, peer)) count_loss(ledger, item);
+    if (!left && is_known(item) && is_pinned(item) && is_on_disk(ledger, &item->pin, 0, peer))
+      count_pin_loss(ledger, item);
     if (item->ticket == 0 || item->asked != peer) continue;
     if (!is_reading(item)) item->state = ITEM_UNKNOWN;
     item->ticket = 0;
@@ -157,14 +194,22 @@ static void ask(struct ledger *ledger, struct item *item, uint32_t peer,
   world_ask(ledger->world, peer, &command);
 }
 
+/* With pins an address has one home: who came first. */
+static uint32_t first_home(struct ledger *ledger, const struct item *item) {
+  const struct item *other = &ledger->item[(uint32_t)(item - ledger->item) ^ 1];
+  bool shared = is_pinned(item) && other < ledger->item + ledger->count && is_pinned(other) &&
+                (other->state != ITEM_NEW || other->ticket != 0);
+  return shared ? other->home : truth_random_up(ledger->world, &ledger->rng);
+}
+
 /* The one home that writes this item; a dead one is waited for, unless it was never asked. */
 static uint32_t home_of(struct ledger *ledger, struct item *item) {
   struct world *world = ledger->world;
   if (item->state == ITEM_NEW || item->immutable) {
-    item->home = truth_random_up(world, &ledger->rng);
+    item->home = first_home(ledger, item);
     if (item->home == SIM_NONE) return SIM_NONE;
     if (!item->immutable)
-      item->id.owner = world_owner(world, item->home, slice_cstr(item->address));
+      item->id.owner = item->pin.owner = world_owner(world, item->home, slice_cstr(item->address));
   }
   const struct sim_peer *home = &world->peer[item->home];
   bool can = home->state == PEER_UP && !home->leaving && home->paused_until <= world->now;
@@ -236,6 +281,9 @@ static void promise(struct ledger *ledger, struct item *item, enum item_state st
   item->version = newest_version(ledger, item, &removed, &item->expires);
   item->copies = copies;
   item->lost = 0;
+  item->pin_lost = 0;
+  item->pin_copies = is_pinned(item) ? pin_holders(ledger, item, ALL_DISKS) : 0;
+  if (item->pin_copies > should_hold(ledger)) item->pin_copies = should_hold(ledger);
   item->doubtful = doubt;
   unsigned on_disks = item->version == 0 ? 0 : holders(ledger, item, ALL_DISKS);
   if (removed != expected && doubtful) { /* on the other side of the network is a newer one */
@@ -423,7 +471,7 @@ void ledger_rebase(struct ledger *ledger) {
       item->state = ITEM_UNKNOWN;
       continue;
     }
-    item->copies = should_hold(ledger);
-    item->lost = 0;
+    item->copies = item->pin_copies = should_hold(ledger);
+    item->lost = item->pin_lost = 0;
   }
 }

@@ -23,9 +23,13 @@ struct item {
   msec_wall expires; /* of that version */
   unsigned copies;   /* that were promised */
   unsigned lost;     /* holders that crashed since there were as many as there should be */
-  bool doubtful;     /* the network was parted, or peers that live were suspected, since */
-  bool missed;       /* the last read after healing did not see what it should */
-  uint64_t ticket;   /* of the operation under way; 0: none */
+  /* The record that pins the key of its address (R-6.34); nonce zero: there is none. It was there
+   * when the last write was acknowledged; without it nobody acts on what was written. */
+  struct record_id pin;
+  unsigned pin_copies, pin_lost;
+  bool doubtful;   /* the network was parted, or peers that live were suspected, since */
+  bool missed;     /* the last read after healing did not see what it should */
+  uint64_t ticket; /* of the operation under way; 0: none */
   enum node_command_kind doing;
   uint32_t asked;
   usec asked_at;

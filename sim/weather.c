@@ -70,6 +70,7 @@ void weather_draw(struct weather *weather, struct rng *rng) {
       {PAUSE_S, 10, 60},     {PARTITION_S, 10, 40},
       {ONE_WAY, 1, 1000},    {PARTITION_LONG_MS, 100, 8000},
       {OPERATIONS, 5, 60},   {PARTITION_PART, 1, 500},
+      {PINS, 1, 1},
   };
   weather_set_calm(weather);
   for (size_t i = 0; i < sizeof dice / sizeof dice[0]; i++)

@@ -55,7 +55,8 @@
   X(FAIL, "fail", 0, "of 1000 peers, which crash at once as faults begin, and stay down")          \
   X(FAULTS_S, "faults-s", 60, "length of the phase of faults")                                     \
   X(ROUNDS, "rounds", 2, "faults, then healing: so many times")                                    \
-  X(IMMUTABLE, "immutable", 0, "of 1000 records, which are immutable values")
+  X(IMMUTABLE, "immutable", 0, "of 1000 records, which are immutable values")                      \
+  X(PINS, "pins", 0, "1: an open overlay, in which the first key of an address is pinned")
 
 enum weather_kind {
 #define WEATHER_ENUM(kind, name, calm, text) kind,

@@ -390,6 +390,7 @@ static void configure(struct world *world, uint32_t i, struct node_config *confi
   config->strangers = world_proves(world) && world->weather.of[WARY] != 0;
   config->wary = (enum node_wary)world->weather.of[WARY];
   config->lookup_timeout_us = MSEC(world->weather.of[LOOKUP_MS]);
+  config->policy = world->weather.of[PINS] != 0 ? NODE_OPEN : NODE_LABORATORY;
   config->limits.learnt_peers_max = world->weather.of[LEARNT];
   rng_fill(&world->rng, config->seed, sizeof config->seed);
   config->memory = &peer->memory;

@@ -69,7 +69,7 @@ struct pin_facts {
 };
 /* One address whose pin is asked for, or was not long ago. Those who wait are told in steps of
  * their own, so that no step is long (pins.c). */
-enum pin_stage { PIN_NEW, PIN_ASKING, PIN_TELLING, PIN_REMEMBERED };
+enum pin_stage { PIN_ASKING, PIN_TELLING, PIN_REMEMBERED };
 struct pin {
   struct timer timer; /* telling: at once */
   struct key key;     /* of the `certificate:` record */
