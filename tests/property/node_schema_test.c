@@ -157,6 +157,7 @@ static void test_life_of_a_ring(void **state) {
   memset(&seen, 0, sizeof seen);
   assert_false(is_valid(SLICE("<methodCall><methodName>get</methodName></methodCall>")));
   net_open(&net, 11);
+  net.config.policy = NODE_OPEN;
   net.on_send = check;
   for (unsigned i = 0; i < 20; i++) {
     net_add(&net, NULL, i == 0 ? NET_NONE : 0);
@@ -173,9 +174,9 @@ static void test_life_of_a_ring(void **state) {
   }
   for (unsigned i = 0; i < 40; i++) { /* more than fit into one answer */
     snprintf(contact, sizeof contact, "sip:many@192.0.2.%u", i);
-    (void)net_put(&net, i % 20, "sip:many@example.net", contact);
+    (void)net_put(&net, i % 20, "offline:many@example.net", contact); /* anybody may */
   }
-  ask(COMMAND_GET, "sip:many@example.net", false);
+  ask(COMMAND_GET, "offline:many@example.net", false);
   ask(COMMAND_GET, "sip:u3@example.net", false);
   ask(COMMAND_GET, "sip:nobody@example.net", false);
   ask(COMMAND_GET_IMMUT, "immut:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",

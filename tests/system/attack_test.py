@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Attacks that want to use up a peer, or to use it against a third party, against real processes:
 each is refused, counted in the status and told once in the log, and others are served all the
-while. R-6.5, R-6.12, R-6.48 to R-6.54. Loopback counts as any network here (--trusted-address
+while. R-6.5, R-6.12, R-6.15, R-6.35, R-6.48 to R-6.54. Loopback counts as any network here (--trusted-address
 none), and 127.0.x.0/24 are the prefixes of strangers.
 
 Attacks on who somebody is are in links_test.py and closed_test.py, forged records in
@@ -11,6 +11,7 @@ import base64
 import contextlib
 import datetime
 import hashlib
+import itertools
 import os
 import re
 import resource
@@ -19,7 +20,7 @@ import socket
 import subprocess
 import time
 
-from peer import LIMIT_S, LOCSERD, Control, Peer, Skip, main, sip, tcp, until
+from peer import LIMIT_S, LOCSERD, Control, Peer, Skip, main, read_head, sip, tcp, until
 from signer import Signer
 
 STRANGERS = ("--trusted-address", "none")
@@ -28,6 +29,7 @@ XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 GET = (XML + f'<methodCall><methodName>get</methodName><params><param><dhtRecord xmlns="{DHT}">'
        "<key>{key}</key></dhtRecord></param></params></methodCall>")
 signers = []
+numbers = itertools.count(1)
 
 
 def signer():
@@ -345,6 +347,91 @@ def test_replays():
         connection.sendall(locser(peer, name, GET.format(key=name)))
         (status, text), = finals(connection, 1)
         assert status == 200 and "<a>new</a>" in text and "<a>old</a>" not in text
+
+
+# ---- other people's addresses: an open overlay (R-6.15, R-6.35) ----
+
+def certificates(address, nonce, since_s, version, who=None):
+    """A `certificate:` record that pins the signer's key (R-6.34)."""
+    value = (f"<o:since>{stamp(since_s)}</o:since><KeyInfo xmlns=\"http://www.w3.org/2000/09/xmldsig#\">"
+             "<X509Data><X509Certificate>AAAA</X509Certificate></X509Data></KeyInfo>")
+    return by(who, record(f"certificate:{address}", nonce, version, value))
+
+
+def by(who, text):
+    """Signed by that signer, as its own record."""
+    who = who or signer()
+    return who.fill(text.replace(f'o:owner="{signer().owner}"', f'o:owner="{who.owner}"'))
+
+
+def test_others_addresses():
+    """A valid signature, but of another's address: 403, counted, and told in one line; whoever came
+    first keeps the address; a clock that is 10 minutes off pins nothing."""
+    mallory = Signer()
+    now = int(time.time() * 1000) * 256
+    with Peer() as peer, tcp(peer.at) as connection:
+        def write(text, method="put-auth"):
+            key = re.search('Id="One">([^<]*)<', text)[1]
+            connection.sendall(locser(peer, key, put_of(text, method)))
+            (status, answer), = finals(connection, 1)
+            return status, answer
+        name, pin = "sip:bob@example.net", "bob@example.net"
+        contact = record(name, "n", now, "<a></a>")
+        status, answer = write(by(None, contact))
+        assert status == 403 and "no key is pinned" in answer, answer
+        for off in (-600, 600):
+            status, answer = write(certificates(pin, "certificate", off, now))
+            assert status == 403 and "5 minutes" in answer, answer
+        assert write(certificates(pin, "certificate", -60, now))[0] == 200
+        assert write(by(None, contact))[0] == 200
+        for since in (0, -60, -290):  # a second pin, whatever it says
+            status, answer = write(certificates(pin, "certificate", since, now + 1, mallory))
+            assert status == 403 and "locser user grant" in answer, answer
+        for text in (contact, record(f"presence:{pin}", "n", now), record(f"private:{pin}", "n", now)):
+            assert write(by(mallory, text))[0] == 403
+        digest = base64.b64encode(hashlib.sha1(b"<a></a>").digest()).decode()
+        gone = record(name, "n", now + 1, f"<DigestValue>{digest}</DigestValue>", removed=True)
+        assert write(by(mallory, gone), "remove-auth")[0] == 403
+        status, _, errors = peer.cli("put", name, "sip:bob@127.0.0.1:9")  # nor this peer's own users
+        assert status == 1 and "locser user grant" in errors, errors
+        assert peer.ask("status")["not-allowed"] == 10
+        for _ in range(30):
+            assert write(by(mallory, contact))[0] == 403
+        lines = [line for line in peer.errors().splitlines() if "record.not-allowed" in line]
+        assert 1 <= len(lines) <= 25, "as many lines as the log lets through, and no more"
+        connection.sendall(locser(peer, name, GET.format(key=name)))
+        (status, answer), = finals(connection, 1)
+        assert status == 200 and mallory.owner not in answer
+
+
+def test_a_phone_at_a_second_peer():
+    """REGISTER where the address's key is not: 403, and the reason says what to do (R-7.35)."""
+    def register(peer, user):
+        port = peer.at[1]
+        return sip_register(peer, f"sip:{user}@example.net", port)
+    with Peer() as one, Peer("--join", one.address) as two:
+        until(lambda: two.ask("status")["state"] == "ready", "both are ready")
+        assert register(one, "bob").startswith("SIP/2.0 200")
+        answer = register(two, "bob")
+        assert answer.startswith("SIP/2.0 403") and "locser user grant" in answer, answer
+        assert register(two, "alice").startswith("SIP/2.0 200")
+        assert register(one, "bob").startswith("SIP/2.0 200")
+
+
+def sip_register(peer, aor, port):
+    """The final answer."""
+    number = next(numbers)
+    request = (f"REGISTER sip:example.net SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:{port};"
+               f"branch=z9hG4bKr{number}\r\nMax-Forwards: 70\r\nFrom: <{aor}>;tag=r{number}\r\n"
+               f"To: <{aor}>\r\nCall-ID: r{number}@127.0.0.1\r\nCSeq: 1 REGISTER\r\n"
+               f"Contact: <sip:x@127.0.0.1:9>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n")
+    with tcp(peer.at) as connection:
+        connection.sendall(request.encode())
+        while True:
+            head = read_head(connection)
+            assert head, "the connection ended"
+            if not head.startswith("SIP/2.0 1"):
+                return head
 
 
 # ---- bodies ----
