@@ -137,13 +137,13 @@ static bool pin_is_lost(const struct ledger *ledger, const struct item *item, bo
 /* Nothing is demanded: as many holders as were promised are lost, and, when all that return have
  * returned, with the disks of all of them. */
 static bool is_excused_if(const struct ledger *ledger, const struct item *item, bool strict) {
+  if (pin_is_lost(ledger, item, strict)) return true;
   if (item->lost < item->copies) return item->doubtful && !strict;
   return !strict || holders(ledger, item, UP_DISKS) == 0;
 }
 
 static bool is_excused(const struct ledger *ledger, const struct item *item) {
-  return pin_is_lost(ledger, item, ledger->strict) ||
-         is_excused_if(ledger, item, ledger->strict);
+  return is_excused_if(ledger, item, ledger->strict);
 }
 
 static bool is_reading(const struct item *item) {
