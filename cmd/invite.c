@@ -17,6 +17,7 @@
 #include "crypto/ca.h"
 #include "crypto/certificate.h"
 #include "crypto/membership.h"
+#include "crypto/pem.h"
 #include "host/address.h"
 #include "host/cli.h"
 #include "host/client.h"
@@ -405,13 +406,8 @@ static bool is_anothers(const char *data, const uint8_t ca[INVITE_CA_BYTES]) {
 }
 
 static bool put_pem(struct buf *out, X509 *certificate) {
-  char *text = NULL;
   BIO *memory = BIO_new(BIO_s_mem());
-  bool good = memory != NULL && PEM_write_bio_X509(memory, certificate) == 1;
-  long length = good ? BIO_get_mem_data(memory, &text) : 0;
-  if (text != NULL && length > 0) buf_put(out, slice_of(text, (size_t)length));
-  BIO_free(memory);
-  return good && !out->overflow;
+  return pem_put(out, memory, memory != NULL && PEM_write_bio_X509(memory, certificate) == 1);
 }
 
 /* Appends the one certificate that is the CA of the invitation, so that it comes first. */
@@ -511,12 +507,8 @@ static bool read_line(const struct words *words, struct invite *invite) {
 }
 
 static bool put_public_key(struct buf *out, const struct identity *identity) {
-  char *text = NULL;
   BIO *memory = BIO_new(BIO_s_mem());
-  bool good = memory != NULL && PEM_write_bio_PUBKEY(memory, identity->key) == 1;
-  if (good) buf_put(out, slice_of(text, (size_t)BIO_get_mem_data(memory, &text)));
-  BIO_free(memory);
-  return good && !out->overflow;
+  return pem_put(out, memory, memory != NULL && PEM_write_bio_PUBKEY(memory, identity->key) == 1);
 }
 
 static int join_in(const struct words *words, const struct invite *invite) {

@@ -14,6 +14,7 @@
 #include "base/peer.h"
 #include "crypto/certificate.h"
 #include "crypto/key_file.h"
+#include "crypto/pem.h"
 
 #define KEY_NAME "ca.key"
 #define CERTIFICATE_NAME "ca.pem"
@@ -34,22 +35,14 @@ static void ca_close(struct ca *ca) {
 
 /* ---- PEM ---- */
 
-static bool put_memory(struct buf *out, BIO *memory, bool good) {
-  char *text = NULL;
-  long len = good && memory != NULL ? BIO_get_mem_data(memory, &text) : 0;
-  if (len > 0) buf_put(out, slice_of(text, (size_t)len));
-  BIO_free(memory);
-  return len > 0 && !out->overflow;
-}
-
 static bool put_certificate(struct buf *out, X509 *certificate) {
   BIO *memory = BIO_new(BIO_s_mem());
-  return put_memory(out, memory, memory != NULL && PEM_write_bio_X509(memory, certificate) == 1);
+  return pem_put(out, memory, memory != NULL && PEM_write_bio_X509(memory, certificate) == 1);
 }
 
 static bool put_list(struct buf *out, X509_CRL *list) {
   BIO *memory = BIO_new(BIO_s_mem());
-  return put_memory(out, memory, memory != NULL && PEM_write_bio_X509_CRL(memory, list) == 1);
+  return pem_put(out, memory, memory != NULL && PEM_write_bio_X509_CRL(memory, list) == 1);
 }
 
 static enum err read_text(const char *dir, const char *name, char *text, struct slice *out,

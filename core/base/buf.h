@@ -35,7 +35,7 @@ static inline char *buf_reserve(struct buf *b, size_t len) {
   return at;
 }
 static inline void buf_put(struct buf *b, struct slice s) {
-  if (s.len == 0) return;
+  if (s.at == NULL || s.len == 0) return;
   char *at = buf_reserve(b, s.len);
   if (at != NULL) memcpy(at, s.at, s.len);
 }
