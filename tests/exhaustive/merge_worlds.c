@@ -72,7 +72,7 @@ static struct record make(unsigned n) {
   struct record r = {.version = 1 + (n & 1), .tombstone = (n & 2) != 0};
   r.floor = r.expires = WALL + ((n & 4) != 0 ? 100000 : 200000);
   r.digest.byte[0] = (uint8_t)(n * 5 % 8);
-  r.key.byte[0] = 1;
+  r.key.byte[0] = r.owner.byte[0] = 1; /* no owner: immutable */
   r.bytes = slice_of(bytes + n, 1);
   return r;
 }
