@@ -798,7 +798,7 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
   } else if (errand->stage == STAGE_READING) {
     verify_answer(s, errand, body);
   } else if (errand->kind == ERRAND_ROUTE && !is_near_enough(s, errand, body) &&
-             may_look(s, errand) && look_begin(s, errand, SLICE_EMPTY, false)) {
+             may_look(s, errand) && look_begin(s, errand, body, false)) {
     return;
   } else {
     if (errand->kind == ERRAND_CERTIFY) certify_done(s, errand);
@@ -814,7 +814,9 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
     return;
   }
   avoid_peer(errand, silent);
-  if (s->now < errand->deadline && looks_for_way(s, errand, LOOK_SILENCES)) return;
+  if (s->now < errand->deadline && errand->stage == STAGE_READING &&
+      looks_for_way(s, errand, LOOK_SILENCES))
+    return;
   if (s->now >= errand->deadline || errand->tries >= TRIES_MAX) {
     errand_fail(s, errand, 503, "no peer could answer before the deadline");
   } else {

@@ -210,6 +210,16 @@ static void add_neighbors(struct step *s, struct errand *errand, struct slice te
   }
 }
 
+/* Who was said to be responsible, to be asked like any other. */
+static void add_self(struct step *s, struct errand *errand, struct slice text) {
+  struct xml_body body;
+  const char *why;
+  if (text.len == 0 || xml_body_read(s->node->config.xml, text, &body, &why) != OK) return;
+  for (unsigned i = 0; i < body.overlay.peer_count; i++)
+    if (body.overlay.peer[i].role == XML_PEER_SELF)
+      add(s->node, errand, &body.overlay.peer[i].peer);
+}
+
 void look_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice body,
                     const struct peer *contacts, unsigned count) {
   struct errand *errand;
@@ -327,8 +337,12 @@ static void tell_records(struct step *s, struct errand *errand) {
   errand_looked(s, errand, live > 0 ? 200 : told && sure ? 404 : 503, body, NULL);
 }
 
+/* Who is responsible is known only when all were heard who might be nearer: where many are silent
+ * the time or the asks end first, and the usual way may still get through. */
 static void tell_peer(struct step *s, struct errand *errand) {
-  const struct look_peer *found = nearest_told(errand->look);
+  struct look *look = errand->look;
+  bool whole = look->waiting == 0 && look->asked < LOOK_ASKS_MAX;
+  const struct look_peer *found = whole ? nearest_told(look) : NULL;
   struct peer peer = {0};
   if (found != NULL) peer = found->peer;
   look_free(s->node, errand);
@@ -385,6 +399,7 @@ bool look_begin(struct step *s, struct errand *errand, struct slice known, bool 
   }
   unsigned count = forward_around(s, &errand->key, next, LOOK_OWN_MAX);
   for (unsigned i = 0; i < count; i++) add(node, errand, &next[i]);
+  if (!look->for_data) add_self(s, errand, known);
   timers_set(&node->timers, &errand->timer, usec_min(errand->deadline, s->now + LOOK_TIME));
   go_on(s, errand);
   return true;
