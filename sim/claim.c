@@ -20,7 +20,7 @@
 #define STORM_BYTES_A_WRITE 6000u
 /* of 1000 reads, with so many liars of 1000 peers at most */
 #define LIARS_MOST 300u
-#define LIARS_RIGHT 500u           /* measured: 624 */
+#define LIARS_RIGHT 500u /* measured: 624 */
 #define LIED_READS_MIN 100u
 #define LIARS_RIGHT_EACH_READ 600u /* with wary=2; measured: 741 */
 
