@@ -10,20 +10,8 @@
 
 /* ---- one record ---- */
 
-static bool skip(struct slice *rest, struct slice text) {
-  if (!slice_starts(*rest, text)) return false;
-  *rest = slice_skip(*rest, text.len);
-  return true;
-}
-
-static struct slice take_until(struct slice *rest, char end) {
-  struct slice taken = slice_first(*rest, slice_find_byte(*rest, end));
-  *rest = slice_skip(*rest, taken.len);
-  return taken;
-}
-
 static bool is_key(struct slice text) {
-  if (text.len != IMMUTABLE_KEY_BYTES || !skip(&text, SLICE(IMMUTABLE_SCHEME))) return false;
+  if (text.len != IMMUTABLE_KEY_BYTES || !slice_take(&text, SLICE(IMMUTABLE_SCHEME))) return false;
   for (size_t i = 0; i < text.len; i++) {
     char c = text.at[i];
     if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) return false;
@@ -44,19 +32,19 @@ enum err immutable_layout_read(struct slice record, struct immutable_layout *out
                                const char **why) {
   struct slice rest = record;
   *out = (struct immutable_layout){0};
-  if (!skip(&rest, SLICE(RECORD)))
+  if (!slice_take(&rest, SLICE(RECORD)))
     return refuse(ERR_SYNTAX, why, "dhtRecord of an immutable value is not opened as R-4.36 says");
-  out->key_text = take_until(&rest, '<');
+  out->key_text = slice_take_until(&rest, '<');
   if (!is_key(out->key_text))
     return refuse(ERR_SYNTAX, why, "key is not immut: and 64 digits in lower case");
-  if (!skip(&rest, SLICE(VALUE)))
+  if (!slice_take(&rest, SLICE(VALUE)))
     return refuse(ERR_SYNTAX, why, "value of an immutable value has expires alone");
-  out->expires = take_until(&rest, '"');
-  if (!skip(&rest, SLICE(CONTENT BASE64)))
+  out->expires = slice_take_until(&rest, '"');
+  if (!slice_take(&rest, SLICE(CONTENT BASE64)))
     return refuse(ERR_SYNTAX, why, "an immutable value is one base64 element");
   const char *from = rest.at - (sizeof BASE64 - 1);
-  out->base64 = take_until(&rest, '<');
-  if (!skip(&rest, SLICE(BASE64_END)))
+  out->base64 = slice_take_until(&rest, '<');
+  if (!slice_take(&rest, SLICE(BASE64_END)))
     return refuse(ERR_SYNTAX, why, "an immutable value is one base64 element");
   out->content = slice_between(from, rest.at);
   if (!slice_equal(rest, SLICE(RECORD_END)))
@@ -117,7 +105,7 @@ enum err immutable_manifest_read(struct slice value, struct immutable_manifest *
   *out = (struct immutable_manifest){0};
   if (!immutable_is_manifest(value)) return refuse(ERR_SYNTAX, why, "not a manifest");
   struct slice rest = slice_skip(value, 1);
-  struct slice number = take_until(&rest, '\0');
+  struct slice number = slice_take_until(&rest, '\0');
   if (!slice_to_u64(number, UINT32_MAX, &total) || number.at[0] == '0')
     return refuse(ERR_SYNTAX, why, "the manifest does not begin with a length");
   if (total > IMMUTABLE_TOTAL_MAX)

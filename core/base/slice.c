@@ -39,6 +39,18 @@ bool slice_starts_nocase(struct slice s, struct slice prefix) {
   return s.len >= prefix.len && same_bytes_nocase(s.at, prefix.at, prefix.len);
 }
 
+bool slice_take(struct slice *rest, struct slice prefix) {
+  if (!slice_starts(*rest, prefix)) return false;
+  *rest = slice_skip(*rest, prefix.len);
+  return true;
+}
+
+struct slice slice_take_until(struct slice *rest, char end) {
+  struct slice taken = slice_first(*rest, slice_find_byte(*rest, end));
+  *rest = slice_skip(*rest, taken.len);
+  return taken;
+}
+
 size_t slice_find_byte(struct slice s, char c) {
   const char *found = s.len == 0 ? NULL : memchr(s.at, c, s.len);
   return found == NULL ? s.len : (size_t)(found - s.at);

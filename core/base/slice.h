@@ -45,6 +45,10 @@ bool slice_equal_nocase(struct slice a, struct slice b);
 int slice_compare(struct slice a, struct slice b);
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_starts_nocase(struct slice s, struct slice prefix);
+/* Moves *rest past the prefix. False: it does not start with it, and is as it was. */
+bool slice_take(struct slice *rest, struct slice prefix);
+/* What comes before the first byte `end`, or all; *rest is left at that byte, or empty. */
+struct slice slice_take_until(struct slice *rest, char end);
 /* Offset of the first byte c, or s.len. */
 size_t slice_find_byte(struct slice s, char c);
 /* Offset of the first occurrence of needle, or s.len. */

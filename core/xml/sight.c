@@ -45,37 +45,25 @@ static bool is_escaped(struct slice text, enum character kind) {
   return true;
 }
 
-static bool skip(struct slice *rest, struct slice text) {
-  if (!slice_starts(*rest, text)) return false;
-  *rest = slice_skip(*rest, text.len);
-  return true;
-}
-
-static struct slice take_until(struct slice *rest, char end) {
-  struct slice taken = slice_first(*rest, slice_find_byte(*rest, end));
-  *rest = slice_skip(*rest, taken.len);
-  return taken;
-}
-
 /* ---- values ---- */
 
 /* As xml_put_contact_value writes it; which attributes, in which order. */
 static bool is_contact(struct slice content) {
   static const char *const attributes[] = {" expires=\"", " priority=\"", " o:instance=\"",
                                            " o:path=\"", " o:reg-id=\""};
-  if (!skip(&content, SLICE("<contacts xmlns=\"" XML_NS_SIP "\"><contact"))) return false;
+  if (!slice_take(&content, SLICE("<contacts xmlns=\"" XML_NS_SIP "\"><contact"))) return false;
   for (unsigned i = 0; i < sizeof attributes / sizeof *attributes; i++) {
-    if (!skip(&content, slice_cstr(attributes[i]))) continue;
-    if (!is_escaped(take_until(&content, '"'), OF_ATTRIBUTE)) return false;
-    if (!skip(&content, SLICE("\""))) return false;
+    if (!slice_take(&content, slice_cstr(attributes[i]))) continue;
+    if (!is_escaped(slice_take_until(&content, '"'), OF_ATTRIBUTE)) return false;
+    if (!slice_take(&content, SLICE("\""))) return false;
   }
-  return skip(&content, SLICE(">")) && is_escaped(take_until(&content, '<'), OF_TEXT) &&
+  return slice_take(&content, SLICE(">")) && is_escaped(slice_take_until(&content, '<'), OF_TEXT) &&
          slice_equal(content, SLICE("</contact></contacts>"));
 }
 
 static bool is_digest(struct slice content, struct slice *digest) {
-  if (!skip(&content, SLICE("<DigestValue>"))) return false;
-  *digest = take_until(&content, '<');
+  if (!slice_take(&content, SLICE("<DigestValue>"))) return false;
+  *digest = slice_take_until(&content, '<');
   return is_all(*digest, OF_BASE64) && slice_equal(content, SLICE("</DigestValue>"));
 }
 
@@ -111,7 +99,7 @@ static bool read_record(struct slice bytes, struct xml_record *out) {
 
 static bool read_query(struct slice bytes, struct xml_record *out) {
   struct slice key = bytes;
-  if (!skip(&key, SLICE(BEFORE_KEY))) return false;
+  if (!slice_take(&key, SLICE(BEFORE_KEY))) return false;
   size_t end = sizeof AFTER_KEY - 1;
   if (key.len < end || !slice_equal(slice_skip(key, key.len - end), SLICE(AFTER_KEY))) return false;
   key = slice_first(key, key.len - end);
@@ -130,11 +118,11 @@ static const struct {
 bool sight_read(struct slice body, struct xml_body *out) {
   const struct slice after = SLICE(AFTER_RECORD);
   struct slice rest = body;
-  if (!skip(&rest, SLICE(BEFORE_METHOD))) return false;
-  struct slice name = take_until(&rest, '<');
+  if (!slice_take(&rest, SLICE(BEFORE_METHOD))) return false;
+  struct slice name = slice_take_until(&rest, '<');
   unsigned i = 0;
   while (i < 3 && !slice_equal(name, slice_cstr(methods[i].name))) i++;
-  if (i == 3 || !skip(&rest, SLICE(AFTER_METHOD)) || rest.len < after.len) return false;
+  if (i == 3 || !slice_take(&rest, SLICE(AFTER_METHOD)) || rest.len < after.len) return false;
   struct slice record = slice_first(rest, rest.len - after.len);
   if (!slice_equal(slice_skip(rest, record.len), after)) return false;
   bool known = methods[i].method == XML_GET ? read_query(record, &out->record[0])

@@ -70,11 +70,24 @@ static void test_numbers(void **state) {
   assert_false(slice_hex_to_u64(SLICE("g"), &n));
 }
 
+static void test_taking(void **state) {
+  (void)state;
+  struct slice rest = SLICE("key=value;more");
+  assert_false(slice_take(&rest, SLICE("value")));
+  assert_true(slice_take(&rest, SLICE("key=")));
+  assert_true(slice_equal(slice_take_until(&rest, ';'), SLICE("value")));
+  assert_true(slice_equal(rest, SLICE(";more")));
+  assert_false(slice_take(&rest, SLICE(";more and more")));
+  assert_true(slice_equal(slice_take_until(&rest, '='), SLICE(";more")));
+  assert_true(rest.len == 0 && slice_take_until(&rest, '=').len == 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_compare),
       cmocka_unit_test(test_find_and_cut),
       cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_taking),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
