@@ -43,8 +43,8 @@ struct tcp *tcp_new(struct loop *loop, const struct tcp_limits *limits, struct t
   map_init(&tcp->proven, &tcp->memory);
   tcp->tls = tls;
   uv_random(NULL, NULL, &tcp->hash, sizeof tcp->hash, 0, NULL);
-  tcp->connecting = (struct sources){
-      .memory = &tcp->memory, .hash = tcp->hash, .per_s = {[SOURCE_REQUESTS] = limits->per_s_max}};
+  const uint32_t per_s[SOURCE_METERS] = {[SOURCE_REQUESTS] = limits->per_s_max};
+  sources_init(&tcp->connecting, &tcp->memory, tcp->hash, per_s);
   uv_random(NULL, NULL, &tcp->last_flow, sizeof tcp->last_flow, 0, NULL);
   tcp->read_buffer = host_take(TCP_READ_BYTES);
   if (tls != NULL) tcp->plain_buffer = host_take(TCP_READ_BYTES);

@@ -79,7 +79,7 @@ bool limits_hold(struct step *s, enum source_table table, const struct pool *poo
     limits_note(s, LIMIT_FULL, from);
     return false;
   }
-  if (sources_hold(&s->node->sources, row, table, pool->limit)) return true;
+  if (sources_hold(&s->node->sources, row, table, pool->limit, s->now)) return true;
   limits_note(s, LIMIT_SHARE, from);
   return false;
 }

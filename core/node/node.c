@@ -168,12 +168,11 @@ struct node *node_new(const struct node_config *config, usec now) {
   rng_fill(&node->rng, &node->hash, sizeof node->hash);
   set_names(node, config);
   const struct node_limits *limits = &config->limits;
-  node->sources = (struct sources){.memory = config->memory,
-                                   .hash = node->hash,
-                                   .per_s = {[SOURCE_REQUESTS] = limits->source_requests,
-                                             [SOURCE_PUTS] = limits->source_puts,
-                                             [SOURCE_BYTES] = limits->source_bytes,
-                                             [SOURCE_DATAGRAMS] = limits->source_datagrams}};
+  const uint32_t per_s[SOURCE_METERS] = {[SOURCE_REQUESTS] = limits->source_requests,
+                                         [SOURCE_PUTS] = limits->source_puts,
+                                         [SOURCE_BYTES] = limits->source_bytes,
+                                         [SOURCE_DATAGRAMS] = limits->source_datagrams};
+  sources_init(&node->sources, config->memory, node->hash, per_s);
   links_init(&node->links, config->memory, node->hash, limits->learnt_peers_max + 64);
   hops_init(&node->hops, config->memory, node->hash, limits->hops_max, limits->retry_copies_max);
   pool_init(&node->operations, config->memory, sizeof(struct operation), OPERATIONS_CHUNK,
@@ -324,6 +323,7 @@ static void trim(struct step *s) {
   pool_trim(&node->operations);
   pool_trim(&node->errands);
   pool_trim(&node->links.pool);
+  pool_trim(&node->sources.rows);
   pins_trim(node);
   hops_trim(&node->hops);
   dht_trim(node->dht);

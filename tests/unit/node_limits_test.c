@@ -23,8 +23,10 @@ static struct test_memory memory;
 
 static struct sources make(uint32_t per_s) {
   test_memory_init(&memory, TEST_MEMORY_UNLIMITED);
-  struct sources sources = {.memory = &memory.memory, .hash = {1, 2}};
-  for (unsigned i = 0; i < SOURCE_METERS; i++) sources.per_s[i] = per_s;
+  uint32_t each[SOURCE_METERS];
+  for (unsigned i = 0; i < SOURCE_METERS; i++) each[i] = per_s;
+  struct sources sources;
+  sources_init(&sources, &memory.memory, (struct hash_key){1, 2}, each);
   return sources;
 }
 
@@ -78,14 +80,14 @@ static void test_a_meter_at_its_bound(void **state) {
 static void test_a_source_holds_half_of_a_table(void **state) {
   (void)state;
   struct sources s = make(1);
-  for (unsigned i = 0; i < 8; i++) assert_true(sources_hold(&s, 3, SOURCE_HOPS, 16));
-  assert_false(sources_hold(&s, 3, SOURCE_HOPS, 16));
-  assert_true(sources_hold(&s, 4, SOURCE_HOPS, 16));
-  assert_true(sources_hold(&s, 3, SOURCE_OPERATIONS, 16));
+  for (unsigned i = 0; i < 8; i++) assert_true(sources_hold(&s, 3, SOURCE_HOPS, 16, SEC(1)));
+  assert_false(sources_hold(&s, 3, SOURCE_HOPS, 16, SEC(1)));
+  assert_true(sources_hold(&s, 4, SOURCE_HOPS, 16, SEC(1)));
+  assert_true(sources_hold(&s, 3, SOURCE_OPERATIONS, 16, SEC(1)));
   sources_release(&s, 3, SOURCE_HOPS);
-  assert_true(sources_hold(&s, 3, SOURCE_HOPS, 16));
-  assert_false(sources_hold(&s, 3, SOURCE_HOPS, 16));
-  for (unsigned i = 0; i < 100; i++) assert_true(sources_hold(&s, 0, SOURCE_HOPS, 16));
+  assert_true(sources_hold(&s, 3, SOURCE_HOPS, 16, SEC(1)));
+  assert_false(sources_hold(&s, 3, SOURCE_HOPS, 16, SEC(1)));
+  for (unsigned i = 0; i < 100; i++) assert_true(sources_hold(&s, 0, SOURCE_HOPS, 16, SEC(1)));
   sources_free(&s);
   assert_int_equal(memory.blocks, 0);
 }
@@ -96,6 +98,41 @@ static void test_without_memory_who_is_measured_is_refused(void **state) {
   memory.fail_after = 0;
   assert_false(sources_take(&s, (struct source){.row = 1}, SOURCE_PUTS, 1, SEC(1)));
   assert_true(sources_take(&s, (struct source){0}, SOURCE_PUTS, 1, SEC(1)));
+  sources_free(&s);
+  assert_int_equal(memory.blocks, 0);
+}
+
+/* R-6.49: who asked for a little once is forgotten; who used up a meter or holds something is not.
+ */
+static void test_idle_sources_need_no_memory(void **state) {
+  (void)state;
+  struct sources s = make(1);
+  usec now = SEC(100);
+  for (unsigned i = 0; i < 10; i++)
+    assert_true(sources_take(&s, (struct source){.row = 1}, SOURCE_PUTS, 1, now));
+  assert_true(sources_hold(&s, 2, SOURCE_HOPS, 2, now));
+  for (uint16_t row = 3; row <= SOURCE_ROWS; row++) {
+    now += MSEC(500);
+    struct source source = {.row = row};
+    assert_true(sources_take(&s, source, SOURCE_REQUESTS, 1, now));
+    if (row == 15) assert_false(sources_take(&s, (struct source){.row = 1}, SOURCE_PUTS, 5, now));
+  }
+  assert_true(s.rows.used <= 16);
+  assert_false(sources_hold(&s, 2, SOURCE_HOPS, 2, now));
+  sources_release(&s, 2, SOURCE_HOPS);
+  sources_free(&s);
+  assert_int_equal(memory.blocks, 0);
+}
+
+/* all sources at once have the rows there are, and nobody is pushed out. */
+static void test_the_table_at_its_bound(void **state) {
+  (void)state;
+  struct sources s = make(1);
+  for (unsigned round = 0; round < 2; round++)
+    for (uint16_t row = 1; row <= SOURCE_ROWS; row++)
+      assert_int_equal(sources_take(&s, (struct source){.row = row}, SOURCE_PUTS, 10, SEC(1)),
+                       round == 0);
+  assert_int_equal(s.rows.used, SOURCE_ROWS);
   sources_free(&s);
   assert_int_equal(memory.blocks, 0);
 }
