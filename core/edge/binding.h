@@ -38,6 +38,8 @@ struct binding {
   uint32_t granted_next_s;    /* BINDING_KEPT: granted by that REGISTER */
   bool acknowledged;          /* BINDING_PUT, BINDING_REMOVED: the overlay answered */
   bool closed;                /* its stream flow ended */
+  bool straight;              /* its phone sends to this peer, not through another proxy */
+  bool vouches;               /* the user's password was shown: for */
 };
 
 struct bindings {

@@ -97,6 +97,7 @@ struct edge *edge_new(const struct edge_config *config) {
   edge->config = (struct edge_settings){.limits = config->limits,
                                         .advertise = config->advertise,
                                         .digest_off = config->digest_off,
+                                        .algorithms = config->algorithms,
                                         .record_route = config->record_route,
                                         .crypto = config->crypto,
                                         .ticket_tag = config->ticket_tag};
@@ -112,6 +113,11 @@ struct edge *edge_new(const struct edge_config *config) {
   config->crypto->hmac_sha256(config->crypto->context, slice_of(config->seed, 16),
                               SLICE("flow tokens"), edge->token_key);
   init_tables(edge);
+  auth_init(edge, slice_of((const char *)config->seed, 16));
+  if (auth_copy_users(edge, config, &edge->auth.users) != OK) {
+    edge_free(edge);
+    return NULL;
+  }
   return edge;
 }
 
@@ -120,6 +126,7 @@ void edge_free(struct edge *edge) {
   fork_free_all(edge);
   registrar_free(edge);
   bindings_free(&edge->bindings);
+  auth_free(edge);
   map_free(&edge->flows);
   transactions_free(&edge->transactions);
   give_config(edge);
@@ -134,8 +141,16 @@ void edge_trim(struct edge *edge) {
 }
 
 enum err edge_reconfigure(struct edge *edge, const struct edge_config *config) {
-  enum err err = copy_domains(edge, config);
+  struct auth_users users;
+  enum err err = auth_copy_users(edge, config, &users);
   if (err != OK) return err;
+  err = copy_domains(edge, config);
+  if (err != OK) {
+    auth_give_users(edge, &users);
+    return err;
+  }
+  auth_take_users(edge, &users);
+  edge->config.algorithms = config->algorithms;
   edge->config.digest_off = config->digest_off;
   edge->config.record_route = config->record_route;
   return OK;
@@ -254,7 +269,7 @@ static void on_cancel(struct edge_step *step, const struct edge_request *request
   fork_on_cancel(step, event->invite_user);
 }
 
-static bool is_trusted(const struct edge *edge, const struct endpoint *at) {
+bool edge_is_trusted(const struct edge *edge, const struct endpoint *at) {
   for (unsigned i = 0; i < edge->config.trusted_count; i++)
     if (prefix_has(&edge->config.trusted[i], at)) return true;
   return false;
@@ -263,7 +278,7 @@ static bool is_trusted(const struct edge *edge, const struct endpoint *at) {
 static void on_request(struct edge_step *step, struct edge_request *request) {
   struct sip_target from = {.flow = request->flow,
                             .at = request->from,
-                            .limited = !is_trusted(step->edge, &request->from)};
+                            .limited = !edge_is_trusted(step->edge, &request->from)};
   struct transaction_event event = transactions_on_request(&step->edge->transactions, step->now,
                                                            request->message, &from, step->out);
   request->transaction = event.handle;
@@ -394,5 +409,6 @@ struct edge_stats edge_stats(const struct edge *edge) {
       .calls = edge->calls,
       .refused_full = edge->transactions.refused_full,
       .refused_share = edge->transactions.refused_share,
+      .refused_guesses = edge->auth.refused_guesses,
   };
 }

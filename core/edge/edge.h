@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/outbox.h"
 #include "base/rng.h"
+#include "base/user.h"
 #include "sip/message.h"
 
 struct edge_limits {
@@ -19,6 +20,7 @@ struct edge_limits {
   uint32_t transactions_max;     /* server and client: half of it each */
   uint32_t forks_max;            /* branches of one request: 10, at most 16; more are left out */
   uint64_t bytes_max;            /* of stored messages */
+  uint32_t nonces_max;           /* of digest authentication, in use */
   uint32_t expires_min_s, expires_default_s, expires_max_s; /* 60, 3600, 3600 */
 };
 
@@ -34,8 +36,11 @@ struct edge_config {
   struct endpoint advertise; /* written into Via, Record-Route and Path (transport varies) */
   struct prefix trusted[EDGE_TRUSTED_MAX]; /* sources that may have more than half of the table */
   unsigned trusted_count;
-  bool digest_off;   /* --no-digest: REGISTER from anywhere */
-  bool record_route; /* on by default */
+  const struct user_secret *user; /* who has a password; in any order */
+  uint32_t user_count;
+  unsigned algorithms; /* offered: 1 << DIGEST_..., at least one */
+  bool digest_off;     /* --no-digest: REGISTER from anywhere, and no passwords */
+  bool record_route;   /* on by default */
   const struct memory *memory;
   const struct crypto *crypto;
   const uint8_t *seed; /* 16 bytes; keys the flow tokens */
@@ -67,7 +72,8 @@ struct edge *edge_new(const struct edge_config *config); /* NULL: no memory */
 void edge_free(struct edge *edge);
 /* Gives back what was not needed since the last time (pool_trim). */
 void edge_trim(struct edge *edge);
-/* Takes over domains, digest_off and record_route. ERR_MEMORY: all stays as it was. */
+/* Takes over domains, users, algorithms, digest_off and record_route. ERR_MEMORY: all stays as it
+ * was. */
 enum err edge_reconfigure(struct edge *edge, const struct edge_config *config) MUST_USE;
 
 /* Any SIP message but LOCSER; `bytes` it was parsed from must live through the call, outside of the
@@ -106,6 +112,7 @@ bool edge_each_binding(const struct edge *edge, uint32_t *cursor, struct edge_bi
 struct edge_stats {
   uint32_t bindings, transactions, calls; /* calls: INVITE contexts alive */
   uint64_t refused_full, refused_share;   /* 503: no room for a transaction */
+  uint64_t refused_guesses;               /* 503 */
 };
 struct edge_stats edge_stats(const struct edge *edge);
 

@@ -93,6 +93,8 @@ void fork_put_request(struct buf *out, const struct edge *edge, const struct for
     sip_put_header_u64(&lines, "Max-Breadth", print->breadth);
     edit.headers_drop = (uint64_t)1 << SIP_H_MAX_BREADTH;
   }
+  /* A response to a challenge is good for guessing at home what the password is. */
+  if (auth_consumes(edge, message)) edit.headers_drop |= (uint64_t)1 << SIP_H_PROXY_AUTHORIZATION;
   edit.lines_add = buf_slice(&lines);
   sip_put_forwarded_request(out, message, &edit);
 }

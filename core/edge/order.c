@@ -290,6 +290,14 @@ static bool note_flow(struct reader *r) {
   return refuse(r, 503, "No Room For Another Connection");
 }
 
+void order_read_address(struct order *order, const struct edge_step *step,
+                        const struct edge_request *request, struct refusal *refusal) {
+  struct reader r = {order, step, step->edge, request, request->message, refusal};
+  *refusal = (struct refusal){0};
+  order->shown = false;
+  (void)read_address(&r);
+}
+
 void order_read(struct order *order, const struct edge_step *step,
                 const struct edge_request *request, struct refusal *refusal) {
   *refusal = (struct refusal){0};
@@ -297,7 +305,7 @@ void order_read(struct order *order, const struct edge_step *step,
   order->path_count = 0;
   order->own_path = SLICE_EMPTY;
   struct reader r = {order, step, step->edge, request, request->message, refusal};
-  if (read_address(&r) && read_path(&r) && read_contacts(&r) && check_limits(&r)) note_flow(&r);
+  if (read_path(&r) && read_contacts(&r) && check_limits(&r)) note_flow(&r);
 }
 
 bool order_needs_overlay(const struct order *order) {

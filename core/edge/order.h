@@ -33,6 +33,7 @@ struct order {
   struct slice path[CONTACT_PATHS_MAX]; /* as received */
   unsigned path_count;
   struct slice own_path;
+  bool shown; /* the password was shown: the registrar's */
   char aor_text[ORDER_AOR_BYTES_MAX];
   char own_path_text[160];
 };
@@ -44,6 +45,10 @@ struct refusal {
 
 /* Fills order->aor from To. ERR_SYNTAX, ERR_UNSUPPORTED, ERR_LIMIT. */
 enum err order_read_aor(struct order *order, const struct sip_message *message) MUST_USE;
+/* Steps 1 to 5: the address alone, before it is asked who may register it. */
+void order_read_address(struct order *order, const struct edge_step *step,
+                        const struct edge_request *request, struct refusal *refusal);
+/* All the rest, after it. */
 void order_read(struct order *order, const struct edge_step *step,
                 const struct edge_request *request, struct refusal *refusal);
 bool order_needs_overlay(const struct order *order);

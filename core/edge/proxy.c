@@ -257,6 +257,10 @@ void proxy_on_request(struct edge_step *step, const struct edge_request *request
     return;
   }
   if (!check_forwarding(step, request)) return;
+  /* What comes by a token was let in by another peer, or belongs to a dialog. */
+  if (plan.token == ROUTE_TOKEN_NONE && request->message->to_tag.len == 0 &&
+      !auth_demand_caller(step, request))
+    return;
   char memory[TARGET_ROUTES_BYTES_MAX];
   struct buf routes = buf_over(memory, sizeof memory);
   struct decision decision = {0};

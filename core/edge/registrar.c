@@ -19,6 +19,7 @@ struct registration {
   struct endpoint from;
   uint32_t waiting;
   bool failed, refused; /* refused: trying again is of no use */
+  bool shown;           /* the password was */
   char reason[REASON_BYTES];
 };
 
@@ -115,27 +116,29 @@ static void mark(struct edge_step *step, struct binding *binding, enum binding_s
 }
 
 static void refresh(struct edge_step *step, struct binding *binding,
-                    const struct sip_message *message, uint32_t granted_s) {
+                    const struct sip_message *message, uint32_t granted_s, bool shown) {
   /* Without memory for a new Call-ID the old pair stands: a later REGISTER is then not refused. */
   if (binding_set_call_id(&step->edge->bindings, binding, message->call_id) == OK)
     binding->cseq = message->cseq;
   binding->granted_s = granted_s;
+  binding->vouches = shown && binding->straight;
   binding->expires_at = step->now + SEC(granted_s);
   set_live(step, binding);
 }
 
 static void commit_binding(struct edge_step *step, struct binding *binding,
-                           const struct sip_message *message) {
+                           const struct sip_message *message, bool shown) {
   switch (binding->state) {
     case BINDING_LIVE:
       break;
     case BINDING_PUT:
+      binding->vouches = shown && binding->straight;
       binding->expires_at = step->now + SEC(binding->granted_s);
       set_live(step, binding);
       trace_binding(step, TRACE_REGISTERED, binding, binding->granted_s);
       break;
     case BINDING_KEPT:
-      refresh(step, binding, message, binding->granted_next_s);
+      refresh(step, binding, message, binding->granted_next_s, shown);
       break;
     case BINDING_REMOVED:
       trace_binding(step, TRACE_UNREGISTERED, binding, 0);
@@ -228,7 +231,7 @@ static void finish(struct edge_step *step, struct handle handle,
     if (registration->failed)
       revert_binding(step, marked[i]);
     else
-      commit_binding(step, marked[i], &message);
+      commit_binding(step, marked[i], &message, registration->shown);
   }
   if (registration->refused)
     edge_reply(step, &request, 403, registration->reason);
@@ -267,8 +270,14 @@ void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status, 
 
 /* ---- a REGISTER ---- */
 
-static bool is_allowed(const struct edge *edge, const struct endpoint *from) {
-  return edge->config.digest_off || endpoint_is_loopback(from);
+/* False: it was answered. */
+static bool is_allowed(struct edge_step *step, const struct edge_request *request,
+                       struct order *order) {
+  order->shown = auth_knows(step->edge, order->aor);
+  if (order->shown) return auth_demand(step, request, order->aor, AUTH_REGISTRAR);
+  if (step->edge->config.digest_off || endpoint_is_loopback(&request->from)) return true;
+  edge_reply(step, request, 403, "No Password For This Address Here (locser user add)");
+  return false;
 }
 
 /* New bindings for what is put; false: no room, and nothing has changed. */
@@ -290,6 +299,7 @@ static bool add_bindings(struct edge_step *step, const struct edge_request *requ
     fresh->timer.kind = EDGE_TIMER_BINDING;
     fresh->cseq = message->cseq;
     fresh->source = request->from;
+    fresh->straight = change->contact.path_count == 0 || change->own_path;
     fresh->granted_s = change->granted_s;
     mark(step, fresh, BINDING_PUT, registration);
   }
@@ -350,6 +360,7 @@ static void begin(struct edge_step *step, const struct edge_request *request, st
   registration->transaction = request->transaction;
   registration->flow = request->flow;
   registration->from = request->from;
+  registration->shown = order->shown;
   registration->waiting = begin_changes(step, order, handle);
   ASSERT(registration->waiting > 0);
 }
@@ -358,19 +369,19 @@ static void apply_at_once(struct edge_step *step, const struct edge_request *req
                           struct order *order) {
   for (unsigned i = 0; i < order->count; i++)
     if (order->change[i].kind == CHANGE_KEEP)
-      refresh(step, order->change[i].existing, request->message, order->change[i].granted_s);
+      refresh(step, order->change[i].existing, request->message, order->change[i].granted_s,
+              order->shown);
   answer_bindings(step, request, order->aor);
 }
 
 void registrar_on_request(struct edge_step *step, const struct edge_request *request) {
-  if (!is_allowed(step->edge, &request->from)) {
-    edge_reply(step, request, 403,
-               "REGISTER Is Allowed From This Machine Only (--no-digest Allows All)");
-    return;
-  }
   struct order order;
   struct refusal refusal = {0};
-  order_read(&order, step, request, &refusal);
+  order_read_address(&order, step, request, &refusal);
+  if (refusal.status == 0) {
+    if (!is_allowed(step, request, &order)) return;
+    order_read(&order, step, request, &refusal);
+  }
   if (refusal.status == 503) {
     edge_reply_busy(step, request, refusal.reason);
   } else if (refusal.status != 0) {

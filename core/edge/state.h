@@ -4,6 +4,7 @@
 #define EDGE_STATE_H
 
 #include "base/map.h"
+#include "edge/auth.h"
 #include "edge/binding.h"
 #include "edge/edge.h"
 #include "sip/transaction.h"
@@ -30,6 +31,7 @@ struct edge_settings {
   struct prefix *trusted; /* owned */
   unsigned trusted_count;
   bool digest_off, record_route;
+  unsigned algorithms;
   const struct crypto *crypto;
   uint8_t ticket_tag;
 };
@@ -43,6 +45,7 @@ struct edge {
   struct timers timers;
   struct transactions transactions;
   struct bindings bindings;
+  struct auth auth;
   struct pool registrations; /* registrar.c: REGISTERs that wait */
   struct pool forks;         /* fork.c: response contexts */
   struct map flows;          /* stream flows that a token was made for and that are still open */
@@ -88,6 +91,8 @@ void edge_reply_busy(struct edge_step *step, const struct edge_request *request,
 void edge_call_add(struct edge_step *step, enum edge_call_kind kind, uint64_t user,
                    struct slice aor, const struct contact *contact, uint32_t granted_s);
 unsigned edge_calls_left(const struct edge_step *step);
+/* Is this source not limited? */
+bool edge_is_trusted(const struct edge *edge, const struct endpoint *at);
 
 /* registrar.c */
 void registrar_init(struct edge *edge);

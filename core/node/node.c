@@ -2,15 +2,20 @@
 #include "base/assert.h"
 #include "base/plant.h"
 #include "node/internal.h"
+#include "sip/digest.h"
 
 #define OPERATIONS_CHUNK 16u
 #define ERRANDS_CHUNK 16u
 #define TRIM_US SEC(10)
+#define NONCES_MAX 8192u
+
+_Static_assert(NODE_SHA256 == 1 << DIGEST_SHA256 && NODE_MD5 == 1 << DIGEST_MD5, "named twice");
 
 void node_config_defaults(struct node_config *config) {
   *config = (struct node_config){
       .peer_transport = TRANSPORT_TCP,
       .overlay = SLICE("locser"),
+      .digest_algorithms = NODE_SHA256 | NODE_MD5,
       .record_route = true,
       .wary = NODE_LOOKS_AGAIN,
       .successors = 8,
@@ -50,7 +55,11 @@ static void edge_config_of(const struct node_config *config, const uint8_t seed[
                  .bytes_max = config->limits.transaction_bytes_max,
                  .expires_min_s = 60,
                  .expires_default_s = 3600,
-                 .expires_max_s = 3600},
+                 .expires_max_s = 3600,
+                 .nonces_max = NONCES_MAX},
+      .user = config->user,
+      .user_count = config->user_count,
+      .algorithms = config->digest_algorithms,
       .domain_count = config->domain_count,
       .listen_count = config->listen_count,
       .advertise = config->advertise,

@@ -12,6 +12,7 @@
 #include "base/outbox.h"
 #include "base/peer.h"
 #include "base/usec.h"
+#include "base/user.h"
 
 struct xml_reader; /* xml/body.h: belongs to the thread */
 
@@ -46,6 +47,7 @@ enum node_wary {
   NODE_LOOKS_AGAIN, /* where an answer may be a lie: 404, a refused signature */
   NODE_LOOKS_ALWAYS /* at each read: no peer alone can serve an old version */
 };
+enum node_digest { NODE_SHA256 = 1, NODE_MD5 = 2 };
 /* Who may write what: the columns of the table in docs/spec/6-trust.md. */
 enum node_policy { NODE_LABORATORY, NODE_CLOSED, NODE_OPEN };
 struct node_config {
@@ -65,6 +67,9 @@ struct node_config {
   unsigned trusted_count;
   usec create_after_us; /* joined addresses are only remembered ones: begin a ring when none lets
                            this peer in for so long; 0: never */
+  const struct user_secret *user; /* who has a password; in any order, copied */
+  uint32_t user_count;
+  unsigned digest_algorithms; /* offered: bits of enum node_digest */
   bool digest_off;
   bool record_route;
   enum node_wary wary;    /* NODE_LOOKS_AGAIN */
@@ -172,7 +177,7 @@ void node_free(struct node *node);
 void node_step(struct node *node, usec now, const struct input *input, struct outbox *out);
 /* When to step with IN_TICK at the latest; USEC_NEVER: no need. */
 usec node_deadline(const struct node *node);
-/* New domains, digest_off, record_route of a reloaded configuration; other fields are ignored.
+/* New domains, users, digest_algorithms, digest_off, record_route; other fields are ignored.
  * ERR_MEMORY leaves all as it was. */
 enum err node_reconfigure(struct node *node, const struct node_config *config) MUST_USE;
 
@@ -192,6 +197,7 @@ unsigned node_peers(const struct node *node, struct peer *out, unsigned max);
   X(LIMIT_REQUESTS, "source-requests", "LOCSER requests of one source: 503")                  \
   X(LIMIT_DATAGRAMS, "source-datagrams", "other requests over UDP from one prefix: dropped")  \
   X(LIMIT_SHARE, "source-share", "a source that holds half of a table already: 503")          \
+  X(LIMIT_GUESSES, "source-passwords", "wrong passwords from one address prefix: 503")        \
   X(LIMIT_FULL, "table-full", "a request for which a table has no room: 503")                 \
   X(LIMIT_ANSWER, "answer-cut", "an answer larger than the request to an unproven address")   \
   X(LIMIT_FORGED, "record-forged", "a record whose signature or layout was refused: 403")     \

@@ -267,5 +267,6 @@ void receive_message(struct step *s, const struct input *input) {
   struct edge_stats after = edge_stats(s->node->edge);
   if (after.refused_full > before.refused_full) limits_note(s, LIMIT_FULL, &input->peer);
   if (after.refused_share > before.refused_share) limits_note(s, LIMIT_SHARE, &input->peer);
+  if (after.refused_guesses > before.refused_guesses) limits_note(s, LIMIT_GUESSES, &input->peer);
   pump_edge(s, &calls);
 }

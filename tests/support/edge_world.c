@@ -36,7 +36,8 @@ void world_config(struct edge_world *w, struct edge_config *config, unsigned ind
                  .bytes_max = 1 << 20,
                  .expires_min_s = 60,
                  .expires_default_s = 3600,
-                 .expires_max_s = 3600},
+                 .expires_max_s = 3600,
+                 .nonces_max = 16},
       .domain = {SLICE("example.net")},
       .domain_count = 1,
       .trusted = {{.family = 4}}, /* all: who may have half of a table is another test */
@@ -45,6 +46,7 @@ void world_config(struct edge_world *w, struct edge_config *config, unsigned ind
       .listen_count = 2,
       .advertise = w->at[index],
       .digest_off = true,
+      .algorithms = 3,
       .record_route = true,
       .memory = &w->memory.memory,
       .crypto = &w->crypto,
