@@ -11,8 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/peer.h"
 #include "cmd/grant.h"
 #include "cmd/invite.h"
+#include "cmd/password.h"
 #include "crypto/ca.h"
 #include "crypto/membership.h"
 #include "crypto/user_keys.h"
@@ -21,9 +23,9 @@
 #include "host/settings.h"
 
 struct words {
-  const char *data, *folder, *days_text, *name, *control;
+  const char *data, *folder, *days_text, *name, *control, *password;
   unsigned days;
-  bool private;
+  bool private, none, generate;
   const char *verb, *argument, *file;
 };
 struct verb {
@@ -240,23 +242,77 @@ static int fail_user(enum err err) {
                                    : err_text(err));
 }
 
-static void print_user(void *context, struct slice address, const struct key *owner,
-                       bool complete) {
-  char hex[KEY_HEX];
+/* ---- who is a user here: an address with a password, with keys, or with both ---- */
+
+struct user_table {
+  struct passwords passwords;
+  bool *listed; /* of passwords: beside its keys */
+};
+
+static void print_user(const char *owner, struct slice address, const char *what) {
+  printf("%-*s  %.*s%s\n", KEY_HEX, owner, (int)address.len, address.at, what);
+}
+
+static bool is_peer(struct slice address) {
+  struct slice end = SLICE(PEER_USER_DOMAIN);
+  return address.len > end.len && slice_equal(slice_skip(address, address.len - end.len), end);
+}
+
+static void print_user_with_keys(void *context, struct slice address, const struct key *owner,
+                                 bool complete) {
+  struct user_table *table = context;
+  char hex[KEY_HEX + 1];
   struct buf out = buf_over(hex, sizeof hex);
-  (void)context;
+  bool password = false;
+  if (is_peer(address)) return; /* its own key lies among them */
   key_put(&out, owner);
-  printf("%.*s  %.*s%s\n", KEY_HEX, hex, (int)address.len, address.at,
-         complete ? "" : "  (signs only)");
+  buf_put_char(&out, '\0');
+  for (uint32_t i = 0; i < table->passwords.count; i++) {
+    if (!slice_equal(table->passwords.user[i].address, address)) continue;
+    table->listed[i] = password = true;
+  }
+  print_user(hex, address,
+             password   ? (complete ? "  (password)" : "  (password, signs only)")
+             : complete ? ""
+                        : "  (signs only)");
 }
 
 static int user_list(const struct words *words) {
+  struct user_table table = {0};
+  struct key_error why = {""};
   struct user_keys *keys = open_users(words, NULL);
   if (keys == NULL) return CLI_REFUSED;
-  enum err err = user_keys_list(keys, print_user, NULL);
+  enum err err = passwords_load(words->data, &table.passwords, &why);
+  if (err == OK) {
+    table.listed = calloc((size_t)table.passwords.count + 1, sizeof *table.listed);
+    err = table.listed != NULL ? user_keys_list(keys, print_user_with_keys, &table) : ERR_MEMORY;
+  }
+  for (uint32_t i = 0; err == OK && i < table.passwords.count; i++)
+    if (!table.listed[i])
+      print_user("no keys yet", table.passwords.user[i].address, "  (password)");
+  free(table.listed);
+  passwords_free(&table.passwords);
   user_keys_close(keys);
-  return err == OK ? CLI_DONE : fail_user(err);
+  return err == OK ? CLI_DONE : *why.text != '\0' ? fail(why.text) : fail_user(err);
 }
+
+static int change_password(const struct words *words, enum password_change change) {
+  char text[1024];
+  struct buf address = buf_over(text, sizeof text);
+  struct password_words how = {.data = words->data,
+                               .control = words->control,
+                               .given = words->password,
+                               .generate = words->generate};
+  bool there;
+  if (!put_address(words->argument, &address)) return fail("an address is USER@DOMAIN");
+  if (!words->none) return password_set(&how, buf_slice(&address), change);
+  if (change == PASSWORD_NEW) return fail("--none is for passwd");
+  int status = password_remove(&how, buf_slice(&address), &there);
+  return status == CLI_DONE && !there ? fail("that address has no password") : status;
+}
+
+static int user_add(const struct words *words) { return change_password(words, PASSWORD_NEW); }
+static int user_passwd(const struct words *words) { return change_password(words, PASSWORD_OTHER); }
 
 static int user_request(const struct words *words) {
   char address_text[1024], text[USER_PEM_BYTES];
@@ -303,14 +359,21 @@ static int user_grants(const struct words *words, enum grant_verb verb) {
 static int user_grant(const struct words *words) { return user_grants(words, GRANT_ADD); }
 static int user_granted(const struct words *words) { return user_grants(words, GRANT_LIST); }
 
+/* All of it: password and keys. */
 static int user_remove(const struct words *words) {
   char address_text[1024];
   struct buf address = buf_over(address_text, sizeof address_text);
+  struct password_words how = {.data = words->data, .control = words->control};
+  bool had_password = false;
   struct user_keys *keys = open_users(words, &address);
   if (keys == NULL) return CLI_REFUSED;
-  enum err err = user_keys_remove(keys, buf_slice(&address));
+  int status = password_remove(&how, buf_slice(&address), &had_password);
+  enum err err = status == CLI_DONE ? user_keys_remove(keys, buf_slice(&address)) : OK;
   user_keys_close(keys);
-  return err == OK ? CLI_DONE : fail_user(err);
+  if (status != CLI_DONE || (err == ERR_NOT_FOUND && had_password)) return status;
+  return err == OK              ? CLI_DONE
+         : err == ERR_NOT_FOUND ? fail("there is no such user here")
+                                : fail_user(err);
 }
 
 /* ---- words ---- */
@@ -329,14 +392,18 @@ static const struct verb verbs[] = {
      "print certificates for a user's public keys (--days N)"},
     {"ca", "revoke", "PEER-ID", NULL, ca_revoke_verb,
      "take the certificates of a peer, or ADDRESS, back; print the list"},
-    {"user", "list", NULL, NULL, user_list, "the users whose keys this peer has"},
+    {"user", "add", "ADDRESS", NULL, user_add,
+     "a user with a password, asked for or read from standard input"},
+    {"user", "passwd", "ADDRESS", NULL, user_passwd, "another password (--none: no more)"},
+    {"user", "list", NULL, NULL, user_list,
+     "the users here: those with passwords, those with keys"},
     {"user", "request", "ADDRESS", NULL, user_request,
      "print a user's public keys, made if need be, for the overlay's CA"},
     {"user", "import", "ADDRESS", "FILE", user_import, "take the certificates that the CA gave"},
     {"user", "grant", "ADDRESS", "PEER-ID", user_grant,
      "let that peer act for the user: its phones may register there"},
     {"user", "granted", "ADDRESS", NULL, user_granted, "the peers that may"},
-    {"user", "remove", "ADDRESS", NULL, user_remove, "forget a user's keys"},
+    {"user", "remove", "ADDRESS", NULL, user_remove, "forget a user: password and keys"},
 };
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 
@@ -358,6 +425,12 @@ static void usage(const char *group, FILE *to) {
   fputs(ca ? "\n  --dir DIR   folder of the CA (locser-ca)\n"
            : "\n  --data DIR  data folder of the peer (as locserd's)\n",
         to);
+  if (strcmp(group, "user") == 0)
+    fputs(
+        "  --control PATH   control socket of the running locserd (control in the data folder)\n"
+        "  --generate       add, passwd: make a password and print it\n"
+        "  --password TEXT  add, passwd: this one, which others on this machine can see\n",
+        to);
   fputs("FILE may be - for standard input.\n", to);
 }
 
@@ -370,10 +443,17 @@ static int complain(const char *group, const char *text, const char *word) {
 static int read_words(struct words *words, const char *group, int argc, char *const argv[],
                       bool *help) {
   static const struct option known[] = {
-      {"data", required_argument, NULL, 'd'},    {"dir", required_argument, NULL, 'f'},
-      {"days", required_argument, NULL, 'n'},    {"name", required_argument, NULL, 'o'},
-      {"control", required_argument, NULL, 'c'}, {"private", no_argument, NULL, 'p'},
-      {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+      {"data", required_argument, NULL, 'd'},
+      {"dir", required_argument, NULL, 'f'},
+      {"days", required_argument, NULL, 'n'},
+      {"name", required_argument, NULL, 'o'},
+      {"control", required_argument, NULL, 'c'},
+      {"private", no_argument, NULL, 'p'},
+      {"password", required_argument, NULL, 's'},
+      {"none", no_argument, NULL, '0'},
+      {"generate", no_argument, NULL, 'g'},
+      {"help", no_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0},
   };
   uint64_t days = CA_PEER_DAYS;
   opterr = 0;
@@ -383,6 +463,9 @@ static int read_words(struct words *words, const char *group, int argc, char *co
     if (c == 'f') words->folder = optarg;
     if (c == 'o') words->name = optarg;
     if (c == 'p') words->private = true;
+    if (c == 's') words->password = optarg;
+    if (c == '0') words->none = true;
+    if (c == 'g') words->generate = true;
     if (c == 'h') *help = true;
     if (c == ':') return complain(group, "needs a value", argv[optind - 1]);
     if (c == '?') return complain(group, "no such option", argv[optind - 1]);

@@ -6,6 +6,7 @@
 #include "crypto/grant.h"
 #include "crypto/membership.h"
 #include "crypto/openssl.h"
+#include "crypto/passwords.h"
 #include "crypto/record_verify.h"
 #include "crypto/user_keys.h"
 #include "host/config.h"
@@ -27,7 +28,26 @@ struct member {
   struct membership membership;
   struct user_keys *keys;
   struct record_verifier *verifier;
+  struct passwords passwords;
 };
+
+static bool read_users(void *context, const struct user_secret **user, uint32_t *count,
+                       struct why *why) {
+  struct member *member = context;
+  struct key_error reason = {""};
+  if (passwords_load(member->data, &member->passwords, &reason) != OK) {
+    (void)why_say(why, ERR_REFUSED, "%s", reason.text);
+    return false;
+  }
+  *user = member->passwords.user;
+  *count = member->passwords.count;
+  return true;
+}
+
+static void forget_users(void *context) {
+  struct member *member = context;
+  passwords_free(&member->passwords);
+}
 
 static bool renew(void *context, struct why *why) {
   struct member *member = context;
@@ -68,6 +88,8 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
                          .trusted = membership->trusted};
   setup->renew = renew;
   setup->renew_context = member;
+  setup->read_users = read_users;
+  setup->forget_users = forget_users;
   setup->closed = membership->trusted != NULL;
   setup->keys = (struct loop_keys){.sign = user_keys_sign,
                                    .verify = record_verify_for,

@@ -2,16 +2,19 @@
 /* The control socket: a Unix socket of mode 0600 (R-6.11) that speaks JSON-RPC 2.0, one object a
  * line.
  *
- *   method                    params                    result
- *   status                                              {name: text or number, ...}
- *   ring                                                [{role, peer, address}]
- *   peers                                               [{peer, address, role, rtt_us}]
- *   records                                             [{key, text, state, version, expires,
- * bytes}] lookup                    {uri, trace?}             [{hop, peer, address, us}],
- * responsible last get                       {uri}                     [{contact, path, expires,
- * q}] put                       {uri, contact, expires?}  {copies} remove                    {uri,
- * contact}            {removed} leave                                               true, and
- * locserd exits log                       {level?}                  {level} reload true, as SIGHUP
+ *   method   params                     result
+ *   status                              {name: text or number, ...}
+ *   ring                                [{role, peer, address}]
+ *   peers                               [{peer, address, role, rtt_us}]
+ *   records                             [{key, text, state, version, expires, bytes}]
+ *   lookup   {uri, trace?}              [{hop, peer, address, us}], responsible last
+ *   get      {uri}                      [{contact, path, expires, q}]
+ *   put      {uri, contact, expires?}   {copies}
+ *   remove   {uri, contact}             {removed}
+ *   leave                               true, and locserd exits
+ *   log      {level?}                   {level}
+ *   reload                              true, as SIGHUP
+ *   users                               true: passwords are read again
  *   trace                                               true, then notifications: method "trace",
  *     params {name, time, key?, peer?, status?, n?, a?, b?}; time in microseconds since 1970
  *
@@ -32,6 +35,7 @@
 struct control_hooks {
   void (*leave)(void *context); /* `leave`: the daemon leaves, then control_left and exit */
   bool (*reload)(void *context, struct why *why);
+  bool (*users)(void *context, struct why *why); /* reads who has a password again */
   void (*set_log)(void *context, enum trace_level level);
   /* Adds the host's own rows to the object that answers `status` (a json_t *). */
   void (*status)(void *context, void *object);

@@ -232,6 +232,15 @@ static void do_reload(const struct call *call) {
     answer_error(call->client, call->id, 400, why.text);
 }
 
+static void do_users(const struct call *call) {
+  struct control_hooks *hooks = &call->client->owner->hooks;
+  struct why why = {""};
+  if (hooks->users(hooks->context, &why))
+    answer(call->client, call->id, json_true());
+  else
+    answer_error(call->client, call->id, 400, why.text);
+}
+
 static void do_trace(const struct call *call) {
   struct client *client = call->client;
   if (!client->traces) client->owner->tracing++;
@@ -259,6 +268,7 @@ static const struct {
     {"leave", do_leave},
     {"log", do_log},
     {"reload", do_reload},
+    {"users", do_users},
     {"trace", do_trace},
 };
 
@@ -281,7 +291,7 @@ static void run_method(struct client *client, const json_t *request) {
   answer_error(
       client, call.id, RPC_METHOD,
       "no such method; there are status ring peers records lookup get put remove put-immut "
-      "get-immut fetch store publish leave log reload trace");
+      "get-immut fetch store publish leave log reload users trace");
 }
 
 void call_line(struct client *client, struct slice line) {

@@ -152,7 +152,47 @@ static void configure_live(struct node_config *config, const struct settings *se
   config->domain_count = domain->count;
   for (unsigned i = 0; i < domain->count; i++) config->domain[i] = slice_cstr(domain->text[i]);
   config->digest_off = settings_flag(settings, SET_NO_DIGEST);
+  const char *digest = settings_text(settings, SET_DIGEST);
+  config->digest_algorithms = strcmp(digest, "md5") == 0       ? NODE_MD5
+                              : strcmp(digest, "sha-256") == 0 ? NODE_SHA256
+                                                               : NODE_SHA256 | NODE_MD5;
   config->record_route = !settings_flag(settings, SET_NO_RECORD_ROUTE);
+}
+
+/* The secrets are nowhere but in the node, afterwards. */
+static enum err configure_users(const struct peer_process *p, struct node_config *config,
+                                struct why *why) {
+  config->user = NULL;
+  config->user_count = 0;
+  if (p->setup->read_users == NULL) return OK;
+  bool good =
+      p->setup->read_users(p->setup->renew_context, &config->user, &config->user_count, why);
+  return good ? OK : ERR_REFUSED;
+}
+
+static void forget_users(const struct peer_process *p, struct node_config *config) {
+  config->user = NULL;
+  config->user_count = 0;
+  if (p->setup->forget_users != NULL) p->setup->forget_users(p->setup->renew_context);
+}
+
+/* Into the running node, with all else that a reload may change. */
+static enum err reconfigure(struct peer_process *p, struct node_config *config, struct why *why) {
+  enum err err = configure_users(p, config, why);
+  if (err != OK) return err;
+  err = node_reconfigure(p->loop.node, config);
+  forget_users(p, config);
+  return err == OK ? OK : why_say(why, err, "%s", err_text(err));
+}
+
+static bool read_users(void *context, struct why *why) {
+  struct peer_process *p = context;
+  enum err err = reconfigure(p, &p->config, why);
+  if (err == OK)
+    log_line(&p->log, TRACE_INFO, "users: read again");
+  else
+    log_line(&p->log, TRACE_ERROR, "users: %s; all stays as it was", why->text);
+  return err == OK;
 }
 
 static bool reload(void *context, struct why *why) {
@@ -163,8 +203,7 @@ static bool reload(void *context, struct why *why) {
   if (err == OK) {
     struct node_config config = p->config;
     configure_live(&config, &fresh);
-    err = node_reconfigure(p->loop.node, &config);
-    if (err != OK) why_say(why, err, "%s", err_text(err));
+    err = reconfigure(p, &config, why);
   }
   if (err == OK && p->setup->renew != NULL && !p->setup->renew(p->setup->renew_context, why))
     err = ERR_REFUSED;
@@ -368,6 +407,7 @@ static enum err open_sockets(struct peer_process *p, struct why *why) {
 static enum err open_control(struct peer_process *p, struct why *why) {
   struct control_hooks hooks = {.leave = leave,
                                 .reload = reload,
+                                .users = read_users,
                                 .set_log = set_log,
                                 .status = add_status,
                                 .left = on_left,
@@ -386,11 +426,14 @@ static void restore_one(void *context, const struct record *record) {
 static enum err open_node(struct peer_process *p, struct why *why) {
   uint64_t salt = 0;
   uv_random(NULL, NULL, &salt, sizeof salt, 0, NULL);
+  enum err err = configure_users(p, &p->config, why);
+  if (err != OK) return err;
   p->config.xml = node_reader_new(&p->memory, salt);
   if (p->config.xml != NULL) p->loop.node = node_new(&p->config, clock_monotonic());
+  forget_users(p, &p->config);
   if (p->loop.node == NULL) return why_say(why, ERR_MEMORY, "no memory for the peer");
   loop_clock(&p->loop, true);
-  enum err err = journal_restore(p->loop.journal, clock_wall(), restore_one, p, &p->restored, why);
+  err = journal_restore(p->loop.journal, clock_wall(), restore_one, p, &p->restored, why);
   if (err == OK) loop_step(&p->loop, &(struct input){.kind = IN_START});
   return err;
 }

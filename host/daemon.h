@@ -23,6 +23,10 @@ struct daemon_setup {
   /* What a reload reads again beside the settings; false: *why says why not. NULL: nothing. */
   bool (*renew)(void *context, struct why *why);
   void *renew_context;
+  /* Who has a password, read anew each time; forget wipes what read gave. NULL: nobody. */
+  bool (*read_users)(void *context, const struct user_secret **user, uint32_t *count,
+                     struct why *why);
+  void (*forget_users)(void *context);
 };
 
 /* Runs until a signal or `locser leave`. Returns the exit status; the reason of a 1 is on standard

@@ -82,6 +82,7 @@ void settings_init(struct settings *settings) {
   put_default(settings, SET_OVERLAY, "locser");
   put_default(settings, SET_LISTEN, "127.0.0.1:5060");
   put_default(settings, SET_LOG, "info");
+  put_default(settings, SET_DIGEST, "both");
   put_default(settings, SET_PEER_TRANSPORT, "tls");
   number_defaults(settings);
 }
@@ -271,8 +272,8 @@ static bool same_value(const struct setting_value *a, const struct setting_value
 
 const char *settings_restart_needed(const struct settings *running, const struct settings *fresh) {
   for (unsigned i = 0; i < SETTING_COUNT; i++) {
-    bool at_once =
-        i == SET_DOMAIN || i == SET_NO_DIGEST || i == SET_NO_RECORD_ROUTE || i == SET_LOG;
+    bool at_once = i == SET_DOMAIN || i == SET_NO_DIGEST || i == SET_DIGEST ||
+                   i == SET_NO_RECORD_ROUTE || i == SET_LOG;
     if (!at_once && !same_value(&running->value[i], &fresh->value[i])) return infos[i].name;
   }
   return NULL;

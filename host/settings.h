@@ -34,7 +34,9 @@ enum setting_kind {
     "a peer of the ring to join (none: first peer of a new ring)")                                \
   X(SET_CONTROL, "control", SETTING_TEXT, "PATH", 0, 0, "control socket")                         \
   X(SET_NO_DIGEST, "no-digest", SETTING_FLAG, "", 0, 0,                                           \
-    "accept REGISTER from everywhere, not only from this machine")                                \
+    "ask nobody for a password, and accept REGISTER from everywhere")                             \
+  X(SET_DIGEST, "digest", SETTING_CHOICE, "both|sha-256|md5", 0, 0,                               \
+    "algorithms in which phones are asked for passwords")                                         \
   X(SET_NO_RECORD_ROUTE, "no-record-route", SETTING_FLAG, "", 0, 0,                               \
     "leave the path of a call once it is set up")                                                 \
   X(SET_LOG, "log", SETTING_CHOICE, "error|warning|info|debug", 0, 0, "log level")                \
