@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"ring", "", 0, {0}, false, cli_print_ring, "predecessor, itself, successors"},
     {"peers", "", 0, {0}, false, cli_print_peers, "every peer it knows, and the round-trip time"},
     {"records", "", 0, {0}, false, cli_print_records, "the records it holds"},
+    {"bindings", "", 0, {0}, false, cli_print_bindings, "the phones registered at it"},
     {"lookup", "URI", 1, {"uri"}, false, cli_print_responsible, "which peer is responsible"},
     {"get", "URI", 1, {"uri"}, false, cli_print_contacts, "the contacts registered for URI"},
     {"put", "URI CONTACT", 2, {"uri", "contact"}, false, cli_print_fields, "store CONTACT for URI"},

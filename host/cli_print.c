@@ -86,6 +86,16 @@ void cli_print_records(FILE *to, const json_t *result) {
   }
 }
 
+void cli_print_bindings(FILE *to, const json_t *result) {
+  size_t i;
+  json_t *row;
+  json_array_foreach(result, i, row) {
+    char when[32];
+    fprintf(to, "%s  %s  %s  until %s\n", text_of(row, "aor"), text_of(row, "contact"),
+            text_of(row, "transport"), time_text(number_of(row, "expires"), when));
+  }
+}
+
 static void print_hop(FILE *to, const json_t *row, json_int_t hop) {
   char ms[32];
   fprintf(to, "%3" JSON_INTEGER_FORMAT "  %-40s  %-22s %10s ms\n", hop, text_of(row, "peer"),

@@ -12,6 +12,7 @@ cli_printer cli_print_fields; /* an object: one field a line */
 cli_printer cli_print_ring;
 cli_printer cli_print_peers;
 cli_printer cli_print_records;
+cli_printer cli_print_bindings;
 cli_printer cli_print_hops; /* like traceroute */
 cli_printer cli_print_responsible;
 cli_printer cli_print_contacts;

@@ -159,6 +159,7 @@ static void do_status(const struct call *call) { do_plain(call, COMMAND_STATUS);
 static void do_ring(const struct call *call) { do_plain(call, COMMAND_RING); }
 static void do_peers(const struct call *call) { do_plain(call, COMMAND_PEERS); }
 static void do_records(const struct call *call) { do_plain(call, COMMAND_RECORDS); }
+static void do_bindings(const struct call *call) { do_plain(call, COMMAND_BINDINGS); }
 static void do_lookup(const struct call *call) { do_uri(call, COMMAND_LOOKUP); }
 static void do_get(const struct call *call) { do_uri(call, COMMAND_GET); }
 static void do_put(const struct call *call) { do_uri(call, COMMAND_PUT); }
@@ -256,6 +257,7 @@ static const struct {
     {"ring", do_ring},
     {"peers", do_peers},
     {"records", do_records},
+    {"bindings", do_bindings},
     {"lookup", do_lookup},
     {"get", do_get},
     {"put", do_put},
@@ -288,10 +290,9 @@ static void run_method(struct client *client, const json_t *request) {
     methods[i].run(&call);
     return;
   }
-  answer_error(
-      client, call.id, RPC_METHOD,
-      "no such method; there are status ring peers records lookup get put remove put-immut "
-      "get-immut fetch store publish leave log reload users trace");
+  answer_error(client, call.id, RPC_METHOD,
+               "no such method; there are status ring peers records bindings lookup get put remove "
+               "put-immut get-immut fetch store publish leave log reload users trace");
 }
 
 void call_line(struct client *client, struct slice line) {

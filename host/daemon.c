@@ -21,6 +21,7 @@
 #include "host/remember.h"
 #include "host/tcp.h"
 #include "host/udp.h"
+#include "host/web.h"
 
 #define PATH_BYTES 4096
 #define DRAIN_STEP_MS 10
@@ -78,6 +79,7 @@ static void stop(struct peer_process *p) {
   if (p->udp_up) udp_stop(p->loop.udp);
   if (p->tcp_up) tcp_stop(p->loop.tcp);
   if (p->control_up) control_stop(p->loop.control);
+  web_stop(p->loop.web);
   if (p->signals_up) close_signals(p);
   if (p->signals_up) uv_close((uv_handle_t *)&p->timer, NULL);
   if (p->signals_up) uv_close((uv_handle_t *)&p->remember, NULL);
@@ -88,7 +90,8 @@ static void on_drain(uv_timer_t *timer) {
   struct peer_process *p = timer->data;
   p->drained_ms += DRAIN_STEP_MS;
   bool busy = tcp_writing(p->loop.tcp) || control_writing(p->loop.control) ||
-              journal_busy(p->loop.journal) || journal_stats(p->loop.journal).waiting > 0;
+              web_writing(p->loop.web) || journal_busy(p->loop.journal) ||
+              journal_stats(p->loop.journal).waiting > 0;
   if (!busy || p->drained_ms >= DAEMON_DRAIN_MS) stop(p);
 }
 
@@ -256,6 +259,24 @@ static void add_sockets(const struct peer_process *p, json_t *object) {
   json_object_set_new(object, "listen", list);
 }
 
+static void add_web(const struct peer_process *p, json_t *object) {
+  struct web_stats web = web_stats(p->loop.web);
+  json_t *list = json_array();
+  for (unsigned i = 0; i < web_listen_count(p->loop.web); i++) {
+    char text[80];
+    json_array_append_new(list, json_string(web_address(p->loop.web, i, text)));
+  }
+  json_object_set_new(object, "web", list);
+  add_number(object, "web_connections", web.clients);
+  add_number(object, "web_phones", web.flows);
+  add_number(object, "web_watchers", web.watchers);
+  add_number(object, "web_received", web.received);
+  add_number(object, "web_sent", web.sent);
+  add_number(object, "web_refused", web.refused);
+  add_number(object, "web_bad", web.bad);
+  add_number(object, "web_lost", web.lost);
+}
+
 static void add_status(void *context, void *result) {
   const struct peer_process *p = context;
   json_t *object = result;
@@ -291,6 +312,7 @@ static void add_status(void *context, void *result) {
   add_number(object, "tls_handshakes", tcp.shaken);
   add_number(object, "tls_resumed", tcp.resumed);
   add_number(object, "tls_failed", tcp.unproven);
+  add_web(p, object);
 }
 
 /* ---- the beginning ---- */
@@ -298,7 +320,8 @@ static void add_status(void *context, void *result) {
 static void raise_file_limit(const struct settings *settings) {
   struct rlimit limit;
   rlim_t wanted = settings_number(settings, SET_CONNECTIONS_MAX) +
-                  settings_number(settings, SET_LINKS_MAX) + OTHER_FILES;
+                  settings_number(settings, SET_LINKS_MAX) +
+                  settings_number(settings, SET_WEB_CONNECTIONS_MAX) + OTHER_FILES;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
   limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
   setrlimit(RLIMIT_NOFILE, &limit);
@@ -418,6 +441,16 @@ static enum err open_control(struct peer_process *p, struct why *why) {
   return p->control_up ? OK : ERR_IO;
 }
 
+static enum err open_web(struct peer_process *p, struct why *why) {
+  struct web_setup setup = {.loop = &p->loop,
+                            .settings = p->setup->settings,
+                            .config = &p->config,
+                            .version = p->setup->version,
+                            .status = add_status,
+                            .context = p};
+  return web_new(&setup, &p->loop.web, why);
+}
+
 static void restore_one(void *context, const struct record *record) {
   struct peer_process *p = context;
   loop_step(&p->loop, &(struct input){.kind = IN_RESTORE, .record = *record});
@@ -468,6 +501,7 @@ static enum err start(struct peer_process *p, struct why *why) {
   if (err == OK) err = open_sockets(p, why);
   if (err == OK) err = open_control(p, why);
   if (err == OK) join_remembered(p);
+  if (err == OK) err = open_web(p, why);
   if (err == OK) err = open_node(p, why);
   if (err == OK) udp_start(p->loop.udp);
   if (err == OK) loop_start(&p->loop);
@@ -478,7 +512,7 @@ static enum err start(struct peer_process *p, struct why *why) {
 
 /* The one line that says what this peer is and where. */
 static void say_started(const struct peer_process *p) {
-  char text[1024], id[KEY_HEX + 1], address[ADDRESS_TEXT_BYTES];
+  char text[1024], id[KEY_HEX + 1], address[ADDRESS_TEXT_BYTES], page[80];
   struct buf b = buf_over(text, sizeof text), hex = buf_over(id, sizeof id);
   key_put(&hex, &p->config.id);
   buf_put_char(&hex, '\0');
@@ -497,7 +531,10 @@ static void say_started(const struct peer_process *p) {
     printf("joining %s", address_text(&p->config.join[0], address));
   else
     printf("first of a new ring");
-  printf("%s\n", p->restored.records > 0 ? ", records restored" : "");
+  printf("%s", p->restored.records > 0 ? ", records restored" : "");
+  for (unsigned i = 0; i < web_listen_count(p->loop.web); i++)
+    printf(", page at %s/", web_address(p->loop.web, i, page));
+  printf("\n");
   fflush(stdout);
 }
 
@@ -509,6 +546,7 @@ static void free_all(struct peer_process *p) {
   if (p->tcp_up) tcp_free(p->loop.tcp);
   tls_free(p->tls);
   if (p->control_up) control_free(p->loop.control);
+  web_free(p->loop.web);
   loop_free(&p->loop);
 }
 

@@ -16,6 +16,7 @@ enum log_topic {
   LOG_JOURNAL,    /* the journal cannot write, or can again */
   LOG_KEYS,       /* a record could not be signed */
   LOG_REFUSED,    /* a record was refused: forged, or not in the layout */
+  LOG_WEB,        /* a request of the page's server was refused, or its client dropped */
   LOG_CONTROL,    /* a control client was refused or dropped */
   LOG_TOPIC_COUNT
 };

@@ -11,6 +11,7 @@
 #include "host/keys.h"
 #include "host/tcp.h"
 #include "host/udp.h"
+#include "host/web.h"
 
 #define CLOCK_JUMP_US 500000
 #define MINUTE_MS 60000
@@ -45,7 +46,8 @@ void loop_step_at(struct loop *loop, usec now, const struct input *input) {
   if (loop->node == NULL) return; /* shutting down */
   if (!outbox_ready(&loop->box)) carry_out(loop);
   uint32_t from = loop->box.count;
-  loop->box.trace_mask = loop->log_mask | control_trace_mask(loop->control);
+  loop->box.trace_mask =
+      loop->log_mask | control_trace_mask(loop->control) | web_trace_mask(loop->web);
   node_step(loop->node, now, input, &loop->box);
   take_stores(loop, from);
 }
@@ -89,17 +91,28 @@ void loop_clock(struct loop *loop, bool always) {
 
 /* ---- outputs ---- */
 
+/* Nobody opens a WebSocket to a phone: without a flow it cannot be delivered, and the web says so.
+ */
+static bool is_web(const struct output *output) {
+  return output->flow >= LOOP_FLOW_WEB || (output->flow == 0 && endpoint_is_web(&output->peer));
+}
+
 static void carry_out_one(struct loop *loop, const struct output *output) {
   switch (output->kind) {
     case OUT_SEND:
-      if (output->flow != 0 || endpoint_is_stream(&output->peer))
+      if (is_web(output))
+        web_send(loop->web, loop, output->flow, &output->peer, output->ticket, output->data);
+      else if (output->flow != 0 || endpoint_is_stream(&output->peer))
         tcp_send(loop->tcp, output->flow, &output->peer, &output->expect, output->ticket,
                  output->data);
       else
         udp_send(loop->udp, &output->peer, output->data);
       break;
     case OUT_CLOSE:
-      tcp_close_flow(loop->tcp, output->flow);
+      if (output->flow >= LOOP_FLOW_WEB)
+        web_close_flow(loop->web, output->flow);
+      else
+        tcp_close_flow(loop->tcp, output->flow);
       break;
     case OUT_STORE:
     case OUT_ERASE:
@@ -117,11 +130,15 @@ static void carry_out_one(struct loop *loop, const struct output *output) {
       keys_open(loop, output->ticket, output->text, &output->record.owner, output->data);
       break;
     case OUT_REPLY:
-      control_reply(loop->control, output->ticket, output->reply);
+      if (output->ticket >= LOOP_TICKET_WEB)
+        web_reply(loop->web, output->ticket, output->reply);
+      else
+        control_reply(loop->control, output->ticket, output->reply);
       break;
     case OUT_TRACE:
       log_trace(loop->log, &output->trace);
       control_trace(loop->control, &output->trace);
+      web_trace(loop->web, &output->trace);
       break;
   }
 }
@@ -139,6 +156,8 @@ static void carry_out(struct loop *loop) {
 /* ---- turns ---- */
 
 static void on_more(uv_idle_t *idle) { (void)idle; /* its being active keeps poll from waiting */ }
+
+void loop_soon(struct loop *loop) { uv_idle_start(&loop->more, on_more); }
 
 static void on_deadline(uv_timer_t *timer) {
   struct loop *loop = timer->data;

@@ -16,6 +16,7 @@ struct udp;
 struct tcp;
 struct journal;
 struct control;
+struct web;
 struct keys_wanted;
 
 /* What crypto/ does for OUT_SIGN, OUT_VERIFY and OUT_USER. Called on pool threads, several at a
@@ -49,6 +50,7 @@ struct loop {
   struct tcp *tcp;
   struct journal *journal;
   struct control *control;
+  struct web *web;   /* NULL: no page and no WebSockets */
   uint64_t log_mask; /* trace kinds that the log wants; the control socket adds its own */
   int64_t clock_offset_us;
   uint32_t keys_busy; /* requests of OUT_SIGN, OUT_VERIFY and OUT_USER in the thread pool */
@@ -68,6 +70,11 @@ struct loop {
 
 #define LOOP_OUTBOX_ITEMS (4u * OUTBOX_STEP_ITEMS)
 #define LOOP_OUTBOX_BYTES (2u * OUTBOX_STEP_BYTES)
+/* Flows of WebSockets; those of TCP are below. */
+#define LOOP_FLOW_WEB 0x80000000u
+/* Tickets of commands that the web asks; those of the control socket are below. */
+#define LOOP_TICKET_WEB (UINT64_C(1) << 63)
+
 #define LOOP_ROUNDS 8 /* outputs, their completions, their outputs ... in one turn */
 
 /* Prepares everything but the node and the carriers, which the daemon puts in. */
@@ -85,6 +92,8 @@ void loop_step(struct loop *loop, const struct input *input);
 void loop_step_at(struct loop *loop, usec now, const struct input *input);
 /* Gives it soon; data and record bytes are copied. */
 void loop_later(struct loop *loop, const struct input *input);
+/* Makes sure of a loop_settle in this turn, where neither timer nor poll of ours will. */
+void loop_soon(struct loop *loop);
 /* Carries out outputs and gives waiting inputs until nothing is left, or LOOP_ROUNDS. Needed at
  * the end of a timer; after input and output of the kernel the loop does it itself. */
 void loop_settle(struct loop *loop);

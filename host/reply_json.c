@@ -78,6 +78,12 @@ static json_t *row_json(enum node_command_kind kind, const struct node_row *row)
       set(object, "expires", number(row->n2));
       set(object, "bytes", number(row->n3));
       break;
+    case COMMAND_BINDINGS:
+      set(object, "aor", text_to_json(row->text));
+      set(object, "contact", text_to_json(row->text2));
+      set(object, "transport", json_string(transport_name((enum transport)row->at.transport)));
+      set(object, "expires", number(row->n));
+      break;
     case COMMAND_LOOKUP:
       set(object, "hop", number(row->n2));
       set_peer(object, row);

@@ -67,6 +67,7 @@ static void number_defaults(struct settings *settings) {
       {SET_LINK_IDLE, 120},
       {SET_ACCEPTED_IDLE, 7200},
       {SET_MESSAGE_TIME, 10},
+      {SET_WEB_CONNECTIONS_MAX, 256},
       {SET_USER_KEYS_MAX, 100000},
       {SET_JOURNAL_BYTES_MAX, UINT64_C(4) << 30},
   };
@@ -83,6 +84,7 @@ void settings_init(struct settings *settings) {
   put_default(settings, SET_LISTEN, "127.0.0.1:5060");
   put_default(settings, SET_LOG, "info");
   put_default(settings, SET_DIGEST, "both");
+  put_default(settings, SET_WEB, "127.0.0.1:8088");
   put_default(settings, SET_PEER_TRANSPORT, "tls");
   number_defaults(settings);
 }
@@ -130,6 +132,15 @@ static enum err check_text(enum setting setting, const char *text, struct why *w
     return why_say(why, ERR_SYNTAX, "'%.100s' is no address such as 192.0.2.1 or 192.0.2.0/24",
                    text);
   const char *address = setting == SET_LISTEN ? without_transport(text) : text;
+  if (setting == SET_WEB && strcmp(text, "off") == 0) return OK;
+  bool is_web = setting == SET_WEB || setting == SET_WEB_TLS;
+  if (is_web && !address_plausible(text, 0))
+    return why_say(why, ERR_SYNTAX, "'%.100s' is not HOST:PORT, for example 127.0.0.1:8088", text);
+  if (setting == SET_WEB_NAME && !name_characters(text, "-."))
+    return why_say(why, ERR_SYNTAX, "'%.100s' is no name such as phone.example.net", text);
+  if (setting == SET_WEB_ORIGIN && strncmp(text, "http://", 7) != 0 &&
+      strncmp(text, "https://", 8) != 0)
+    return why_say(why, ERR_SYNTAX, "'%.100s' is no origin such as https://phone.example", text);
   bool is_address = setting == SET_LISTEN || setting == SET_ADVERTISE || setting == SET_JOIN;
   if (is_address && !address_plausible(address, SIP_PORT))
     return why_say(why, ERR_SYNTAX, "'%.100s' is not %s, for example 127.0.0.1:5060 or [::1]:5060",
@@ -239,6 +250,10 @@ enum err settings_finish(struct settings *settings, struct why *why) {
   if ((settings->value[SET_TLS_CERTIFICATE].count == 0) !=
       (settings->value[SET_TLS_KEY].count == 0))
     return why_say(why, ERR_SYNTAX, "tls-certificate and tls-key go together");
+  if (settings->value[SET_WEB_TLS].count > 0 && settings->value[SET_TLS_CERTIFICATE].count == 0)
+    return why_say(why, ERR_SYNTAX,
+                   "web-tls: browsers want a certificate that they trust: --tls-certificate FILE "
+                   "and --tls-key FILE");
   enum err err = check_wildcard(settings, why);
   if (err == OK) err = check_advertise(settings, why);
   if (err == OK &&

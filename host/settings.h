@@ -20,6 +20,8 @@ enum setting_kind {
   SETTING_CHOICE, /* one of the words in `value`, separated by | */
 };
 
+#define SETTING_LIST_MAX 32u /* the longest list of all */
+
 /* X(ENUM, "name", kind, "VALUE", low, high, "meaning") */
 #define SETTINGS(X)                                                                               \
   X(SET_DATA, "data", SETTING_TEXT, "DIR", 0, 0, "where the key and the journal are kept")        \
@@ -33,6 +35,18 @@ enum setting_kind {
   X(SET_JOIN, "join", SETTING_LIST, "HOST:PORT", 0, NODE_JOIN_MAX,                                \
     "a peer of the ring to join (none: first peer of a new ring)")                                \
   X(SET_CONTROL, "control", SETTING_TEXT, "PATH", 0, 0, "control socket")                         \
+  X(SET_WEB, "web", SETTING_TEXT, "HOST:PORT|off", 0, 0,                                          \
+    "the page, and SIP over WebSocket (default: 127.0.0.1:8088 if it is free)")                   \
+  X(SET_WEB_TLS, "web-tls", SETTING_TEXT, "HOST:PORT", 0, 0,                                      \
+    "the same by https and wss, with the certificate of tls-certificate")                         \
+  X(SET_WEB_NAME, "web-name", SETTING_LIST, "NAME", 0, SETTING_LIST_MAX,                          \
+    "a name by which browsers may call the page, beside addresses and localhost")                 \
+  X(SET_WEB_ORIGIN, "web-origin", SETTING_LIST, "ORIGIN", 0, SETTING_LIST_MAX,                    \
+    "another site whose pages may use these WebSockets, such as https://phone.example")           \
+  X(SET_WEB_TOKEN, "web-token", SETTING_TEXT, "FILE", 0, 0,                                       \
+    "ask everybody for the token in FILE (default: only who is not on this machine)")             \
+  X(SET_WEB_ROOT, "web-root", SETTING_TEXT, "DIR", 0, 0,                                          \
+    "serve the files of DIR in place of those in the program")                                    \
   X(SET_NO_DIGEST, "no-digest", SETTING_FLAG, "", 0, 0,                                           \
     "ask nobody for a password, and accept REGISTER from everywhere")                             \
   X(SET_DIGEST, "digest", SETTING_CHOICE, "both|sha-256|md5", 0, 0,                               \
@@ -83,6 +97,8 @@ enum setting_kind {
     "close an accepted connection that was not used for so long")                                 \
   X(SET_MESSAGE_TIME, "message-time-s", SETTING_NUMBER, "S", 1, 600,                              \
     "close a connection on which a begun message takes longer")                                   \
+  X(SET_WEB_CONNECTIONS_MAX, "web-connections-max", SETTING_NUMBER, "N", 1, 10000,                \
+    "connections of browsers")                                                                    \
   X(SET_USER_KEYS_MAX, "user-keys-max", SETTING_NUMBER, "N", 1, 10000000,                         \
     "keys made for addresses that register here")                                                 \
   X(SET_OWNER_RECORDS_MAX, "owner-records-max", SETTING_NUMBER, "N", 1, 100000000,                \
@@ -118,8 +134,6 @@ struct setting_info {
   const char *text;
 };
 const struct setting_info *setting_info(enum setting setting);
-
-#define SETTING_LIST_MAX 32u /* the longest list of all */
 
 enum setting_source { FROM_DEFAULT, FROM_FILE, FROM_COMMAND_LINE };
 struct setting_value {

@@ -110,7 +110,7 @@ static struct conn *find_proven(struct tcp *tcp, const struct key *id) {
 static uint32_t next_flow(struct tcp *tcp) {
   struct map_cursor cursor;
   do {
-    tcp->last_flow++;
+    tcp->last_flow = (tcp->last_flow + 1) % LOOP_FLOW_WEB;
   } while (tcp->last_flow == 0 || map_first(&tcp->flows, tcp->last_flow, &cursor) != MAP_END);
   return tcp->last_flow;
 }

@@ -36,6 +36,14 @@ bool endpoint_is_wildcard(const struct endpoint *e) {
 
 bool endpoint_is_stream(const struct endpoint *e) { return e->transport != TRANSPORT_UDP; }
 
+bool endpoint_is_web(const struct endpoint *e) {
+  return e->transport == TRANSPORT_WS || e->transport == TRANSPORT_WSS;
+}
+
+bool endpoint_is_framed(const struct endpoint *e) {
+  return e->transport != TRANSPORT_TCP && e->transport != TRANSPORT_TLS;
+}
+
 bool endpoint_parse_host(struct slice host, struct endpoint *out) {
   bool bracketed = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
   if (bracketed) host = slice_of(host.at + 1, host.len - 2);

@@ -25,6 +25,10 @@ bool endpoint_is_loopback(const struct endpoint *e);
 bool endpoint_is_wildcard(const struct endpoint *e);
 /* TCP, TLS, WS, WSS. */
 bool endpoint_is_stream(const struct endpoint *e);
+/* WS, WSS. */
+bool endpoint_is_web(const struct endpoint *e);
+/* UDP, WS, WSS: the transport itself says where a message ends (RFC 7118 section 5). */
+bool endpoint_is_framed(const struct endpoint *e);
 /* "192.0.2.1:5060", "[2001:db8::1]:5060", or without port (then default_port). Names are not
  * resolved: false. */
 bool endpoint_parse(struct slice text, enum transport transport, uint16_t default_port,

@@ -396,7 +396,7 @@ bool edge_each_binding(const struct edge *edge, uint32_t *cursor, struct edge_bi
   const struct binding *binding;
   while ((binding = bindings_each(&edge->bindings, cursor)) != NULL) {
     if (binding->state == BINDING_PUT || binding->closed) continue;
-    *out = (struct edge_binding){binding->aor, binding->contact, binding->flow};
+    *out = (struct edge_binding){binding->aor, binding->contact, binding->source, binding->flow};
     return true;
   }
   return false;

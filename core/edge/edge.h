@@ -105,7 +105,8 @@ bool edge_serves(const struct edge *edge, struct slice host);
 struct edge_binding {
   struct slice aor;
   struct contact contact;
-  uint32_t flow; /* 0: UDP */
+  struct endpoint source; /* of the REGISTER */
+  uint32_t flow;          /* 0: UDP */
 };
 bool edge_each_binding(const struct edge *edge, uint32_t *cursor, struct edge_binding *out);
 

@@ -6,6 +6,7 @@
 #include "node/internal.h"
 
 #define COMMAND_ROWS_MAX 512u /* in one reply; a list that is longer says so in its text */
+#define COMMAND_TEXT_BYTES_MAX 131072u
 #define LEAVE_TIMEOUT SEC(8)
 
 void command_reply_rows(struct step *s, uint64_t ticket, enum node_command_kind kind,
@@ -130,6 +131,23 @@ static void run_records(struct step *s, uint64_t ticket) {
   command_reply_rows(s, ticket, COMMAND_RECORDS, rows, count);
 }
 
+static void run_bindings(struct step *s, uint64_t ticket) {
+  struct node_row *rows = outbox_take(s->out, COMMAND_ROWS_MAX * sizeof *rows);
+  struct edge_binding binding;
+  size_t bytes = 0;
+  uint32_t cursor = 0;
+  unsigned count = 0;
+  while (count < COMMAND_ROWS_MAX && bytes < COMMAND_TEXT_BYTES_MAX &&
+         edge_each_binding(s->node->edge, &cursor, &binding)) {
+    rows[count++] = (struct node_row){.text = outbox_copy(s->out, binding.aor),
+                                      .text2 = outbox_copy(s->out, binding.contact.uri),
+                                      .at = binding.source,
+                                      .n = binding.contact.expires};
+    bytes += binding.aor.len + binding.contact.uri.len;
+  }
+  command_reply_rows(s, ticket, COMMAND_BINDINGS, rows, count);
+}
+
 static void run_errand(struct step *s, uint64_t ticket, const struct node_command *command,
                        enum errand_kind kind) {
   const struct contact contact = {.uri = command->contact, .q_permille = 1000};
@@ -247,6 +265,9 @@ void command_run(struct step *s, uint64_t ticket, const struct node_command *com
       break;
     case COMMAND_RECORDS:
       run_records(s, ticket);
+      break;
+    case COMMAND_BINDINGS:
+      run_bindings(s, ticket);
       break;
     case COMMAND_LOOKUP:
       run_errand(s, ticket, command, command->trace ? ERRAND_TRACE : ERRAND_ROUTE);

@@ -136,6 +136,8 @@ enum node_command_kind {
   COMMAND_PEERS,   /* every known peer: key, at, text = role, n = smoothed RTT in us (0 unknown) */
   COMMAND_RECORDS, /* held here: key, text = key text, text2 = "live" or "removed", n = version,
                       n2 = expires (ms since 1970), n3 = bytes */
+  COMMAND_BINDINGS, /* phones registered here: text = address, text2 = contact, at = where its REGISTER
+                       came from, n = expires (ms since 1970) */
   COMMAND_LOOKUP,  /* uri: who is responsible; trace: a row per hop: key, at, n = us, n2 = hop */
   COMMAND_GET, /* uri: contacts: text = contact URI, text2 = Path, n = expires, n2 = q permille */
   COMMAND_PUT, /* uri, contact, expires_s: n = copies */

@@ -239,7 +239,7 @@ static void trace_message(struct step *s, const struct sip_message *message,
 void receive_message(struct step *s, const struct input *input) {
   struct sip_message message;
   struct sip_problem problem;
-  enum sip_carrier carrier = endpoint_is_stream(&input->peer) ? SIP_STREAM : SIP_DATAGRAM;
+  enum sip_carrier carrier = endpoint_is_framed(&input->peer) ? SIP_DATAGRAM : SIP_STREAM;
   s->node->stats.messages_in++;
   s->node->stats.bytes_in += input->data.len;
   bool good = sip_message_parse(input->data, carrier, &message, &problem) == OK;

@@ -78,6 +78,9 @@ usec node_deadline(const struct node *n) {
   return USEC_NEVER;
 }
 
+/* Asked for by the table of settings. */
+void node_config_defaults(struct node_config *config) { *config = (struct node_config){0}; }
+
 /* ---- one loop, with both carriers ---- */
 
 struct world {
