@@ -152,6 +152,67 @@ static int grant(struct desk *desk, const struct key *peer) {
   return CLI_DONE;
 }
 
+static bool is_key_hash(struct slice address) {
+  struct key hash;
+  address = slice_skip(address, 4);
+  return key_parse(slice_first(address, slice_find_byte(address, '@')), &hash);
+}
+
+static bool may_revoke(struct desk *desk, const struct key *peer, const struct key *names,
+                       int count) {
+  json_t *status = call(desk, "status", NULL);
+  const char *kind = json_string_value(json_object_get(status, "overlay-kind"));
+  bool open = kind != NULL && strcmp(kind, "open") == 0, there = false;
+  json_decref(status);
+  for (int i = 0; i < count; i++) there = there || key_equal(&names[i], peer);
+  if (!open)
+    fail(
+        "in a closed overlay its CA takes keys back: locser ca revoke ADDRESS; a laboratory has "
+        "nothing to take back");
+  else if (key_equal(peer, &desk->self))
+    fail("that is this peer itself: say it at another that has the keys");
+  else if (is_key_hash(desk->address))
+    fail("the user part is the hash of the key: this address cannot have another");
+  else if (!there)
+    fail("that peer has not been granted the keys (locser user granted ADDRESS)");
+  return open && !key_equal(peer, &desk->self) && !is_key_hash(desk->address) && there;
+}
+
+/* From here on the old keys are gone, and each step can be made up for later. */
+static int change_keys(struct desk *desk) {
+  enum err err = user_keys_succeed(desk->keys, desk->address);
+  if (err != OK) return fail(err_text(err));
+  json_t *reloaded = call(desk, "reload", NULL);
+  char uri[1100];
+  snprintf(uri, sizeof uri, "%.*s", SLICE_FMT(desk->address));
+  json_t *known = reloaded != NULL ? call(desk, "publish", json_pack("{s:s}", "uri", uri)) : NULL;
+  json_decref(reloaded);
+  json_decref(known);
+  if (known == NULL)
+    return fail(
+        "the new keys are here, but nobody knows them yet. Say: locser reload, then "
+        "locser publish ADDRESS, then grant the keys to the other peers again");
+  return store(desk);
+}
+
+/* To all who were named but one, under new keys. */
+static int revoke(struct desk *desk, const struct key *peer) {
+  struct key names[SEAL_RECIPIENTS_MAX];
+  int count = named(desk, names);
+  if (count < 0 || !may_revoke(desk, peer, names, count)) return CLI_REFUSED;
+  json_decref(call(desk, "publish", NULL));
+  bool good = add(desk, &desk->self);
+  for (int i = 0; good && i < count; i++)
+    if (!key_equal(&names[i], peer)) good = add(desk, &names[i]);
+  if (!good || change_keys(desk) != CLI_DONE) return CLI_REFUSED;
+  puts("revoked: the address has new keys");
+  if (desk->count > 1)
+    puts(
+        "At the other peers its phones are reached again when their contacts are put anew; at "
+        "once after: locser publish ADDRESS");
+  return CLI_DONE;
+}
+
 static int list(struct desk *desk) {
   struct key names[SEAL_RECIPIENTS_MAX];
   char hex[KEY_HEX + 1];
@@ -183,7 +244,9 @@ int grant_run(enum grant_verb verb, const char *control, struct user_keys *keys,
   if (verb != GRANT_LIST && !key_parse(slice_cstr(peer), &id))
     return fail("a Peer-ID is 40 hexadecimal digits");
   if (!open_desk(&desk, control)) return desk.link == NULL ? CLI_NO_DAEMON : CLI_REFUSED;
-  int status = verb == GRANT_LIST ? list(&desk) : grant(&desk, &id);
+  int status = verb == GRANT_LIST     ? list(&desk)
+               : verb == GRANT_REVOKE ? revoke(&desk, &id)
+                                      : grant(&desk, &id);
   for (unsigned i = 0; i < desk.count; i++) EVP_PKEY_free(desk.to[i].key);
   client_close(desk.link);
   return status;

@@ -357,6 +357,7 @@ static int user_grants(const struct words *words, enum grant_verb verb) {
 }
 
 static int user_grant(const struct words *words) { return user_grants(words, GRANT_ADD); }
+static int user_revoke(const struct words *words) { return user_grants(words, GRANT_REVOKE); }
 static int user_granted(const struct words *words) { return user_grants(words, GRANT_LIST); }
 
 /* All of it: password and keys. */
@@ -402,6 +403,8 @@ static const struct verb verbs[] = {
     {"user", "import", "ADDRESS", "FILE", user_import, "take the certificates that the CA gave"},
     {"user", "grant", "ADDRESS", "PEER-ID", user_grant,
      "let that peer act for the user: its phones may register there"},
+    {"user", "revoke", "ADDRESS", "PEER-ID", user_revoke,
+     "take that back: the user gets new keys, which the other peers are granted"},
     {"user", "granted", "ADDRESS", NULL, user_granted, "the peers that may"},
     {"user", "remove", "ADDRESS", NULL, user_remove, "forget a user: password and keys"},
 };

@@ -103,6 +103,7 @@ enum err grant_take(struct user_keys *keys, struct slice address, const struct k
   enum err err = seal_open(peer, key, sealed, &plain);
   if (err == ERR_SYNTAX) err = ERR_REFUSED;
   struct slice pem = slice_skip(buf_slice(&plain), first.len);
+  if (err == OK && user_keys_follow(keys, address, owner)) err = ERR_REFUSED; /* they are older */
   if (err == OK && (!slice_starts(buf_slice(&plain), buf_slice(&first)) || !is_owners(pem, owner) ||
                     user_keys_import(keys, address, pem) != OK))
     err = ERR_REFUSED;

@@ -24,7 +24,8 @@ enum err grant_make(struct user_keys *keys, struct slice address, const struct s
 
 /* Takes the keys of `address` into the store, in place of any there. owner: of the record in which
  * `sealed` was found, and it must be the hash of the key in it. ERR_NOT_FOUND: it is not for
- * `peer`. ERR_REFUSED: it does not open, or is not what it should be. */
+ * `peer`. ERR_REFUSED: it does not open, is not what it should be, or is of a key that named the
+ * one that is here. */
 enum err grant_take(struct user_keys *keys, struct slice address, const struct key *owner,
                     const struct key *peer, EVP_PKEY *key, struct slice sealed) MUST_USE;
 

@@ -7,7 +7,7 @@
 
 #include "base/assert.h"
 #include "base/immutable.h"
-#include "base/record_layout.h"
+#include "base/succession.h"
 #include "crypto/certificate.h"
 #include "crypto/digest.h"
 #include "crypto/rights.h"
@@ -163,14 +163,13 @@ static void sha256(void *context, struct slice data, uint8_t out[32]) {
   if (!digest_sha256(data, SLICE_EMPTY, out)) memset(out, 0, 32);
 }
 
-/* of an immutable value. */
-static const char *what_is_wrong(struct record_verifier *v, struct slice record) {
-  static const struct crypto hashes = {.sha256 = sha256};
+/* */
+static const char *what_is_wrong_in(struct record_verifier *v, struct slice record,
+                                    struct record_layout *out) {
   struct record_layout layout;
   const char *why = NULL;
-  if (immutable_is_record(record))
-    return immutable_verify(&hashes, record, &why) == OK ? NULL : why;
   if (record_layout_read(record, &layout, &why) != OK) return why;
+  *out = layout;
   if (!signature_digest_is(layout.key, layout.key_digest))
     return "DigestValue of the key is of other bytes than those of the key";
   if (!signature_digest_is(layout.value, layout.value_digest))
@@ -187,6 +186,35 @@ static const char *what_is_wrong(struct record_verifier *v, struct slice record)
     why = what_xmlsec_refuses(record, certificate.key);
   EVP_PKEY_free(certificate.key);
   return why;
+}
+
+/* R-6.65: a statement that a record carries is as good as the record. It carries none itself, so
+ * there are two signatures at most. */
+static const char *what_is_wrong_before(struct record_verifier *v,
+                                        const struct record_layout *carrier) {
+  char text[SUCCESSION_BYTES_MAX];
+  struct buf statement = buf_over(text, sizeof text);
+  struct succession succession;
+  struct record_layout layout;
+  struct slice base64 = slice_starts(carrier->key_text, SUCCESSION_SCHEME)
+                            ? succession_find(carrier->content)
+                            : SLICE_EMPTY;
+  if (base64.len == 0) return NULL;
+  if (!succession_read(base64, carrier->key_text, &statement, &succession))
+    return "o:before is not a statement about the same address";
+  if (!key_equal(&succession.to, &carrier->owner)) return "o:before names another key";
+  return what_is_wrong_in(v, buf_slice(&statement), &layout);
+}
+
+/* Of an immutable value. */
+static const char *what_is_wrong(struct record_verifier *v, struct slice record) {
+  static const struct crypto hashes = {.sha256 = sha256};
+  struct record_layout layout;
+  const char *why = NULL;
+  if (immutable_is_record(record))
+    return immutable_verify(&hashes, record, &why) == OK ? NULL : why;
+  why = what_is_wrong_in(v, record, &layout);
+  return why != NULL ? why : what_is_wrong_before(v, &layout);
 }
 
 enum err record_verify(struct record_verifier *v, struct slice record, const char **why) {

@@ -15,8 +15,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/succession.h"
 #include "crypto/certificate.h"
 #include "crypto/record_sign.h"
 
@@ -31,6 +33,8 @@ struct user {
   struct key owner;
   unsigned char *certificate[2]; /* DER, OpenSSL's memory */
   size_t certificate_len[2];
+  unsigned char *before; /* the statement of the key before, likewise; NULL: none */
+  size_t before_len;
 };
 struct cached {
   struct key address;
@@ -42,7 +46,9 @@ static const struct {
 } files[2] = {[USER_SIGNS] = {".pem", ".crt", KEY_FILE_P256},
               [USER_RECEIVES] = {".rsa.pem", ".rsa.crt", KEY_FILE_RSA}};
 #define ADDRESS_END ".aor"
-#define LOCK_NAME "lock" /* held while anything is written: locserd and locser may both write */
+#define BEFORE_END ".before"
+#define STATEMENT_DAYS 90 /* longer than a record of the key before lives */
+#define LOCK_NAME "lock"  /* held while anything is written: locserd and locser may both write */
 
 struct user_keys {
   char dir[PATH_BYTES];
@@ -99,6 +105,7 @@ static void user_free(struct user *user) {
     EVP_PKEY_free(user->key[i]);
     OPENSSL_free(user->certificate[i]);
   }
+  OPENSSL_free(user->before);
   *user = (struct user){0};
 }
 
@@ -114,6 +121,13 @@ static enum err user_copy(const struct user *from, struct user *to) {
       return ERR_MEMORY;
     }
     to->key[i] = from->key[i];
+  }
+  if (from->before == NULL) return OK;
+  to->before = OPENSSL_memdup(from->before, from->before_len);
+  to->before_len = from->before_len;
+  if (to->before == NULL) {
+    user_free(to);
+    return ERR_MEMORY;
   }
   return OK;
 }
@@ -280,6 +294,42 @@ static enum err open_key(struct user_keys *keys, const struct key *hash, struct 
   return err == OK ? open_certificate(keys, hash, address, which, user) : err;
 }
 
+/* The key that named this one; false: none did. */
+static bool read_before(const struct user *user, struct key *from) {
+  char text[SUCCESSION_BYTES_MAX], base64[SUCCESSION_BYTES_MAX * 4 / 3 + 4];
+  struct buf statement = buf_over(text, sizeof text), encoded = buf_over(base64, sizeof base64);
+  struct slice bytes = slice_of(user->before, user->before_len);
+  struct record_layout layout;
+  struct succession succession;
+  const char *why;
+  if (user->before == NULL || record_layout_read(bytes, &layout, &why) != OK) return false;
+  buf_put_base64(&encoded, bytes.at, bytes.len);
+  if (encoded.overflow ||
+      !succession_read(buf_slice(&encoded), layout.key_text, &statement, &succession) ||
+      !key_equal(&succession.to, &user->owner))
+    return false;
+  *from = succession.from;
+  return true;
+}
+
+/* One that names another key than what is there was not followed to its end. */
+static void open_before(const struct user_keys *keys, const struct key *hash, struct user *user) {
+  char name[NAME_BYTES], text[SUCCESSION_BYTES_MAX];
+  size_t len = 0;
+  struct key_error why;
+  struct key from;
+  name_file(hash, BEFORE_END, name);
+  if (!has_file(keys, name) ||
+      file_load(keys->dir, name, true, text, sizeof text, &len, &why) != OK)
+    return;
+  user->before = OPENSSL_memdup(text, len);
+  user->before_len = user->before != NULL ? len : 0;
+  if (read_before(user, &from)) return;
+  OPENSSL_free(user->before);
+  user->before = NULL;
+  user->before_len = 0;
+}
+
 /* The second key may be missing. */
 static enum err open_user(struct user_keys *keys, const struct key *hash, struct slice address,
                           bool make, struct user *user) {
@@ -302,6 +352,7 @@ static enum err open_user(struct user_keys *keys, const struct key *hash, struct
     err = open_key(keys, hash, address, USER_RECEIVES, user);
     if (err == ERR_NOT_FOUND) err = OK;
   }
+  if (err == OK) open_before(keys, hash, user);
   if (err != OK) user_free(user);
   return err;
 }
@@ -353,7 +404,7 @@ enum err user_keys_sign(void *context, struct slice address, struct slice record
 }
 
 enum err user_keys_certificates(void *context, struct slice address, struct key *owner,
-                                struct buf *signs, struct buf *receives) {
+                                struct buf *signs, struct buf *receives, struct buf *before) {
   struct user user;
   enum err err = take_user(context, address, true, &user);
   if (err != OK) return err;
@@ -362,8 +413,9 @@ enum err user_keys_certificates(void *context, struct slice address, struct key 
   if (user.key[USER_RECEIVES] != NULL)
     buf_put(receives,
             slice_of(user.certificate[USER_RECEIVES], user.certificate_len[USER_RECEIVES]));
+  buf_put(before, slice_of(user.before, user.before_len));
   user_free(&user);
-  return signs->overflow || receives->overflow ? ERR_FULL : OK;
+  return signs->overflow || receives->overflow || before->overflow ? ERR_FULL : OK;
 }
 
 enum err user_keys_key(struct user_keys *keys, struct slice address, enum user_key which,
@@ -526,7 +578,10 @@ enum err user_keys_import(struct user_keys *keys, struct slice address, struct s
   if (err == OK && !hash_address(address, &hash)) err = ERR_UNSUPPORTED;
   if (err == OK) {
     int fd = lock_folder(keys);
+    char name[NAME_BYTES];
     err = save_keys(keys, &hash, address, key);
+    name_file(&hash, BEFORE_END, name);
+    if (err == OK) drop_file(keys, name); /* of the key that went */
     if (err == OK) (void)save_certificates(keys, &hash, pem, key, &err);
     cache_drop(keys, &hash);
     unlock_folder(keys, fd);
@@ -534,6 +589,85 @@ enum err user_keys_import(struct user_keys *keys, struct slice address, struct s
   EVP_PKEY_free(key[USER_SIGNS]);
   EVP_PKEY_free(key[USER_RECEIVES]);
   return err;
+}
+
+/* ---- a key that follows another ---- */
+
+static void put_key_text(struct buf *out, struct slice address) {
+  buf_put(out, SUCCESSION_SCHEME);
+  if (slice_starts(address, SLICE("sip:"))) address = slice_skip(address, 4);
+  for (size_t i = 0; i < address.len; i++) {
+    if (address.at[i] == '&')
+      buf_put_cstr(out, "&amp;");
+    else
+      buf_put_char(out, address.at[i]);
+  }
+}
+
+static enum err make_statement(const struct user *user, struct slice address,
+                               const struct key *next, struct buf *out) {
+  char plain_text[SUCCESSION_BYTES_MAX], key_text[ADDRESS_BYTES_MAX + 32], until[40];
+  struct buf plain = buf_over(plain_text, sizeof plain_text);
+  struct buf key = buf_over(key_text, sizeof key_text);
+  struct timespec now;
+  struct tm tm;
+  if (clock_gettime(CLOCK_REALTIME, &now) != 0) return ERR_IO;
+  time_t end = now.tv_sec + (time_t)STATEMENT_DAYS * 86400;
+  if (gmtime_r(&end, &tm) == NULL ||
+      strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%S.000Z", &tm) == 0)
+    return ERR_IO;
+  uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+  put_key_text(&key, address);
+  succession_put_unsigned(&plain, buf_slice(&key), slice_cstr(until), ms * 256, next);
+  if (plain.overflow || key.overflow) return ERR_LIMIT;
+  return record_sign(user->key[USER_SIGNS],
+                     slice_of(user->certificate[USER_SIGNS], user->certificate_len[USER_SIGNS]),
+                     buf_slice(&plain), out);
+}
+
+/* The statement is there before the key that it names, and says nothing without it. */
+static enum err save_next(struct user_keys *keys, struct slice address, EVP_PKEY *const next[2],
+                          struct slice statement) {
+  struct key hash;
+  char name[NAME_BYTES];
+  struct key_error why;
+  if (!hash_address(address, &hash)) return ERR_UNSUPPORTED;
+  int fd = lock_folder(keys);
+  name_file(&hash, BEFORE_END, name);
+  enum err err = file_save(keys->dir, name, statement, 0600, &why);
+  if (err == OK) err = save_keys(keys, &hash, address, next);
+  cache_drop(keys, &hash);
+  unlock_folder(keys, fd);
+  return err;
+}
+
+enum err user_keys_succeed(struct user_keys *keys, struct slice address) {
+  struct user user;
+  struct key owner;
+  char text[SUCCESSION_BYTES_MAX + RECORD_SIGNATURE_ROOM];
+  struct buf statement = buf_over(text, sizeof text);
+  enum err err = take_user(keys, address, false, &user);
+  if (err != OK) return err;
+  EVP_PKEY *next[2] = {[USER_SIGNS] = EVP_EC_gen("P-256"), [USER_RECEIVES] = make_second(keys)};
+  err = next[USER_SIGNS] != NULL && next[USER_RECEIVES] != NULL
+            ? key_file_hash(next[USER_SIGNS], &owner)
+            : ERR_MEMORY;
+  if (err == OK) err = make_statement(&user, address, &owner, &statement);
+  if (err == OK && statement.len > SUCCESSION_BYTES_MAX) err = ERR_LIMIT;
+  if (err == OK) err = save_next(keys, address, next, buf_slice(&statement));
+  EVP_PKEY_free(next[USER_SIGNS]);
+  EVP_PKEY_free(next[USER_RECEIVES]);
+  user_free(&user);
+  return err;
+}
+
+bool user_keys_follow(struct user_keys *keys, struct slice address, const struct key *owner) {
+  struct user user;
+  struct key from;
+  if (take_user(keys, address, false, &user) != OK) return false;
+  bool follows = read_before(&user, &from) && key_equal(&from, owner);
+  user_free(&user);
+  return follows;
 }
 
 enum err user_keys_certify(struct user_keys *keys, struct slice address, struct slice pem,
@@ -553,7 +687,8 @@ enum err user_keys_certify(struct user_keys *keys, struct slice address, struct 
 }
 
 enum err user_keys_remove(struct user_keys *keys, struct slice address) {
-  static const char *const ends[] = {".pem", ".crt", ".rsa.pem", ".rsa.crt", ADDRESS_END};
+  static const char *const ends[] = {".pem",     ".crt",     ".rsa.pem",
+                                     ".rsa.crt", BEFORE_END, ADDRESS_END};
   struct key hash;
   char name[NAME_BYTES];
   if (!hash_address(address, &hash)) return ERR_UNSUPPORTED;

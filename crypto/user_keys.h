@@ -2,9 +2,10 @@
 /* The keys of users (R-6.32), kept by their home peer: for each Address-of-Record ("sip:bob@host",
  * canonical) a P-256 key that signs, made when it is first asked for, and an RSA key that receives,
  * made later (user_keys_complete). Each has a certificate: self-signed, or what an overlay's CA
- * issued. They lie in DIR/users under the SHA-1 of the address: .pem, .crt, .rsa.pem, .rsa.crt, and
- * .aor with the address itself; all 0600, each there whole or not at all. What was read is
- * remembered in a bounded table. Safe in several threads, and beside another process. */
+ * issued. They lie in DIR/users under the SHA-1 of the address: .pem, .crt, .rsa.pem, .rsa.crt,
+ * .before (the statement of the key before) and .aor with the address itself; all 0600, each there
+ * whole or not at all. What was read is remembered in a bounded table. Safe in several threads, and
+ * beside another process. */
 #ifndef CRYPTO_USER_KEYS_H
 #define CRYPTO_USER_KEYS_H
 
@@ -36,9 +37,11 @@ enum err user_keys_owner(struct user_keys *keys, struct slice address, struct ke
 enum err user_keys_sign(void *context, struct slice address, struct slice record,
                         struct buf *out) MUST_USE;
 /* Answers OUT_USER: the owner, and the certificates in DER. `receives` stays empty while the second
- * key is not made. Slow as user_keys_owner. */
+ * key is not made; `before` is a statement of the key before (base/succession.h), or empty. Slow as
+ * user_keys_owner. */
 enum err user_keys_certificates(void *context, struct slice address, struct key *owner,
-                                struct buf *signs, struct buf *receives) MUST_USE;
+                                struct buf *signs, struct buf *receives,
+                                struct buf *before) MUST_USE;
 /* Makes the second key if it is missing: takes up to seconds of one processor. ERR_CLOSED: stopped.
  */
 enum err user_keys_complete(void *context, struct slice address) MUST_USE;
@@ -57,6 +60,11 @@ enum err user_keys_export(struct user_keys *keys, struct slice address, bool sec
 /* Adds a user, in place of the keys that it may have here. ERR_SYNTAX: not what was exported.
  * ERR_FULL: users_max are there. */
 enum err user_keys_import(struct user_keys *keys, struct slice address, struct slice pem) MUST_USE;
+/* Puts new keys in place of those that are here, and a statement by which the old one names the new
+ * (R-6.68). The old ones are gone then. Takes up to seconds. ERR_NOT_FOUND: no such user. */
+enum err user_keys_succeed(struct user_keys *keys, struct slice address) MUST_USE;
+/* Did that owner's key name the one that is here as its successor? */
+bool user_keys_follow(struct user_keys *keys, struct slice address, const struct key *owner);
 /* Takes certificates for keys that are here (an overlay's CA issued them; the caller has checked
  * that). ERR_REFUSED: none of them is for a key of this user. */
 enum err user_keys_certify(struct user_keys *keys, struct slice address, struct slice pem,

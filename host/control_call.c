@@ -205,7 +205,12 @@ static void do_fetch(const struct call *call) {
     ask_node(call, &(struct node_command){.kind = COMMAND_FETCH, .uri = slice_cstr(key)});
 }
 
-static void do_publish(const struct call *call) { do_plain(call, COMMAND_PUBLISH); }
+static void do_publish(const struct call *call) {
+  if (param_text(call, "uri") != NULL)
+    do_uri(call, COMMAND_PUBLISH);
+  else
+    do_plain(call, COMMAND_PUBLISH);
+}
 
 static void do_leave(const struct call *call) {
   struct control_hooks *hooks = &call->client->owner->hooks;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/record_layout.h"
+#include "base/succession.h"
 
 #define NAMES_BYTES 512u /* what a certificate is for; longer lists lose their end */
 
@@ -14,7 +14,7 @@ struct request {
   enum input_kind answer;
   uint64_t ticket;
   struct slice address, record; /* in the bytes behind */
-  struct buf result, second;
+  struct buf result, second, before;
   struct key owner;
   bool issued;
   enum err status;
@@ -27,7 +27,7 @@ static void run(uv_work_t *work) {
   if (r->answer == IN_SIGNED)
     r->status = keys->sign(keys->signer, r->address, r->record, &r->result);
   else if (r->answer == IN_USER)
-    r->status = keys->user(keys->signer, r->address, &r->owner, &r->result, &r->second);
+    r->status = keys->user(keys->signer, r->address, &r->owner, &r->result, &r->second, &r->before);
   else if (r->answer == IN_OPENED)
     r->status = keys->open(keys->opener, r->address, &r->owner, r->record);
   else
@@ -65,6 +65,7 @@ static void done(uv_work_t *work, int status) {
                                    .status = r->status,
                                    .data = buf_slice(&r->result),
                                    .issued = r->issued,
+                                   .before = buf_slice(&r->before),
                                    .record = {.owner = r->owner, .bytes = buf_slice(&r->second)}});
   if (r->answer == IN_USER && r->status == OK && r->second.len == 0) want_second(loop, r->address);
   free(r);
@@ -84,7 +85,8 @@ static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, s
   }
   size_t room = room_for(answer, record);
   size_t second = answer == IN_USER ? RECORD_CERTIFICATE_MAX : 0;
-  struct request *r = host_take(sizeof *r + address.len + record.len + room + second);
+  size_t before = answer == IN_USER ? SUCCESSION_BYTES_MAX : 0;
+  struct request *r = host_take(sizeof *r + address.len + record.len + room + second + before);
   char *bytes = (char *)(r + 1);
   *r = (struct request){.loop = loop, .answer = answer, .ticket = ticket};
   if (owner != NULL) r->owner = *owner;
@@ -96,6 +98,7 @@ static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, s
   bytes += record.len;
   r->result = buf_over(bytes, room);
   r->second = buf_over(bytes + room, second);
+  r->before = buf_over(bytes + room + second, before);
   r->work.data = r;
   loop->keys_busy++;
   if (uv_queue_work(&loop->uv, &r->work, run, done) != 0) done(&r->work, UV_ECANCELED);

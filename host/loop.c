@@ -53,8 +53,8 @@ void loop_step_at(struct loop *loop, usec now, const struct input *input) {
 }
 
 void loop_later(struct loop *loop, const struct input *input) {
-  size_t data = input->data.len, record = input->record.bytes.len;
-  struct loop_later *later = host_take(sizeof *later + data + record);
+  size_t data = input->data.len, record = input->record.bytes.len, before = input->before.len;
+  struct loop_later *later = host_take(sizeof *later + data + record + before);
   char *bytes = (char *)(later + 1);
   later->input = *input;
   if (input->proven != NULL) {
@@ -65,6 +65,8 @@ void loop_later(struct loop *loop, const struct input *input) {
   if (record > 0) memcpy(bytes + data, input->record.bytes.at, record);
   later->input.data = slice_of(bytes, data);
   later->input.record.bytes = slice_of(bytes + data, record);
+  if (before > 0) memcpy(bytes + data + record, input->before.at, before);
+  later->input.before = slice_of(bytes + data + record, before);
   *loop->later_last = later;
   loop->later_last = &later->next;
 }

@@ -26,9 +26,10 @@ struct loop_keys {
   /* ERR_REFUSED: *why, a static phrase, says what is wrong. issued and names as in IN_VERIFIED. */
   enum err (*verify)(void *verifier, struct slice record, struct buf *names, bool *issued,
                      const char **why);
-  /* Appends the certificates; `receives` may stay empty. */
+  /* Appends the certificates, and the statement of the key before; `receives` and `before` may stay
+   * empty. */
   enum err (*user)(void *signer, struct slice address, struct key *owner, struct buf *signs,
-                   struct buf *receives);
+                   struct buf *receives, struct buf *before);
   /* Makes what `user` had not: takes long. NULL: it is never made. */
   enum err (*complete)(void *signer, struct slice address);
   void (*stop)(void *signer); /* ends that early */

@@ -2,7 +2,7 @@
 #include "sim/record_model.h"
 
 #include "base/immutable.h"
-#include "base/record_layout.h"
+#include "base/succession.h"
 
 static const struct slice secret = {"what no simulated peer knows", 28};
 
@@ -41,10 +41,11 @@ enum err record_model_sign(const struct crypto *crypto, const struct key *owner,
   return OK;
 }
 
-enum err record_model_verify(const struct crypto *crypto, struct slice record, const char **why) {
+static enum err verify_one(const struct crypto *crypto, struct slice record,
+                           struct record_layout *out, const char **why) {
   struct record_layout layout;
-  if (immutable_is_record(record)) return immutable_verify(crypto, record, why);
   if (record_layout_read(record, &layout, why) != OK) return ERR_REFUSED;
+  *out = layout;
   uint8_t wanted[32], there[32], owner[KEY_BYTES + 1];
   size_t len = sizeof there, owner_len = sizeof owner;
   model_of(crypto, layout.both, wanted);
@@ -56,4 +57,22 @@ enum err record_model_verify(const struct crypto *crypto, struct slice record, c
   bool same = base64_decode(layout.certificate, owner, &owner_len) && owner_len == KEY_BYTES &&
               memcmp(owner, layout.owner.byte, KEY_BYTES) == 0;
   return same ? OK : ERR_REFUSED;
+}
+
+enum err record_model_verify(const struct crypto *crypto, struct slice record, const char **why) {
+  char text[SUCCESSION_BYTES_MAX];
+  struct buf statement = buf_over(text, sizeof text);
+  struct succession succession;
+  struct record_layout layout;
+  if (immutable_is_record(record)) return immutable_verify(crypto, record, why);
+  if (verify_one(crypto, record, &layout, why) != OK) return ERR_REFUSED;
+  struct slice before = slice_starts(layout.key_text, SUCCESSION_SCHEME)
+                            ? succession_find(layout.content)
+                            : SLICE_EMPTY;
+  if (before.len == 0) return OK;
+  *why = "o:before is not a statement that names this key";
+  if (!succession_read(before, layout.key_text, &statement, &succession) ||
+      !key_equal(&succession.to, &layout.owner))
+    return ERR_REFUSED;
+  return verify_one(crypto, buf_slice(&statement), &layout, why);
 }

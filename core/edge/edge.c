@@ -353,6 +353,11 @@ void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, e
   registrar_on_bound(&step, user, status, why);
 }
 
+void edge_renew(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+                struct edge_calls *calls, struct outbox *out) {
+  registrar_renew(&(struct edge_step){edge, now, wall, calls, out}, aor);
+}
+
 void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t flow,
                          uint64_t ticket, struct edge_calls *calls, struct outbox *out) {
   if (flow != 0) {

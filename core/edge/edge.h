@@ -98,6 +98,9 @@ void edge_on_tick(struct edge *edge, usec now, msec_wall wall, struct edge_calls
                   struct outbox *out);
 usec edge_deadline(const struct edge *edge);
 
+/* The address has a new key: its contacts are put anew. */
+void edge_renew(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+                struct edge_calls *calls, struct outbox *out);
 /* Does this domain (a host text, no port) belong to the overlay or to this peer? */
 bool edge_serves(const struct edge *edge, struct slice host);
 

@@ -418,3 +418,14 @@ void registrar_on_flow_closed(struct edge_step *step, uint32_t flow) {
     timers_set(&edge->timers, &binding->timer, step->now);
   }
 }
+
+void registrar_renew(struct edge_step *step, struct slice aor) {
+  const struct bindings *table = &step->edge->bindings;
+  uint32_t at = bindings_start(table, aor);
+  struct binding *binding;
+  while ((binding = bindings_next(table, aor, &at)) != NULL && edge_calls_left(step) > 0) {
+    if (binding->state != BINDING_LIVE || binding->expires_at <= step->now) continue;
+    put_record(step, binding, 0);
+    binding->record_until = step->now; /* as in put_back */
+  }
+}

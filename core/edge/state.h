@@ -100,6 +100,8 @@ void registrar_on_request(struct edge_step *step, const struct edge_request *req
 void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status, const char *why);
 void registrar_on_flow_closed(struct edge_step *step, uint32_t flow);
 void registrar_on_timer(struct edge_step *step, struct timer *timer);
+/* Puts the contacts of an address once more. */
+void registrar_renew(struct edge_step *step, struct slice aor);
 void registrar_free(struct edge *edge);
 
 /* proxy.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The certificates of this peer's users, put under `certificate:ADDRESS` before their first contact
  * (R-6.34): so others know whose the address is, and how to encrypt to it. */
+#include "base/succession.h"
 #include "node/internal.h"
 #include "usage/certificate.h"
 
@@ -27,6 +28,7 @@ bool certify_begin(struct step *s, struct slice address, msec_wall since, enum e
       errand_open(s, ERRAND_CERTIFY, for_whom, user, buf_slice(&key_text), NULL);
   if (errand == NULL) return false;
   errand->since = since;
+  errand->command = COMMAND_PUBLISH;
   if (for_whom == FOR_ERRAND) { /* it has just asked */
     certify_name(s, errand);
     return true;
@@ -75,18 +77,37 @@ static bool is_there_already(const struct step *s, const struct errand *errand,
          !lapses_soon(s, facts);
 }
 
+/* R-6.64: has the key that is pinned named the one that is here? Others check that it is about this
+ * address. */
+static bool is_named(const struct step *s, const struct errand *errand, const struct key *owner,
+                     struct slice before) {
+  char base64[SUCCESSION_BYTES_MAX * 4 / 3 + 4];
+  struct buf text = buf_over(base64, sizeof base64);
+  struct record_layout layout;
+  struct key from;
+  msec_wall named;
+  const char *why;
+  buf_put_base64(&text, before.at, before.len);
+  return !text.overflow && record_layout_read(before, &layout, &why) == OK &&
+         certificate_read_before(buf_slice(&text), layout.key_text, owner,
+                                 node_wall(s->node, s->now), &from, &named) &&
+         key_equal(&from, &errand->pinned);
+}
+
 void certify_on_user(struct step *s, struct errand *errand, const struct record *user,
-                     struct slice signs) {
+                     struct slice signs, struct slice before) {
   msec_wall now = node_wall(s->node, s->now);
   if (user == NULL) {
     errand_fail(s, errand, 503, "this peer has no key for the address; see its log");
     return;
   }
-  if (!key_is_zero(&errand->pinned) && !key_equal(&errand->pinned, &user->owner)) {
+  bool follows = !key_is_zero(&errand->pinned) && !key_equal(&errand->pinned, &user->owner);
+  if (follows && !is_named(s, errand, &user->owner, before)) {
     errand_fail(s, errand, 403, WRITE_OTHER_KEY);
     return;
   }
-  if (is_there_already(s, errand, user)) {
+  errand->pinned = user->owner;
+  if (!follows && is_there_already(s, errand, user)) {
     errand_finish(s, errand, 200, NULL, SLICE_EMPTY);
     return;
   }
@@ -99,7 +120,8 @@ void certify_on_user(struct step *s, struct errand *errand, const struct record 
                                          .since = errand->since,
                                          .expires = errand->floor,
                                          .signs = signs,
-                                         .receives = user->bytes};
+                                         .receives = user->bytes,
+                                         .before = before};
   size_t mark = outbox_mark(s->out);
   certificate_put_record(&s->out->bytes, &record);
   struct slice unsigned_record = outbox_text(s->out, mark);

@@ -37,6 +37,18 @@ static struct node_row text_row(const char *name, struct slice text) {
   return (struct node_row){.text = slice_cstr(name), .text2 = text};
 }
 
+static struct slice kind_of(const struct node *node) {
+  switch (node->config.policy) {
+    case WRITE_LABORATORY:
+      return SLICE("laboratory");
+    case WRITE_CLOSED:
+      return SLICE("closed");
+    case WRITE_OPEN:
+      break;
+  }
+  return SLICE("open");
+}
+
 static void run_status(struct step *s, uint64_t ticket) {
   struct node *node = s->node;
   struct node_stats stats = node_stats(node);
@@ -47,6 +59,7 @@ static void run_status(struct step *s, uint64_t ticket) {
   const struct node_row rows[] = {
       {.text = SLICE("peer-id"), .key = node->self.id, .has_key = true, .at = node->self.at},
       text_row("overlay", node->config.overlay),
+      text_row("overlay-kind", kind_of(node)),
       text_row("state", slice_cstr(state)),
       number("known-peers", stats.known_peers),
       number("records", stats.records),
@@ -218,8 +231,20 @@ static void run_store(struct step *s, uint64_t ticket, const struct node_command
   errand_start(s, errand);
 }
 
-static void run_publish(struct step *s, uint64_t ticket) {
-  if (!grant_publish(s, FOR_COMMAND, ticket))
+static bool publish_user(struct step *s, uint64_t ticket, struct slice uri) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  if (xml_key_canonical(uri, &key) != OK || key.overflow ||
+      !slice_starts(buf_slice(&key), SLICE("sip:"))) {
+    command_reply_text(s, ticket, COMMAND_PUBLISH, 400,
+                       "not an address such as sip:bob@example.net");
+    return true;
+  }
+  return certify_begin(s, slice_skip(buf_slice(&key), 4), 0, FOR_COMMAND, ticket);
+}
+
+static void run_publish(struct step *s, uint64_t ticket, struct slice uri) {
+  if (uri.len > 0 ? !publish_user(s, ticket, uri) : !grant_publish(s, FOR_COMMAND, ticket))
     command_reply_text(s, ticket, COMMAND_PUBLISH, 503,
                        "this peer carries out as many commands as it can");
 }
@@ -297,7 +322,7 @@ void command_run(struct step *s, uint64_t ticket, const struct node_command *com
       run_store(s, ticket, command);
       break;
     case COMMAND_PUBLISH:
-      run_publish(s, ticket);
+      run_publish(s, ticket, command->uri);
       break;
     case COMMAND_LEAVE:
       run_leave(s, ticket);

@@ -336,8 +336,8 @@ void errand_on_certified(struct step *s, struct errand *errand, uint16_t status,
 }
 
 void errand_on_user(struct step *s, struct errand *errand, const struct record *user,
-                    struct slice signs) {
-  if (errand->stage == STAGE_NAMING) certify_on_user(s, errand, user, signs);
+                    struct slice signs, struct slice before) {
+  if (errand->stage == STAGE_NAMING) certify_on_user(s, errand, user, signs, before);
 }
 
 /* The address whose pin must be known before a record under this key is acted on; or empty. */
@@ -461,6 +461,7 @@ static void verify_answer(struct step *s, struct errand *errand, struct slice te
   }
   errand->stage = STAGE_VERIFYING;
   errand->refused = 0;
+  errand->unsure = false;
   errand->pending = body.record_count;
   struct handle handle = pool_handle_of(&node->errands, errand);
   for (unsigned i = 0; i < body.record_count; i++) {
@@ -604,6 +605,10 @@ static void judge_answer(struct step *s, struct errand *errand, struct slice key
 static void records_verified(struct step *s, struct errand *errand) {
   char text[XML_CANONICAL_BYTES_MAX];
   struct buf key = buf_over(text, sizeof text);
+  if (errand->unsure) {
+    errand_fail(s, errand, 503, "this peer cannot verify the records now");
+    return;
+  }
   if (s->node->config.policy != WRITE_OPEN || errand->kind == ERRAND_GET_IMMUT) {
     records_judged(s, errand);
     return;
@@ -616,10 +621,28 @@ static void records_verified(struct step *s, struct errand *errand) {
     judge_answer(s, errand, buf_slice(&key), &(struct write_pin){.state = WRITE_PIN_NONE});
 }
 
+/* does somebody else than the pinned key sign? */
+static bool has_others(struct step *s, const struct errand *errand, const struct key *pinned) {
+  struct xml_body body;
+  const char *why;
+  if (xml_body_read(s->node->config.xml, slice_of(errand->body, errand->body_len), &body, &why) !=
+      OK)
+    return false;
+  for (unsigned i = 0; i < body.record_count; i++)
+    if ((errand->refused >> i & 1) == 0 && !key_equal(&body.record[i].owner, pinned)) return true;
+  return false;
+}
+
 static void read_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
   char text[XML_CANONICAL_BYTES_MAX];
   struct buf key = buf_over(text, sizeof text);
   if (!errand_put_key(s, errand, &key)) return;
+  struct slice address = address_to_judge(s, buf_slice(&key));
+  if (facts->pin.state == WRITE_PIN_KNOWN && has_others(s, errand, &facts->pin.key) &&
+      pins_doubt(s, address)) {
+    wait_for_pin(s, errand, address);
+    return;
+  }
   if (facts->pin.state == WRITE_PIN_UNREACHABLE)
     errand_fail(s, errand, 503, "the certificate record of the address cannot be reached");
   else
@@ -658,6 +681,7 @@ void errand_on_verified(struct step *s, struct errand *errand, unsigned item,
   if (errand->stage == STAGE_LOOKING) look_on_verified(s, errand, item, judged.status);
   if (errand->stage != STAGE_VERIFYING || errand->pending == 0) return;
   if (judged.status != OK && item < 64) errand->refused |= (uint64_t)1 << item;
+  if (judged.status != OK && judged.status != ERR_REFUSED) errand->unsure = true;
   if (--errand->pending == 0) records_verified(s, errand);
 }
 

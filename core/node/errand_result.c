@@ -271,6 +271,19 @@ static void tell_client(struct step *s, const struct errand *errand, uint16_t st
   }
 }
 
+/* what was signed by the key before counts no more, and a grant may have been made. */
+static void renew_contacts(struct step *s, struct slice key_text) {
+  char text[XML_CANONICAL_BYTES_MAX + 16];
+  struct buf aor = buf_over(text, sizeof text);
+  struct edge_calls calls;
+  calls.count = 0;
+  buf_put_cstr(&aor, "sip:");
+  buf_put(&aor, slice_skip(key_text, slice_find_byte(key_text, ':') + 1));
+  if (aor.overflow) return;
+  edge_renew(s->node->edge, s->now, node_wall(s->node, s->now), buf_slice(&aor), &calls, s->out);
+  pump_edge(s, &calls);
+}
+
 void errand_finish(struct step *s, struct errand *errand, uint16_t status, const char *text,
                    struct slice body) {
   struct contact contacts[CONTACTS_MAX];
@@ -317,6 +330,7 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
       break;
     case FOR_COMMAND:
       tell_command(s, &done, status, text, body, contacts, count);
+      if (done.kind == ERRAND_CERTIFY) renew_contacts(s, key_text);
       break;
     case FOR_CLIENT:
       tell_client(s, &done, status, text, body, contacts, count);

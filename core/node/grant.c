@@ -50,7 +50,12 @@ bool grant_look(struct step *s, struct errand *put) {
 /* Its certificates are there when the grant is made, which is what the phrase asks for. */
 static void refuse(struct step *s, struct errand *put) {
   bool closed = s->node->config.policy == WRITE_CLOSED;
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
   (void)grant_publish(s, FOR_NOBODY, 0);
+  /* The pinned key may have named the one that is here, and nobody heard of it. */
+  if (!closed && xml_key_canonical(put->key_text, &key) == OK && !key.overflow)
+    (void)certify_begin(s, address_in(buf_slice(&key)), 0, FOR_NOBODY, 0);
   errand_fail(s, put, 403, closed ? NOT_CERTIFIED : WRITE_OTHER_KEY);
 }
 

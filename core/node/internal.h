@@ -91,13 +91,16 @@ struct pins {
 #define PINS_ASKING_MAX 256u
 #define PIN_WAITERS_MAX 8192u
 #define PIN_REMEMBERED_US SEC(300) /* a pin that was found; none is not remembered */
+#define PIN_SURE_US SEC(5) /* it is not asked for again so soon, whoever writes or is read */
 
 /* What the policy asks about a record, read with it. */
 struct claim {
   char *key_text; /* owned, canonical */
   size_t key_len;
   struct key signer;
-  msec_wall since; /* of a certificate; 0: none, or not in its layout */
+  msec_wall since;   /* of a certificate; 0: none, or not in its layout */
+  struct key before; /* the key that named this one; zero: none */
+  msec_wall named;
 };
 /* What verification said of a record's signer. */
 struct verified {
@@ -230,6 +233,7 @@ struct errand {
   char *body; /* owned: the call to send, or the answer being verified */
   size_t body_len;
   uint64_t refused; /* bit per record of the answer: its signature, or who signed, was refused */
+  bool unsure;      /* one could not be verified now */
   unsigned pending;
   struct trace_hop *hops; /* owned: TRACE_HOPS_MAX of a trace */
   unsigned hop_count;
@@ -461,9 +465,9 @@ void errand_on_signed(struct step *s, struct errand *errand, enum err status, st
 void errand_on_verified(struct step *s, struct errand *errand, unsigned item,
                         const struct verified *verified);
 void errand_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts);
-/* user: what IN_USER said, or NULL: it failed. */
+/* user, signs, before: what IN_USER said; user NULL: it failed. */
 void errand_on_user(struct step *s, struct errand *errand, const struct record *user,
-                    struct slice signs);
+                    struct slice signs, struct slice before);
 /* The certificates that a put waited for are there (200), or not. */
 void errand_on_certified(struct step *s, struct errand *errand, uint16_t status, const char *text);
 /* The canonical text of its key; out has room for XML_CANONICAL_BYTES_MAX. False: it ended. */
@@ -502,7 +506,7 @@ void certify_name(struct step *s, struct errand *errand);
 /* It was put: what the ring has now. */
 void certify_done(struct step *s, struct errand *errand);
 void certify_on_user(struct step *s, struct errand *errand, const struct record *user,
-                     struct slice signs);
+                     struct slice signs, struct slice before);
 /* Put again what is about to lapse, or lacks the second certificate? */
 bool certify_is_due(const struct step *s, const struct pin_facts *facts);
 
@@ -515,6 +519,9 @@ void pins_trim(struct node *node);
 bool pins_ask(struct step *s, struct slice address, uint64_t waiter, struct pin_facts *out);
 /* What is remembered; false: nothing. */
 bool pins_recall(const struct step *s, struct slice address, struct pin_facts *out);
+/* Forgets what is remembered, unless it is quite fresh: a record was met whose signer is not the
+ * pinned key, which may have named another since (R-6.67). True: ask again. */
+bool pins_doubt(struct step *s, struct slice address);
 /* The winner of what is held here under the key of a `certificate:` record. */
 void pins_held(const struct step *s, const struct key *key, struct pin_facts *out);
 /* A `certificate:` record was put, by this peer or at it; or what is remembered proved wrong

@@ -293,7 +293,8 @@ static void on_verified(struct step *s, const struct input *input) {
 static void on_user(struct step *s, const struct input *input) {
   struct errand *errand = errand_of(s->node, input->ticket);
   if (errand != NULL)
-    errand_on_user(s, errand, input->status == OK ? &input->record : NULL, input->data);
+    errand_on_user(s, errand, input->status == OK ? &input->record : NULL, input->data,
+                   input->before);
   else if (input->ticket == 0)
     (void)certify_begin(s, input->data, 0, FOR_NOBODY, 0);
 }

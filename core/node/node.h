@@ -110,7 +110,8 @@ enum input_kind {
                   issued, and data = what the signer's certificate is for: addresses and domains,
                   each ended by a newline (R-6.14) */
   IN_USER,   /* answer to OUT_USER: ticket, status, record.owner = hash of the key that signs, data
-                = its certificate in DER, record.bytes = that of the key that receives, or empty.
+                = its certificate in DER, record.bytes = that of the key that receives, or empty;
+                before = the statement by which the key before it named this one, or empty (R-6.64).
                 With ticket 0: data = an Address-of-Record that has its second key now */
   IN_OPENED, /* answer to OUT_OPEN: ticket, status OK: from now on OUT_SIGN signs with these keys */
   IN_COMMAND, /* command, ticket: answered by OUT_REPLY */
@@ -121,7 +122,7 @@ struct input {
   uint32_t flow;
   uint64_t ticket;
   struct endpoint peer;
-  struct slice data;
+  struct slice data, before;
   msec_wall wall;
   struct record record;
   const struct node_command *command;
@@ -147,7 +148,8 @@ enum node_command_kind {
   COMMAND_FETCH,     /* uri: a key text: key = owner, text = value, text2 = for `certificate:` the
                         certificate of the key that receives, in base64; of each verified record */
   COMMAND_STORE,     /* uri: "private:ADDRESS", value: signed for the address: n = copies */
-  COMMAND_PUBLISH,   /* puts this peer's own certificates, by which others seal to it */
+  COMMAND_PUBLISH,   /* puts the certificates of uri, an address, and its contacts here anew; uri
+                        empty: this peer's own certificates, by which others seal to it */
   COMMAND_LEAVE,     /* hand records over and leave the ring; replied when done */
 };
 struct node_command {

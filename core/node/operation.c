@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests that wait: for verification, the store, copies, or other peers. */
 #include "base/assert.h"
+#include "base/record_layout.h"
 #include "locser/convert.h"
 #include "node/internal.h"
 #include "sip/print.h"
@@ -114,8 +115,18 @@ static void finish_fault(struct step *s, struct operation *op, uint16_t status, 
 
 /* ---- records of a body: only what was read from their own bytes counts (R-4.12) ---- */
 
-static enum err read_claim(struct node *node, const struct xml_record *read, struct record *record,
-                           struct claim *claim, const char **why) {
+/* What is wrong in it names nobody. */
+static void read_before(const struct record *record, struct slice before, msec_wall now,
+                        struct claim *claim) {
+  struct record_layout layout;
+  const char *why;
+  if (record_layout_read(record->bytes, &layout, &why) == OK)
+    (void)certificate_read_before(before, layout.key_text, &layout.owner, now, &claim->before,
+                                  &claim->named);
+}
+
+static enum err read_claim(struct node *node, msec_wall now, const struct xml_record *read,
+                           struct record *record, struct claim *claim, const char **why) {
   char text[XML_CANONICAL_BYTES_MAX];
   struct buf canonical = buf_over(text, sizeof text);
   enum err err = xml_record_identify(node->config.crypto, read, &canonical, record, why);
@@ -124,6 +135,7 @@ static enum err read_claim(struct node *node, const struct xml_record *read, str
   if (record->lasting && !record->tombstone) (void)certificate_read_value(read->value, &value);
   claim->signer = read->owner;
   claim->since = value.since;
+  if (value.before.len > 0) read_before(record, value.before, now, claim);
   claim->key_text = memory_take(node->config.memory, canonical.len);
   if (claim->key_text == NULL) return ERR_MEMORY;
   claim->key_len = canonical.len;
@@ -161,15 +173,17 @@ static bool own_records(struct node *node, struct operation *op, struct slice te
   return true;
 }
 
-static enum err identify_records(struct node *node, struct operation *op,
+static enum err identify_records(const struct step *s, struct operation *op,
                                  const struct xml_body *body, struct slice text, const char **why) {
+  struct node *node = s->node;
   if (body->record_count == 0) return OK;
   op->records = memory_take(node->config.memory, body->record_count * sizeof *op->records);
   op->claims = memory_take(node->config.memory, body->record_count * sizeof *op->claims);
   op->record_count = body->record_count;
   if (op->records == NULL || op->claims == NULL) return ERR_MEMORY;
   for (unsigned i = 0; i < body->record_count; i++) {
-    enum err err = read_claim(node, &body->record[i], &op->records[i], &op->claims[i], why);
+    enum err err = read_claim(node, node_wall(node, s->now), &body->record[i], &op->records[i],
+                              &op->claims[i], why);
     if (err != OK) return err;
   }
   return own_records(node, op, text) ? OK : ERR_MEMORY;
@@ -180,7 +194,7 @@ static enum err identify_records(struct node *node, struct operation *op,
 static bool take_records(struct step *s, struct operation *op, const struct xml_body *body,
                          struct slice text) {
   const char *why = NULL;
-  enum err err = identify_records(s->node, op, body, text, &why);
+  enum err err = identify_records(s, op, body, text, &why);
   if (err == OK) return true;
   if (op->kind == OPERATION_PULLED) {
     operation_close(s->node, op);
@@ -297,7 +311,9 @@ static struct write_request request_of(const struct operation *op, unsigned item
   return (struct write_request){.key_text = claimed_key(&op->claims[item]),
                                 .owner = op->records[item].owner,
                                 .removal = op->records[item].tombstone,
-                                .since = op->claims[item].since};
+                                .since = op->claims[item].since,
+                                .before = op->claims[item].before,
+                                .named = op->claims[item].named};
 }
 
 /* A removal names the version it saw. In a range that is still FETCHING a newer one may be unknown
@@ -309,6 +325,16 @@ static void put_allowed(struct step *s, struct operation *op) {
     operation_find(s, op);
   else
     put_now(s, op);
+}
+
+/* A key that was pinned may have named another since it was remembered. */
+static bool asks_again(struct step *s, struct operation *op, const struct write_request *request,
+                       const struct write_signer *signer, struct pin_facts *facts) {
+  struct slice address = write_address(s->node->config.policy, request->key_text);
+  if (write_is_pin(s->node->config.policy, request->key_text) ||
+      key_equal(&facts->pin.key, &signer->key) || !pins_doubt(s, address))
+    return false;
+  return !pins_ask(s, address, operation_ticket(s->node, op), facts);
 }
 
 static void put_judged(struct step *s, struct operation *op, const struct write_signer *signer,
@@ -350,8 +376,9 @@ static void put_good(struct step *s, struct operation *op, const struct verified
     }
     pins_held(s, &op->key, &facts);
   } else if (write_needs_pin(mode, &request, &signer) &&
-             !pins_ask(s, write_address(mode, request.key_text), operation_ticket(s->node, op),
-                       &facts)) {
+             (!pins_ask(s, write_address(mode, request.key_text), operation_ticket(s->node, op),
+                        &facts) ||
+              asks_again(s, op, &request, &signer, &facts))) {
     return; /* operation_on_pin goes on */
   }
   put_judged(s, op, &signer, &facts.pin);
@@ -360,9 +387,10 @@ static void put_good(struct step *s, struct operation *op, const struct verified
 static void put_verified(struct step *s, struct operation *op, const struct verified *verified) {
   bool immutable = record_is_immutable(&op->records[0]);
   if (verified->status == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
-  if (verified->status != OK && immutable)
-    finish_fault(s, op, verified->status == ERR_REFUSED ? 400 : 503,
-                 "the key is not the hash of the immutable value, or it could not be computed");
+  if (verified->status != OK && verified->status != ERR_REFUSED) /* */
+    finish_fault(s, op, 503, "this peer cannot verify the record now");
+  else if (verified->status != OK && immutable)
+    finish_fault(s, op, 400, "the key is not the hash of the immutable value");
   else if (verified->status != OK)
     finish_fault(s, op, 403, "the record's signature was refused");
   else if (immutable) /* nobody's: its hash says that it is right */
@@ -379,6 +407,18 @@ void operation_on_pin(struct step *s, struct operation *op, const struct pin_fac
   put_judged(s, op, &signer, &facts->pin);
 }
 
+/* the key that was pinned before has named this one. */
+static void follow_pin(struct step *s, const struct operation *op) {
+  struct slice key_text = claimed_key(&op->claims[0]);
+  enum write_mode mode = s->node->config.policy;
+  struct dht_effects fx;
+  fx.count = 0;
+  if (!write_is_pin(mode, key_text) || key_is_zero(&op->claims[0].before)) return;
+  (void)dht_drop_others(s->node->dht, s->now, &op->key, &op->records[0].owner, &fx);
+  pins_learn(s, write_address(mode, key_text), NULL);
+  pump_dht(s, &fx);
+}
+
 static void put_done(struct step *s, struct operation *op, enum err status, unsigned copies) {
   if (status == ERR_IO) {
     finish_fault(s, op, 503, "the store of this peer does not take the record");
@@ -388,6 +428,7 @@ static void put_done(struct step *s, struct operation *op, enum err status, unsi
     finish_fault(s, op, 503, "fewer copies than wanted could be made in time");
     return;
   }
+  follow_pin(s, op);
   struct xml_overlay stored = {.present = true, .copies = copies};
   outbox_trace(s->out, &(struct trace){.kind = op->method == XML_REMOVE_AUTH ? TRACE_RECORD_REMOVED
                                                                              : TRACE_RECORD_STORED,

@@ -90,14 +90,16 @@ static bool key_of_address(const struct node *node, struct slice address, struct
 
 /* ---- reading certificates ---- */
 
-static void consider(struct slice record, struct pin_facts *best) {
+static void consider(struct slice record, msec_wall now, struct pin_facts *best) {
   struct record_layout layout;
   struct certificate_value value;
   const char *why;
   if (record_layout_read(record, &layout, &why) != OK || layout.removed ||
       !certificate_read_value(layout.content, &value))
     return;
-  const struct write_pin pin = {WRITE_PIN_KNOWN, layout.owner, value.since};
+  struct write_pin pin = {.state = WRITE_PIN_KNOWN, .key = layout.owner, .since = value.since};
+  (void)certificate_read_before(value.before, layout.key_text, &layout.owner, now, &pin.before,
+                                &pin.named);
   msec_wall expires = 0;
   if (!xml_time_parse(layout.expires, &expires)) return;
   if (best->pin.state == WRITE_PIN_KNOWN && !write_pin_wins(&pin, &best->pin)) return;
@@ -109,7 +111,7 @@ void pins_held(const struct step *s, const struct key *key, struct pin_facts *ou
   uint32_t cursor = 0;
   *out = (struct pin_facts){.pin = {.state = WRITE_PIN_NONE}};
   while (dht_find(s->node->dht, node_wall(s->node, s->now), key, &cursor, &record))
-    consider(record.bytes, out);
+    consider(record.bytes, node_wall(s->node, s->now), out);
 }
 
 static void read_answer(struct step *s, uint16_t status, struct slice text, uint64_t refused,
@@ -121,7 +123,7 @@ static void read_answer(struct step *s, uint16_t status, struct slice text, uint
   if (status != 200 || xml_body_read(s->node->config.xml, text, &body, &why) != OK) return;
   out->pin.state = WRITE_PIN_NONE;
   for (unsigned i = 0; i < body.record_count; i++)
-    if ((refused >> i & 1) == 0) consider(body.record[i].bytes, out);
+    if ((refused >> i & 1) == 0) consider(body.record[i].bytes, node_wall(s->node, s->now), out);
 }
 
 /* ---- asking ---- */
@@ -174,6 +176,19 @@ bool pins_ask(struct step *s, struct slice address, uint64_t waiter, struct pin_
   pin->stage = PIN_TELLING;
   timers_set(&node->timers, &pin->timer, s->now);
   return false;
+}
+
+bool pins_doubt(struct step *s, struct slice address) {
+  char text[XML_CANONICAL_BYTES_MAX + 16];
+  struct buf key_text = buf_over(text, sizeof text);
+  struct key key;
+  if (!key_of_address(s->node, address, &key_text, &key)) return false;
+  struct pin *pin = find(s->node, &key);
+  if (pin == NULL || pin->stage != PIN_REMEMBERED ||
+      pin->until - PIN_REMEMBERED_US + PIN_SURE_US > s->now)
+    return false;
+  drop(s->node, pin);
+  return true;
 }
 
 bool pins_recall(const struct step *s, struct slice address, struct pin_facts *out) {

@@ -2,6 +2,7 @@
 #include "usage/certificate.h"
 
 #include "base/record_layout.h"
+#include "base/succession.h"
 #include "xml/body.h"
 
 /* The same for each put, so that a user has one such record. */
@@ -28,10 +29,12 @@ static void put_value(struct buf *out, const struct certificate_new *record) {
   if (record->receives.len > 0) buf_put(out, RECEIVES);
   buf_put_base64(out, record->receives.at, record->receives.len);
   buf_put(out, END);
+  if (record->before.len > 0) succession_put(out, record->before);
 }
 
 void certificate_put_record(struct buf *out, const struct certificate_new *record) {
-  char key_text[XML_KEY_BYTES_MAX], value_text[2 * RECORD_CERTIFICATE_MAX * 4 / 3 + 512];
+  char key_text[XML_KEY_BYTES_MAX],
+      value_text[(2 * RECORD_CERTIFICATE_MAX + SUCCESSION_BYTES_MAX) * 4 / 3 + 512];
   struct buf key = buf_over(key_text, sizeof key_text);
   struct buf value = buf_over(value_text, sizeof value_text);
   certificate_put_key(&key, record->address);
@@ -64,5 +67,22 @@ bool certificate_read_value(struct slice value, struct certificate_value *out) {
       !take(&value, SIGNS, &out->signs))
     return false;
   if (slice_starts(value, RECEIVES) && !take(&value, RECEIVES, &out->receives)) return false;
-  return slice_equal(value, END);
+  if (!slice_take(&value, END)) return false;
+  out->before = succession_find(value);
+  return value.len == 0 || out->before.len > 0;
+}
+
+bool certificate_read_before(struct slice before, struct slice key_text, const struct key *owner,
+                             msec_wall now, struct key *from, msec_wall *named) {
+  char text[SUCCESSION_BYTES_MAX];
+  struct buf statement = buf_over(text, sizeof text);
+  struct succession succession;
+  msec_wall until = 0;
+  if (before.len == 0 || !succession_read(before, key_text, &statement, &succession) ||
+      !key_equal(&succession.to, owner) || !xml_time_parse(succession.until, &until) ||
+      until <= now)
+    return false;
+  *from = succession.from;
+  *named = succession.version / 256;
+  return true;
 }

@@ -6,6 +6,7 @@
 #define USAGE_CERTIFICATE_H
 
 #include "base/buf.h"
+#include "base/key.h"
 #include "base/slice.h"
 #include "base/usec.h"
 
@@ -19,6 +20,7 @@ struct certificate_new {
   uint64_t version;
   msec_wall since, expires;
   struct slice signs, receives; /* certificates in DER; `receives` may be empty: not made yet */
+  struct slice before;          /* the statement of the key before it, or empty */
 };
 /* An unsigned record. */
 void certificate_put_record(struct buf *out, const struct certificate_new *record);
@@ -26,8 +28,14 @@ void certificate_put_record(struct buf *out, const struct certificate_new *recor
 struct certificate_value {
   msec_wall since;
   struct slice signs, receives; /* base64; `receives` may be empty */
+  struct slice before;          /* base64 of a statement; may be empty */
 };
 /* Of the bytes between the tags of <value>. False: not in the layout of. */
 bool certificate_read_value(struct slice value, struct certificate_value *out);
+
+/* The key that named `owner` as its successor, by a statement that a verified record of that key
+ * text carries (R-6.64), and when. False: none, or it has lapsed. key_text: escaped. */
+bool certificate_read_before(struct slice before, struct slice key_text, const struct key *owner,
+                             msec_wall now, struct key *from, msec_wall *named);
 
 #endif

@@ -70,7 +70,8 @@ static enum write_verdict judge_pin(const struct write_request *request,
                                     const struct write_signer *signer, const struct write_pin *pin,
                                     msec_wall now, const char **why) {
   if (pin->state == WRITE_PIN_KNOWN) {
-    if (!key_equal(&pin->key, &signer->key)) return refuse(why, WRITE_OTHER_KEY);
+    if (!key_equal(&pin->key, &signer->key) && !key_equal(&pin->key, &request->before))
+      return refuse(why, WRITE_OTHER_KEY);
     if (request->since >= pin->since) return WRITE_ALLOWED;
     return refuse(why, "since is earlier than the one that is pinned");
   }
@@ -98,7 +99,12 @@ bool write_needs_pin(enum write_mode mode, const struct write_request *request,
 }
 
 bool write_pin_wins(const struct write_pin *a, const struct write_pin *b) {
+  if (key_equal(&a->before, &b->key)) return true;
+  if (key_equal(&b->before, &a->key)) return false;
+  bool siblings = !key_is_zero(&a->before) && key_equal(&a->before, &b->before);
+  if (siblings && a->named != b->named) return a->named < b->named;
   if (a->since != b->since) return a->since < b->since;
+  if (!siblings && a->named != b->named) return a->named > b->named;
   return key_compare(&a->key, &b->key) < 0;
 }
 
@@ -158,7 +164,8 @@ static enum write_verdict judge_pin_copy(const struct write_request *request,
                                          const struct write_signer *signer,
                                          const struct write_pin *pin, msec_wall now,
                                          const char **why) {
-  const struct write_pin fresh = {WRITE_PIN_KNOWN, signer->key, request->since};
+  const struct write_pin fresh = {WRITE_PIN_KNOWN, signer->key, request->since, request->before,
+                                  request->named};
   if (request->since > now + SINCE_TOLERANCE) return refuse(why, "since is in the future");
   if (pin->state == WRITE_PIN_KNOWN && !key_equal(&pin->key, &signer->key) &&
       write_pin_wins(pin, &fresh))

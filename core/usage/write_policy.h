@@ -30,13 +30,17 @@ struct write_pin {
   enum write_pin_state state;
   struct key key;
   msec_wall since;
+  struct key before; /* the key that named this one as its successor; zero: none */
+  msec_wall named;   /* when it did */
 };
 
 struct write_request {
   struct slice key_text; /* canonical */
   struct key owner;      /* of the record */
   bool removal;
-  msec_wall since; /* signed in a `certificate:` record: when this key was made; else 0 */
+  msec_wall since;   /* signed in a `certificate:` record: when this key was made; else 0 */
+  struct key before; /* such a record: as in struct write_pin */
+  msec_wall named;
 };
 
 enum write_verdict {
@@ -61,9 +65,11 @@ bool write_needs_pin(enum write_mode mode, const struct write_request *request,
  * address that needs a pin? */
 bool write_is_pin(enum write_mode mode, struct slice key_text);
 
-/* Of two pins of one address that were made apart and have met: does a win? The earlier since, then
- * the smaller key hash (R-6.15). A put never gets so far: it is refused where another key is
- * pinned, or whoever sees a pin could write an earlier one. */
+/* Of two pins of one address that have met: does a win? The one that the other named as its
+ * successor; of two that one key named, the one named first (R-6.66); else the earlier since, then
+ * the one named later, then the smaller key hash (R-6.15). A put never gets so far: it is refused
+ * where another key is pinned, unless that one named it, or whoever sees a pin could write an
+ * earlier one. */
 bool write_pin_wins(const struct write_pin *a, const struct write_pin *b);
 
 /* *why, a static phrase for people, is set unless WRITE_ALLOWED. */

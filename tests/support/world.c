@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "support/world.h"
-#include "base/record_layout.h"
+#include "base/succession.h"
 #include "sim/record_model.h"
 
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "usage/certificate.h"
 #include "xml/body.h"
 
 enum net_event_kind { EVENT_TICK, EVENT_INPUT, EVENT_JOURNAL };
@@ -77,7 +78,8 @@ static void later(struct net *net, usec at, uint32_t node, enum net_event_kind k
                   const struct input *input) {
   size_t data = input != NULL ? input->data.len : 0;
   size_t record = input != NULL ? input->record.bytes.len : 0;
-  struct net_event *event = take(sizeof *event + data + record);
+  size_t before = input != NULL ? input->before.len : 0;
+  struct net_event *event = take(sizeof *event + data + record + before);
   char *bytes = (char *)(event + 1);
   event->at = at;
   event->kind = kind;
@@ -88,6 +90,8 @@ static void later(struct net *net, usec at, uint32_t node, enum net_event_kind k
   if (record > 0) memcpy(bytes + data, input->record.bytes.at, record);
   if (data > 0) event->input.data = slice_of(bytes, data);
   if (record > 0) event->input.record.bytes = slice_of(bytes + data, record);
+  if (before > 0) memcpy(bytes + data + record, input->before.at, before);
+  if (before > 0) event->input.before = slice_of(bytes + data + record, before);
   push(net, event);
 }
 
@@ -330,12 +334,34 @@ struct key net_owner(const struct net *net, uint32_t i, struct slice address) {
   return crypto_key(&net->crypto, buf_slice(&name));
 }
 
+struct key net_succeed(struct net *net, uint32_t i, struct slice address) {
+  struct net_node *node = &net->at[i];
+  char plain_text[1024], key_text[256], until_text[40];
+  struct buf plain = buf_over(plain_text, sizeof plain_text);
+  struct buf key = buf_over(key_text, sizeof key_text), until = buf_over(until_text, 40);
+  struct buf statement = buf_over(node->before, sizeof node->before);
+  struct key owner = net_owner(net, i, address),
+             next = crypto_key(&net->crypto, slice_of(&owner, 20));
+  certificate_put_key(&key, address);
+  xml_put_time(&until, net_wall(net) + (msec_wall)90 * 86400000);
+  succession_put_unsigned(&plain, buf_slice(&key), buf_slice(&until), net_wall(net) * 256, &next);
+  enum err err = record_model_sign(&net->crypto, &owner, buf_slice(&plain), &statement);
+  ASSERT(err == OK);
+  node->before_len = statement.len;
+  node->taken = crypto_key(&net->crypto, address);
+  node->taken_owner = next;
+  return next;
+}
+
 /* The certificates that the model of signing has are the owner itself. */
 static void carry_user(struct net *net, uint32_t i, const struct output *out) {
   struct key owner = net_owner(net, i, out->text);
   const struct slice certificate = slice_of(owner.byte, KEY_BYTES);
+  const struct net_node *node = &net->at[i];
+  bool taken = key_equal(&node->taken_owner, &owner);
   const struct input input = {
       .kind = IN_USER,
+      .before = taken ? slice_of(node->before, node->before_len) : SLICE_EMPTY,
       .ticket = out->ticket,
       .data = certificate,
       .record = {.owner = owner, .bytes = net->one_certificate ? SLICE_EMPTY : certificate}};
@@ -351,6 +377,7 @@ static void carry_open(struct net *net, uint32_t i, const struct output *out) {
   key_put(&id, &node->config.id);
   bool granted = slice_find(out->data, buf_slice(&id)) < out->data.len;
   if (granted) {
+    node->before_len = 0;
     node->taken = crypto_key(&net->crypto, out->text);
     node->taken_owner = out->record.owner;
   }
@@ -378,7 +405,9 @@ static void carry_verify(struct net *net, uint32_t i, const struct output *out) 
   enum err verified = record_model_verify(&net->crypto, out->data, &why);
   const struct input input = {
       .kind = IN_VERIFIED,
-      .status = refused ? ERR_REFUSED : verified,
+      .status = net->verifier_busy ? ERR_BUSY
+                : refused          ? ERR_REFUSED
+                                   : verified,
       .ticket = out->ticket,
       .issued = net->issued_names != NULL,
       .data = slice_cstr(net->issued_names != NULL ? net->issued_names : "")};

@@ -32,7 +32,9 @@ struct net_node {
   unsigned journal_count;
   uint32_t link[NET_NODES_MAX]; /* flow opened to that node, 0: none */
   struct key taken,
-      taken_owner; /* hash of the address whose keys it was granted, and their owner */
+      taken_owner;   /* hash of the address whose keys it was granted, and their owner */
+  char before[2048]; /* the statement that those keys came with */
+  size_t before_len;
   struct test_memory memory;
 };
 
@@ -61,6 +63,7 @@ struct net {
   unsigned loss_permille;   /* of datagrams */
   usec refuse_us;           /* until a connection to nobody fails */
   usec journal_us, keys_us; /* how long storing, signing and verifying take */
+  bool verifier_busy;       /* it cannot say anything */
   unsigned journal_fail_permille;
   const char *refuse_text; /* records that contain this are refused by verification */
   const char
@@ -156,6 +159,8 @@ void net_inject(struct net *net, uint32_t i, uint32_t flow, const struct endpoin
  * until the inbox has been filled again. */
 const struct net_letter *net_take(struct net *net, const char *word1, const char *word2);
 void net_clear_inbox(struct net *net);
+/* Gives that address another owner at node i, whom the one before has named. */
+struct key net_succeed(struct net *net, uint32_t i, struct slice address);
 /* Node i says this on one of its flows, past its core. */
 void net_say(struct net *net, uint32_t i, uint32_t flow, struct slice message);
 void net_close_flow(struct net *net, uint32_t flow);

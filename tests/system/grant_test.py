@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""R-6.9, R-6.47: a user's phones at several peers. Real peers; phones are UDP sockets."""
+"""R-6.9, R-6.47, R-6.64 to R-6.69: a user's phones at several peers. Real peers; phones are UDP sockets."""
 import base64
 import contextlib
 import glob
+import hashlib
+import json
 import os
 import re
 import socket
@@ -77,7 +79,8 @@ def grant(at, to):
 
 
 def owner(peer):
-    return user(peer, "list")[1]
+    """Of bob's keys there."""
+    return re.search(r"(\w+)  sip:bob@example.net", user(peer, "list")[1])[1]
 
 
 def test_a_granted_peer_goes_on():
@@ -124,6 +127,101 @@ def test_who_was_granted_may_grant():
         assert all(peer.id in output for peer in (home, second, third)), output
         for phone in phones:
             phone.close()
+
+
+def revoke(at, of):
+    return user(at, "revoke", "bob@example.net", of.id)
+
+
+def contacts(peer):
+    status, output, _ = peer.cli("--json", "get", "sip:bob@example.net")
+    return {c["contact"] for c in json.loads(output)} if status == 0 else set()
+
+
+def test_revoke():
+    """New keys: the revoked peer writes no more, the others do, and what it wrote counts no more."""
+    with ring(4) as (home, second, third, fourth), contextlib.ExitStack() as stack:
+        phones = [stack.enter_context(contextlib.closing(Phone(peer)))
+                  for peer in (home, second, third)]
+        assert phones[0].registers()[0] == 200
+        for peer, phone in zip((second, third), phones[1:]):
+            assert peer.cli("publish")[0] == 0
+            grant(home, peer)
+            assert phone.registers()[0] == 200
+        until(lambda: len(contacts(fourth)) == 3, "all are found")
+        before = owner(home)
+        status, output, errors = revoke(home, second)
+        assert status == 0 and "revoked" in output, errors
+        assert owner(home) != before
+        output = user(home, "granted", "bob@example.net")[1]
+        assert third.id in output and second.id not in output, output
+        # The home's phone is found at once, under the new key; what the revoked peer wrote is not.
+        until(lambda: contacts(fourth) == {phones[0].contact}, "the home's phone alone")
+        # At a peer that still has a grant they are put anew when it is told to.
+        third.cli("publish", "sip:bob@example.net")
+        until(lambda: contacts(fourth) == {phones[0].contact, phones[2].contact}, "the third's, too")
+        # New phones: a refresh that changes nothing asks nobody.
+        phones = [stack.enter_context(contextlib.closing(Phone(peer)))
+                  for peer in (home, second, third)]
+        status, reason = phones[1].registers()
+        assert status == 403 and "grant" in reason, reason
+        assert phones[0].registers()[0] == 200
+        assert phones[2].registers()[0] == 200
+        assert phones[1].contact not in contacts(fourth)
+        # What it has are the old keys, and it cannot go on from them: neither by a grant nor by a
+        # successor of its own.
+        assert owner(second) == before
+        for verb, peer in (("grant", second), ("revoke", third)):
+            assert user(second, verb, "bob@example.net", peer.id)[0] == 1
+        assert phones[2].registers()[0] == 200
+        assert phones[0].contact in contacts(fourth)
+        # Once more, and the first one is granted the new keys again.
+        status, _, errors = revoke(home, third)
+        assert status == 0, errors
+        phones = [stack.enter_context(contextlib.closing(Phone(peer)))
+                  for peer in (home, second, third)]
+        assert phones[2].registers()[0] == 403
+        grant(home, second)
+        assert phones[1].registers()[0] == 200
+        assert phones[0].registers()[0] == 200
+
+
+def test_revoke_changes_every_key():
+    with ring(2) as (home, second), contextlib.ExitStack() as stack:
+        def files():
+            name = hashlib.sha1(b"sip:bob@example.net").hexdigest().upper()
+            found = {}
+            for path in glob.glob(f"{home.data}/users/{name}.*"):
+                with open(path, "rb") as file:
+                    found[path.rpartition(name)[2]] = file.read()
+                assert os.stat(path).st_mode & 0o77 == 0
+            return found
+        phones = [stack.enter_context(contextlib.closing(Phone(peer))) for peer in (home, second)]
+        assert phones[0].registers()[0] == 200
+        assert second.cli("publish")[0] == 0
+        grant(home, second)
+        assert phones[1].registers()[0] == 200
+        before = files()
+        assert revoke(home, second)[0] == 0
+        after = files()
+        assert set(after) == set(before) | {".before"}
+        assert {name for name in before if before[name] == after[name]} == {".aor"}
+
+
+def test_revoke_says_what_it_cannot():
+    with ring(2) as (home, second), contextlib.ExitStack() as stack:
+        phone = stack.enter_context(contextlib.closing(Phone(home)))
+        status, _, errors = revoke(home, second)
+        assert status == 1 and "where the phone registers" in errors, errors
+        assert phone.registers()[0] == 200
+        status, _, errors = revoke(home, second)
+        assert status == 1 and "has not been granted" in errors, errors
+        status, _, errors = revoke(home, home)
+        assert status == 1 and "this peer itself" in errors, errors
+    with ring(1, "--lab") as (home,), contextlib.closing(Phone(home)) as phone:
+        assert phone.registers()[0] == 200
+        status, _, errors = revoke(home, home)
+        assert status == 1 and "laboratory" in errors, errors
 
 
 class Closed:

@@ -264,7 +264,8 @@ static void a_user_has_two_certificates(void **state) {
   char one[2048], two[2048], again[2048];
   struct key owner;
   struct buf signs = buf_over(one, sizeof one), receives = buf_over(two, sizeof two);
-  assert_int_equal(user_keys_certificates(keys, bob, &owner, &signs, &receives), OK);
+  struct buf none = buf_over(NULL, 0); /* no key was there before */
+  assert_int_equal(user_keys_certificates(keys, bob, &owner, &signs, &receives, &none), OK);
   assert_true(signs.len > 0);
   assert_int_equal(receives.len, 0); /* it is not waited for */
   EVP_PKEY *key = NULL;
@@ -273,7 +274,7 @@ static void a_user_has_two_certificates(void **state) {
   user_keys_close(keys);
   keys = user_keys_open(folder->path, 10, &why);
   signs = buf_over(again, sizeof again);
-  assert_int_equal(user_keys_certificates(keys, bob, &owner, &signs, &receives), OK);
+  assert_int_equal(user_keys_certificates(keys, bob, &owner, &signs, &receives, &none), OK);
   assert_true(slice_equal(buf_slice(&signs), slice_of(one, signs.len)));
   struct certificate_key read;
   assert_int_equal(certificate_read(buf_slice(&signs), &read), OK);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "base/record_layout.h"
+#include "base/succession.h"
 #include "sim/record_model.h"
 #include "support/world.h"
 #include "usage/certificate.h"
@@ -53,10 +53,25 @@ static uint64_t refused_by_all(void) {
 struct what {
   const char *key;
   const struct key *owner;
-  const char *value; /* NULL: a removal */
-  msec_wall since;   /* != 0: certificates */
+  const char *value;        /* NULL: a removal */
+  msec_wall since;          /* != 0: certificates */
+  const struct key *before; /* who named the owner, and when */
+  msec_wall named;
   uint64_t version;
 };
+
+static struct slice statement(const struct what *what) {
+  static char plain_text[2048], text[4096];
+  struct buf plain = buf_over(plain_text, sizeof plain_text), out = buf_over(text, sizeof text);
+  char until_text[40];
+  struct buf until = buf_over(until_text, sizeof until_text);
+  if (what->before == NULL) return SLICE_EMPTY;
+  xml_put_time(&until, net_wall(&net) + 60 * MINUTE);
+  succession_put_unsigned(&plain, SLICE(BOB_PIN), buf_slice(&until), what->named * 256,
+                          what->owner);
+  assert_int_equal(record_model_sign(&net.crypto, what->before, buf_slice(&plain), &out), OK);
+  return buf_slice(&out);
+}
 
 static struct slice write_record(const struct what *what, char *text, size_t room) {
   static char plain_text[8192];
@@ -68,7 +83,8 @@ static struct slice write_record(const struct what *what, char *text, size_t roo
                                            .since = what->since,
                                            .expires = expires,
                                            .signs = SLICE("one"),
-                                           .receives = SLICE("two")};
+                                           .receives = SLICE("two"),
+                                           .before = statement(what)};
     certificate_put_record(&plain, &record);
   } else {
     const struct xml_record_new record = {
@@ -310,6 +326,88 @@ static void test_pins_meet(void **state) {
   }
 }
 
+/* ---- a key that follows another: to R-6.69 ---- */
+
+#define FOLLOW(of, from, at) \
+  PUT(.owner = (of), .since = (at), .before = (from), .named = net_wall(&net))
+
+static void test_a_key_is_followed(void **state) {
+  (void)state;
+  struct key three = {{3, 3}};
+  ring_of(3, NODE_OPEN);
+  msec_wall since = net_wall(&net);
+  assert_int_equal(PIN(&one, since), 200);
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 200);
+  assert_int_equal(net_get(&net, 2, BOB)->code, 200); /* the pin is remembered all over */
+  assert_int_equal(FOLLOW(&two, &three, since), 403); /* named by nobody who may */
+  assert_int_equal(FOLLOW(&two, &one, since), 200);
+  for (uint32_t i = 0; i < 3; i++) {
+    assert_true(holds(i, BOB_PIN, &two));
+    assert_false(holds(i, BOB_PIN, &one));
+  }
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 403);
+  assert_int_equal(PUT(.key = BOB, .owner = &two), 200);
+  assert_int_equal(PIN(&one, since), 403);
+  assert_int_equal(FOLLOW(&three, &one, since), 403); /* the old key names nobody any more */
+  const struct net_reply *reply = net_get(&net, 2, BOB);
+  assert_int_equal(reply->code, 200);
+  assert_int_equal(reply->row_count, 1);
+  assert_int_equal(FOLLOW(&three, &two, since), 200);
+  assert_int_equal(PUT(.key = BOB, .owner = &two), 403);
+  assert_int_equal(PUT(.key = BOB, .owner = &three), 200);
+  end();
+}
+
+/* As copies: whatever the old key says later, and in whatever order they come. */
+static void test_successions_meet(void **state) {
+  (void)state;
+  struct key three = {{3, 3}};
+  for (unsigned order = 0; order < 6; order++) {
+    static const unsigned orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                          {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    ring_of(1, NODE_OPEN);
+    msec_wall since = net_wall(&net) - MINUTE;
+    const struct what copies[3] = {
+        {.owner = &one, .since = since, .version = ++number},
+        {.owner = &two, .since = since, .before = &one, .named = since + 10, .version = ++number},
+        {.owner = &three,
+         .since = since,
+         .before = &one,
+         .named = since + 20,
+         .version = ++number}};
+    for (unsigned i = 0; i < 3; i++) {
+      assert_int_equal(push(0, &copies[orders[order][i]]), 200);
+      net_run_for(&net, SEC(1));
+    }
+    assert_true(holds(0, BOB_PIN, &two));
+    assert_false(holds(0, BOB_PIN, &one));
+    assert_false(holds(0, BOB_PIN, &three));
+    assert_int_equal(PUT(.key = BOB, .owner = &two), 200);
+    assert_int_equal(PUT(.key = BOB, .owner = &one), 403);
+    end();
+  }
+}
+
+/* A home whose key was changed: it says so when it is asked to, or at the next refusal. */
+static void test_a_home_goes_on_with_a_new_key(void **state) {
+  (void)state;
+  for (unsigned told = 0; told < 2; told++) {
+    ring_of(3, NODE_OPEN);
+    assert_int_equal(net_put(&net, 1, BOB, "sip:bob@192.0.2.4")->code, 200);
+    struct key next = net_succeed(&net, 1, SLICE(BOB));
+    const struct node_command publish = {.kind = COMMAND_PUBLISH, .uri = SLICE(BOB)};
+    if (told == 1) assert_int_equal(net_command(&net, 1, &publish, SEC(20))->code, 200);
+    if (told == 0) {
+      assert_int_equal(net_put(&net, 1, BOB, "sip:bob@192.0.2.5")->code, 403);
+      net_run_for(&net, SEC(5));
+    }
+    for (uint32_t i = 0; i < 3; i++) assert_true(holds(i, BOB_PIN, &next));
+    assert_int_equal(net_put(&net, 1, BOB, "sip:bob@192.0.2.5")->code, 200);
+    assert_int_equal(net_get(&net, 2, BOB)->row_count, 1); /* what the old key wrote is nobody's */
+    end();
+  }
+}
+
 /* ---- the pin cannot be reached ---- */
 
 static void test_pin_unreachable(void **state) {
@@ -333,6 +431,24 @@ static void test_pin_unreachable(void **state) {
   net.latency_min_us = net.latency_max_us = MSEC(5);
   net_run_for(&net, SEC(60));
   assert_int_equal(PUT(.key = BOB, .owner = &one), 200);
+  end();
+}
+
+/* a verifier that cannot say anything refuses nothing. */
+static void test_a_busy_verifier(void **state) {
+  (void)state;
+  ring_of(1, NODE_OPEN);
+  assert_int_equal(PIN(&one, net_wall(&net)), 200);
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 200);
+  net.verifier_busy = true;
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 503);
+  assert_non_null(strstr(last, "\r\nRetry-After: "));
+  assert_int_equal(net_get(&net, 0, BOB)->code, 503);
+  assert_int_equal(PUSH(.key = BOB, .owner = &one), 503); /* a copy is not acknowledged */
+  net.verifier_busy = false;
+  assert_int_equal(refused_by_all(), 0);
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 200);
+  assert_int_equal(net_get(&net, 0, BOB)->code, 200);
   end();
 }
 
@@ -468,7 +584,11 @@ int main(void) {
       cmocka_unit_test(test_copies_are_judged),
       cmocka_unit_test(test_smuggled_copy_goes),
       cmocka_unit_test(test_pins_meet),
+      cmocka_unit_test(test_a_key_is_followed),
+      cmocka_unit_test(test_successions_meet),
+      cmocka_unit_test(test_a_home_goes_on_with_a_new_key),
       cmocka_unit_test(test_pin_unreachable),
+      cmocka_unit_test(test_a_busy_verifier),
       cmocka_unit_test(test_two_homes),
       cmocka_unit_test(test_a_lost_pin_is_put_again),
       cmocka_unit_test(test_second_certificate),

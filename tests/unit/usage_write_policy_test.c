@@ -135,6 +135,33 @@ static void pins_that_meet_are_ordered(void **state) {
   assert_false(write_pin_wins(&same, &same));
 }
 
+/* the pinned key names the one that follows it, and nobody else does. */
+static void a_key_names_its_successor(void **state) {
+  (void)state;
+  static const char text[] = "certificate:bob@example.net";
+  struct write_request request = put(text, &eve, 10);
+  request.before = bob;
+  assert_int_equal(judge(WRITE_OPEN, request, anybody(&eve), pinned(&bob, 10)), WRITE_ALLOWED);
+  assert_int_equal(judge(WRITE_OPEN, request, anybody(&eve), pinned(&bob, 11)), WRITE_REFUSED);
+  assert_int_equal(judge(WRITE_OPEN, request, anybody(&eve), pinned(&alice, 10)), WRITE_REFUSED);
+  request.before = alice;
+  assert_int_equal(judge(WRITE_OPEN, request, anybody(&eve), pinned(&bob, 10)), WRITE_REFUSED);
+  assert_int_equal(judge(WRITE_OPEN, put(text, &bob, 10), anybody(&bob), pinned(&eve, 10)),
+                   WRITE_REFUSED); /* the key before is nobody now */
+  struct write_pin first = pinned(&bob, 10), next = pinned(&eve, 10), other = pinned(&alice, 10);
+  next.before = other.before = bob;
+  next.named = 100;
+  other.named = 101;
+  first.since = 9; /* whatever it says afterwards */
+  assert_true(write_pin_wins(&next, &first) && !write_pin_wins(&first, &next));
+  assert_true(write_pin_wins(&next, &other) && !write_pin_wins(&other, &next));
+  struct write_pin third = pinned(&alice, 10); /* of one line, and what stood between is lost */
+  third.before = eve;
+  third.named = 200;
+  first.since = 10;
+  assert_true(write_pin_wins(&third, &first) && !write_pin_wins(&first, &third));
+}
+
 /* */
 static void key_hash_belongs_to_its_key(void **state) {
   (void)state;
@@ -231,6 +258,7 @@ int main(void) {
       cmocka_unit_test(open_overlay_asks_for_the_pinned_key),
       cmocka_unit_test(open_overlay_pins_the_first_key),
       cmocka_unit_test(pins_that_meet_are_ordered),
+      cmocka_unit_test(a_key_names_its_successor),
       cmocka_unit_test(key_hash_belongs_to_its_key),
       cmocka_unit_test(address_empties_its_own_inbox),
       cmocka_unit_test(nobody_writes_for_another),
