@@ -7,10 +7,10 @@ FUZZ_SECONDS ?= 60
 SEED       ?= 1
 
 .DEFAULT_GOAL := build
-.PHONY: all build demo test check interop bench sim worlds sim-soak sim-plots fuzz cover format install clean help
+.PHONY: all build page demo test check interop bench sim worlds sim-soak sim-plots fuzz cover format install clean help
 
 # $(call compile,PRESET,SUFFIX): configures and builds one preset of CMakePresets.json in build SUFFIX.
-compile = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build build$(2) -j $(JOBS)
+compile = tools/web && cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build build$(2) -j $(JOBS)
 
 all: build
 
@@ -21,6 +21,11 @@ build: ## build/locserd, build/locser and the rest (the default)
 	@tools/deps build
 	@$(call compile,default,)
 
+page: ## the page that a peer serves, with node and npm; then as `make`
+	@tools/deps build web
+	@tools/web --need
+	@$(call compile,default,)
+
 demo: ## two phones call each other through a ring of 20 peers
 	@tools/deps build interop
 	@$(call compile,default,)
@@ -28,6 +33,7 @@ demo: ## two phones call each other through a ring of 20 peers
 
 test: ## every test, under ASan and UBSan where it is C
 	@tools/deps test
+	@tools/web
 	@JOBS=$(JOBS) tools/test
 
 check: ## format, warnings, analysers, guards, conformance
@@ -88,4 +94,4 @@ install: build ## to $(DESTDIR)$(PREFIX); an existing configuration file is kept
 	@tools/install "$(DESTDIR)" "$(PREFIX)" "$(SYSCONFDIR)"
 
 clean: ## removes every build folder
-	rm -rf build build-asan build-gcc build-clang build-fuzz build-cover
+	rm -rf web/dist build build-asan build-gcc build-clang build-fuzz build-cover

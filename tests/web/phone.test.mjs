@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { clock, describe, ENTRIES_MAX, History, lasted, PEOPLE_MAX, TEXT_CHARS_MAX }
+  from "../../web/src/phone/history.js";
+import { whyNoAudio, whyNoCall, whyNotRegistered, whyNotSent } from "../../web/src/phone/reasons.js";
+import { load, save } from "../../web/src/store.js";
+
+const bob = "sip:bob@example.net";
+
+test("conversations come latest first, with what is unread", () => {
+  const history = new History();
+  history.add(bob, { kind: "message", mine: false, text: "hello" }, 1);
+  history.add("sip:carol@example.net", { kind: "call", mine: false, state: "missed" }, 2);
+  history.add(bob, { kind: "message", mine: true, text: "hi", state: "sent" }, 3);
+  assert.deepEqual(history.recent().map(({ uri }) => uri), [bob, "sip:carol@example.net"]);
+  assert.equal(history.unread, 2);
+  assert.equal(history.read(bob), true);
+  assert.equal(history.read(bob), false);
+  assert.equal(history.unread, 1);
+});
+
+test("nothing grows without end", () => {
+  const history = new History();
+  for (let i = 0; i < PEOPLE_MAX + 10; i++) {
+    history.add(`sip:${i}@example.net`, { kind: "call", mine: true, state: "failed" }, i);
+  }
+  assert.equal(history.people.size, PEOPLE_MAX);
+  assert.equal(history.person("sip:0@example.net"), undefined);
+  for (let i = 0; i < ENTRIES_MAX + 10; i++) {
+    history.add(bob, { kind: "message", mine: false, text: "x".repeat(TEXT_CHARS_MAX + 10) }, 1000 + i);
+  }
+  assert.equal(history.person(bob).entries.length, ENTRIES_MAX);
+  assert.equal(history.person(bob).entries[0].text.length, TEXT_CHARS_MAX);
+});
+
+test("history survives storage, and anything else found there does no harm", () => {
+  const history = new History();
+  history.add(bob, { kind: "message", mine: true, text: "hi", state: "sending" }, 5);
+  const again = new History(JSON.parse(JSON.stringify(history)));
+  assert.equal(again.person(bob).entries[0].state, "unknown"); // its answer went to the old page
+  assert.equal(again.person(bob).at, 5);
+  for (const rubbish of [null, 7, {}, [null], [{ uri: 3 }], [{ uri: bob, entries: [null, { kind: "x" },
+    { kind: "message", at: 1 }] }]]) {
+    const found = new History(rubbish);
+    assert.ok(found.recent().every(({ entries }) => entries.length === 0));
+  }
+});
+
+// R-7.78
+test("storage that is forbidden or full is no error", () => {
+  const broken = { getItem() { throw new Error("no"); }, setItem() { throw new Error("full"); } };
+  assert.equal(load("x", "otherwise", broken), "otherwise");
+  save("x", 1, broken);
+  const kept = new Map();
+  const good = { getItem: (k) => kept.get(k) ?? null, setItem: (k, v) => kept.set(k, v),
+    removeItem: (k) => kept.delete(k) };
+  save("account", { uri: bob }, good);
+  assert.deepEqual(load("account", null, good), { uri: bob });
+  save("account", undefined, good);
+  assert.equal(load("account", null, good), null);
+});
+
+test("a refusal says what can be done (R-7.35, R-7.80)", () => {
+  assert.match(whyNotRegistered(403, "Another peer has the key of this address; have it granted"),
+    /have it granted\.$/);
+  assert.match(whyNotRegistered(403, "Forbidden"), /Ask whoever runs it/);
+  assert.match(whyNotRegistered(401, "Unauthorized"), /password/);
+  assert.match(whyNoCall(480, "Temporarily Unavailable"), /Nobody is registered/);
+  assert.match(whyNoCall(488, "Not Acceptable Here"), /DTLS-SRTP/);
+  assert.match(whyNoCall(0, "", "User Denied Media Access"), /Allow it/);
+  assert.match(whyNotSent(480, ""), /Nobody is registered/);
+  assert.equal(whyNoCall(499, "odd", ""), "Odd (499).");
+  assert.equal(whyNoCall(0, "", ""), "That did not work.");
+});
+
+test("a page without microphone says where there is one", () => {
+  assert.match(whyNoAudio({ isSecureContext: false, RTCPeerConnection: class {} }), /127\.0\.0\.1/);
+  assert.match(whyNoAudio({ isSecureContext: true }), /no WebRTC/);
+  assert.equal(whyNoAudio({ isSecureContext: true, RTCPeerConnection: class {},
+    navigator: { mediaDevices: {} } }), "");
+});
+
+test("durations", () => {
+  assert.deepEqual([7, 65, 3720].map(lasted), ["7 s", "1 min 05 s", "1 h 02 min"]);
+  assert.deepEqual([-1, 7, 725, 3725].map(clock), ["0:00", "0:07", "12:05", "1:02:05"]);
+  assert.equal(describe({ kind: "call", mine: true, state: "done", seconds: 5 }), "Outgoing call, 5 s");
+  assert.equal(describe({ kind: "message", mine: true, text: "x" }), "You: x");
+});

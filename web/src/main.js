@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Puts the page together: one feed, two views, colours.
+import { icon, setIcon, setText } from "./dom.js";
+import { Feed } from "./feed.js";
+import { NetworkView } from "./network/view.js";
+import { PhoneView } from "./phone/view.js";
+
+const $ = (id) => document.getElementById(id);
+const base = location.origin.replace(/^http/, "ws");
+const THEMES = ["auto", "light", "dark"];
+
+function setPeer(state, text) {
+  $("peer-state").firstElementChild.dataset.state = state;
+  setText($("peer-name"), text);
+}
+
+function showUnread(n) {
+  $("phone-badge").hidden = n === 0;
+  setText($("phone-badge"), n > 99 ? "99+" : String(n));
+}
+
+const ask = (method, params) => feed.ask(method, params);
+const network = new NetworkView($("view-network"), { ask });
+const phone = new PhoneView($("view-phone"), { sipUrl: `${base}/sip`, ask, onUnread: showUnread });
+const feed = new Feed(`${base}/events`, {
+  hello: (params) => {
+    setPeer("good", `peer ${String(params.peer).slice(0, 8)}`);
+    network.hello(params);
+    phone.hello(params);
+  },
+  state: (params) => network.state(params),
+  trace: (params) => network.trace(params),
+  lost: (params) => network.lost(params),
+  down: () => setPeer("bad", "peer not reached"),
+});
+
+// ---- which view, where there is room for one ----
+
+function showView() {
+  const name = location.hash === "#network" ? "network" : "phone";
+  document.body.dataset.view = name;
+  for (const link of document.querySelectorAll(".views a")) {
+    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  network.show();
+}
+
+addEventListener("hashchange", () => {
+  if (location.hash === "#main") return;
+  showView();
+  scrollTo(0, 0);
+});
+addEventListener("online", () => feed.wake());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  feed.wake();
+  network.show();
+});
+
+// ---- colours: of the system, or chosen ----
+
+const theme = $("theme");
+theme.append(icon("auto"));
+
+function drawTheme() {
+  const now = document.documentElement.dataset.theme ?? "auto";
+  setIcon(theme, now);
+  theme.setAttribute("aria-label", `Colours: ${{ auto: "as the system", light: "light",
+    dark: "dark" }[now]}. Change.`);
+  theme.title = theme.getAttribute("aria-label");
+}
+
+theme.addEventListener("click", () => {
+  const root = document.documentElement;
+  const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
+  if (next === "auto") delete root.dataset.theme;
+  else root.dataset.theme = next;
+  try {
+    localStorage.setItem("locser.theme", next);
+  } catch {
+    // It lasts until the page is left, then.
+  }
+  drawTheme();
+});
+
+drawTheme();
+showUnread(phone.history.unread);
+showView();
+feed.start();
