@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 SEED       ?= 1
 
 .DEFAULT_GOAL := build
-.PHONY: all build page demo test check interop bench sim worlds sim-soak sim-plots fuzz cover format install clean help
+.PHONY: all build page demo demo-web test check interop bench sim worlds sim-soak sim-plots fuzz cover format install clean help
 
 # $(call compile,PRESET,SUFFIX): configures and builds one preset of CMakePresets.json in build SUFFIX.
 compile = tools/web && cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build build$(2) -j $(JOBS)
@@ -31,6 +31,12 @@ demo: ## two phones call each other through a ring of 20 peers
 	@$(call compile,default,)
 	@tests/interop/run demo
 
+demo-web: ## two browsers call each other through three peers; screenshots in build/demo
+	@tools/deps build interop web browser
+	@tools/web --need
+	@$(call compile,default,)
+	@tests/interop/run demo-web
+
 test: ## every test, under ASan and UBSan where it is C
 	@tools/deps test
 	@tools/web
@@ -41,7 +47,8 @@ check: ## format, warnings, analysers, guards, conformance
 	@JOBS=$(JOBS) tools/check
 
 interop: ## real phones and other SIP software
-	@tools/deps interop
+	@tools/deps interop web browser
+	@tools/web --need
 	@$(call compile,default,)
 	@tests/interop/run all
 

@@ -11,8 +11,7 @@ from lib.place import Failure, free_ports, need, until
 
 CONFIG = """\
 sip_listen 127.0.0.1:{sip}
-net_interface 127.0.0.1
-rtp_ports {rtp}-{rtp_end}
+{net}rtp_ports {rtp}-{rtp_end}
 rtp_stats yes
 ausrc_srate 48000
 ausrc_channels 2
@@ -25,13 +24,14 @@ module g711.so
 module ausine.so
 module aubridge.so
 module uuid.so
-module_app account.so
+{modules}module_app account.so
 module_app menu.so
 module_app ctrl_tcp.so
 """
 ACCOUNT = ('<sip:{user}@{domain};transport={transport}>;auth_user=;auth_pass=;regint={regint};'
            'outbound="sip:{home};transport={transport}";answermode=auto;'
-           'audio_codecs=PCMU/8000/1\n')
+           'audio_codecs=PCMU/8000/1{media}\n')
+DTLS_MODULES = "module srtp.so\nmodule dtls_srtp.so\nmodule ice.so\n"
 RTP_PORTS = 8
 SIP_TRACE = re.compile(r"^(UDP|TCP) (\S+) -> (\S+)\n((?:SIP/2\.0 \d|[A-Z]+ sips?:).*?)^\x1b\[;m",
                        re.M | re.S)
@@ -41,7 +41,10 @@ LIFE_S = 300  # it ends by itself after that, whatever happens to us
 
 
 class Phone:
-    def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60):
+    """dtls: it speaks to browsers, over any interface but loopback."""
+
+    def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60,
+                 dtls=False):
         need("baresip", "baresip-core")
         need("stdbuf", "coreutils")
         self.place, self.user, self.home, self.transport = place, user, home, transport
@@ -52,7 +55,7 @@ class Phone:
         self.address = f"127.0.0.1:{self.sip_port}"
         self.events, self.changed = [], threading.Condition()
         self.name = f"phone-{user}"
-        self._write(domain, regint)
+        self._write(domain, regint, dtls)
         folder = place.path(self.name)
         self.process = place.start(self.name, ["stdbuf", "-oL", "baresip", "-4", "-s", "-v", "-f",
                                                folder, "-t", LIFE_S], env={"HOME": folder,
@@ -61,12 +64,15 @@ class Phone:
         place.closers.append(self.socket.close)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _write(self, domain, regint):
+    def _write(self, domain, regint, dtls):
         folder = self.place.path(self.name)
         os.mkdir(folder)
         values = {"sip": self.sip_port, "rtp": self.rtp_first, "ctrl": self.ctrl_port,
                   "rtp_end": self.rtp_first + RTP_PORTS - 1, "user": self.user, "domain": domain,
-                  "home": self.home.address, "transport": self.transport, "regint": regint}
+                  "home": self.home.address, "transport": self.transport, "regint": regint,
+                  "net": "rtcp_mux yes\n" if dtls else "net_interface 127.0.0.1\n",
+                  "modules": DTLS_MODULES if dtls else "",
+                  "media": ";mediaenc=dtls_srtp;medianat=ice" if dtls else ""}
         for file, text in ("config", CONFIG), ("accounts", ACCOUNT), ("contacts", ""):
             with open(os.path.join(folder, file), "w", encoding="ascii") as out:
                 out.write(text.format(**values))

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Pages in Chromium, driven from standard input: {"id", "do", "page", ...} a line, answered
+// {"id", "result"} or {"id", "error"}. A page is used as a person uses it: by the names of what is on it.
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const WITHIN_MS = 15000;
+const FRAMES_MAX = 500;
+
+const args = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+  "--autoplay-policy=no-user-gesture-required"];
+// baresip answers on one pair of addresses and Chromium on another where loopback is one of them.
+if (process.env.LOOPBACK_MEDIA !== "0") args.push("--allow-loopback-in-peer-connection");
+
+const browser = await chromium.launch({ executablePath: CHROMIUM, args,
+  chromiumSandbox: process.getuid() !== 0 });
+const tabs = new Map(); // name -> {page, frames, errors}
+
+/** Keeps every connection that the page makes, for its statistics. */
+function keepConnections() {
+  const Real = window.RTCPeerConnection;
+  window.keptConnections = [];
+  window.RTCPeerConnection = class extends Real {
+    constructor(...given) {
+      super(...given);
+      window.keptConnections.push(this);
+    }
+  };
+}
+
+async function statistics() {
+  const connection = window.keptConnections.at(-1);
+  const found = { in: 0, out: 0, energy: 0, state: connection?.connectionState ?? "none",
+    dtls: "none" };
+  for (const row of connection ? (await connection.getStats()).values() : []) {
+    if (row.type === "inbound-rtp" && row.kind === "audio") {
+      found.in += row.packetsReceived;
+      found.energy += row.totalAudioEnergy ?? 0;
+    }
+    if (row.type === "outbound-rtp" && row.kind === "audio") found.out += row.packetsSent;
+    if (row.type === "transport") found.dtls = row.dtlsState;
+  }
+  return found;
+}
+
+async function until(what, condition, within = WITHIN_MS, pause = 50) {
+  const end = Date.now() + within;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`did not happen within ${within / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+const button = (page, name) => page.getByRole("button", { name, exact: true });
+
+const acts = {
+  async open({ page: name, url, width = 1280, height = 860, colours = "light" }) {
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: colours,
+      ignoreHTTPSErrors: true });
+    await context.addInitScript(keepConnections);
+    const page = await context.newPage();
+    const tab = { page, frames: [], errors: [], elsewhere: [] };
+    tabs.set(name, tab);
+    page.on("pageerror", (error) => tab.errors.push(String(error)));
+    page.on("console", (line) => line.type() === "error" && tab.errors.push(line.text()));
+    page.on("request", (request) => {
+      if (new URL(request.url()).host !== new URL(url).host) tab.elsewhere.push(request.url());
+    });
+    page.on("websocket", (socket) => {
+      if (!socket.url().endsWith("/sip")) return;
+      const keep = (way) => ({ payload }) => {
+        tab.frames.push({ way, text: String(payload) });
+        if (tab.frames.length > FRAMES_MAX) tab.frames.shift();
+      };
+      socket.on("framesent", keep("sent"));
+      socket.on("framereceived", keep("received"));
+    });
+    await page.goto(url);
+  },
+  async online({ tab: { page }, address, password }) {
+    await page.getByLabel("Address", { exact: true }).fill(address, { timeout: WITHIN_MS });
+    if (password) {
+      await page.getByText("It has a password").click();
+      await page.getByLabel("Password", { exact: true }).fill(password);
+    }
+    await button(page, "Go online").click();
+  },
+  line: ({ tab: { page } }) => page.locator("#view-phone").getAttribute("data-line"),
+  async waitLine({ tab: { page }, state, within }) {
+    await until(`the line is ${state}`, async () =>
+      await page.locator("#view-phone").getAttribute("data-line") === state, within);
+  },
+  async dial({ tab: { page }, to }) {
+    await page.getByLabel("Call or write to").fill(to);
+    await button(page, "Call").first().click();
+  },
+  answer: ({ tab: { page } }) => button(page, "Answer").click({ timeout: WITHIN_MS }),
+  hangUp: ({ tab: { page } }) => button(page, "Hang up").click({ timeout: WITHIN_MS }),
+  async waitCall({ tab: { page }, state, within }) {
+    const call = page.getByRole("region", { name: "Call", exact: true });
+    if (!state) await call.waitFor({ state: "hidden", timeout: within ?? WITHIN_MS });
+    else await call.getByText(state, { exact: true }).waitFor({ timeout: within ?? WITHIN_MS });
+  },
+  async write({ tab: { page }, to, text }) {
+    await page.getByLabel("Call or write to").fill(to);
+    await button(page, "Write").click();
+    await page.getByLabel("Message", { exact: true }).fill(text);
+    await page.keyboard.press("Enter");
+    await page.getByText(/· delivered$/).last().waitFor({ timeout: WITHIN_MS });
+  },
+  async waitMessage({ tab: { page }, from, text }) {
+    await page.getByRole("list").getByText(text).first().waitFor({ timeout: WITHIN_MS });
+    const row = page.getByRole("button", { name: new RegExp(from) }).first();
+    if (await row.isVisible()) await row.click();
+    await page.getByRole("list", { name: "Messages" }).getByText(text).waitFor({ timeout: WITHIN_MS });
+  },
+  notice: ({ tab: { page } }) => page.getByRole("alert").innerText(),
+  stats: ({ tab: { page } }) => page.evaluate(statistics),
+  waitPackets: ({ tab: { page }, least, within }) => until(`${least} packets arrive`, async () => {
+    const found = await page.evaluate(statistics);
+    return found.in >= least && found.out >= least && found;
+  }, within),
+  frames: ({ tab }) => tab.frames,
+  trouble: ({ tab }) => ({ errors: tab.errors, elsewhere: tab.elsewhere }),
+  async reload({ tab: { page } }) {
+    await page.reload();
+  },
+  /** Reloads, and again as soon as the page has sent REGISTER. Whether its answer was still to come. */
+  async reloadRegistering({ tab }) {
+    const before = tab.frames.length;
+    await tab.page.reload({ waitUntil: "commit" });
+    await until("a REGISTER is sent", () => tab.frames.slice(before)
+      .some(({ way, text }) => way === "sent" && text.startsWith("REGISTER")), WITHIN_MS, 2);
+    const answered = tab.frames.slice(before).some(({ way }) => way === "received");
+    await tab.page.reload({ waitUntil: "commit" });
+    return !answered;
+  },
+  async press({ tab: { page }, keys }) {
+    for (const key of keys) await page.keyboard.press(key);
+  },
+  text: ({ tab: { page }, where }) => page.locator(where).innerText(),
+  async resize({ tab: { page }, width, height, colours }) {
+    if (width) await page.setViewportSize({ width, height });
+    if (colours) await page.emulateMedia({ colorScheme: colours });
+  },
+  async view({ tab: { page }, name }) {
+    await page.evaluate((hash) => { location.hash = hash; }, name);
+  },
+  shot: ({ tab: { page }, path, full = false }) => page.screenshot({ path, fullPage: full }),
+  /** Milliseconds to the first paint, and to the end of loading. */
+  timing: ({ tab: { page } }) => page.evaluate(() => ({
+    paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? null,
+    bytes: performance.getEntriesByType("resource").reduce((sum, r) => sum + r.decodedBodySize,
+      performance.getEntriesByType("navigation")[0].decodedBodySize),
+  })),
+  wide: ({ tab: { page } }) => page.evaluate(() => document.documentElement.scrollWidth
+    - document.documentElement.clientWidth),
+  async close({ page: name, tab }) {
+    tabs.delete(name);
+    await tab.page.context().close();
+  },
+};
+
+const say = (note) => process.stdout.write(`${JSON.stringify(note)}\n`);
+say({ id: 0, result: browser.version() });
+for await (const line of createInterface({ input: process.stdin })) {
+  const asked = JSON.parse(line);
+  const tab = tabs.get(asked.page);
+  try {
+    if (!Object.hasOwn(acts, asked.do) || (!tab && asked.do !== "open")) throw new Error("no such page");
+    say({ id: asked.id, result: (await acts[asked.do]({ ...asked, tab })) ?? null });
+  } catch (error) {
+    say({ id: asked.id, error: String(error.message).split("\n")[0] });
+  }
+}
+await browser.close();

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The page of locserd in Chromium, with other pages and with baresip."""
+import fcntl
+import re
+import socket
+import struct
+import subprocess
+
+from lib.browser import Browser, Page
+from lib.phone import Phone
+from lib.place import Failure, Skip, need, until
+from lib.ring import Ring
+
+PACKETS = 60  # in each direction, of 50 a second
+SIOCGIFADDR = 0x8915
+
+
+def web_ring(place, *words):
+    """Three peers, each with a page."""
+    return Ring(place, 3, "--web", "127.0.0.1:0", *words)
+
+
+def web_url(peer, scheme="http"):
+    return next(at for at in peer.call("status")["web"] if at.startswith(scheme + "://"))
+
+
+def has_network():
+    """An interface that is not loopback has an IPv4 address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                row = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue
+            if row[20] != 127:
+                return True
+    return False
+
+
+def talk(caller, callee):
+    """Both pages hear each other: what arrived and left at each, as their browser counts."""
+    for page in caller, callee:
+        page.do("waitCall", state="In a call")
+    counted = {page: page.do("waitPackets", least=PACKETS) for page in (caller, callee)}
+    for page, found in counted.items():
+        if found["dtls"] != "connected" or found["energy"] <= 0:
+            raise Failure(f"{page.name} hears nothing: {found}")
+    return counted
+
+
+def call(caller, callee, hang_up=None):
+    """A whole call between pages, with its evidence in both SIP logs."""
+    caller.do("dial", to=callee.uri)
+    callee.do("waitCall", state="Incoming call")
+    callee.do("answer")
+    counted = talk(caller, callee)
+    (hang_up or caller).do("hangUp")
+    for page in caller, callee:
+        page.do("waitCall", state="")
+    asked = caller.sip("sent", "INVITE ")[-1]
+    call_id = re.search(r"^Call-ID: *(\S+)", asked, re.M)[1]
+    for page, way in (caller, "received"), (callee, "sent"):
+        answers = [text for text in page.sip(way, "SIP/2.0 200 ") if call_id in text and " INVITE" in text]
+        if not answers:
+            raise Failure(f"no 200 to INVITE among what {page.name} {way}")
+    over = [page for page in (caller, callee) for way in ("sent", "received")
+            if any(call_id in text for text in page.sip(way, "BYE "))]
+    if over != [caller, callee]:
+        raise Failure("BYE was not seen by both")
+    return counted
+
+
+def certificate(place):
+    """Words for locserd: a certificate and its key, made for this run."""
+    need("openssl", "openssl")
+    pem, key = place.path("web.pem"), place.path("web.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-out", pem, "-keyout", key], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return ["--tls-certificate", pem, "--tls-key", key]
+
+
+def _pages(place, scheme="http", words=()):
+    browser = Browser(place)
+    ring = web_ring(place, *words)
+    alice = Page(browser, "alice", web_url(ring.peers[1], scheme)).online("alice@example.net")
+    bob = Page(browser, "bob", web_url(ring.peers[2], scheme)).online("bob@example.net")
+    return ring, alice, bob
+
+
+def web_pages(place):
+    """two pages at different peers call each other both ways over ws, and write"""
+    ring, alice, bob = _pages(place)
+    call(alice, bob)
+    call(bob, alice)
+    alice.do("write", to=bob.uri, text="Free at five?")
+    bob.do("waitMessage", **{"from": "alice@example.net"}, text="Free at five?")
+    if "Free at five?" not in bob.sip("received", "MESSAGE ")[-1]:
+        raise Failure("the message is not in bob's SIP log")
+    for page in alice, bob:
+        page.check_clean()
+    ring.check_alive()
+
+
+def web_pages_wss(place):
+    """two pages call each other over wss; one is reloaded in mid-registration first"""
+    ring, alice, bob = _pages(place, "https", ["--web-tls", "127.0.0.1:0", *certificate(place)])
+    # R-7.76, RFC 5626: the same instance with another Call-ID takes the place of what was before.
+    if not any([bob.do("reloadRegistering") for _ in range(4)]):
+        raise Failure("no reload came between a REGISTER and its answer")
+    bob.do("waitLine", state="on")
+    until(lambda: ring.peers[2].call("status")["bindings"] == 1, "bob is registered once")
+    call(alice, bob, hang_up=bob)
+    contacts = ring.peers[1].call("get", uri=bob.uri)
+    if len(contacts) != 1:
+        raise Failure(f"bob has {len(contacts)} contacts after his reloads")
+    for page in alice, bob:
+        page.check_clean()
+    ring.check_alive()
+
+
+def web_phone(place):
+    """a page and baresip call each other (DTLS-SRTP)"""
+    need("baresip", "baresip-core")
+    if not has_network():
+        raise Skip("there is no network but loopback, on which baresip's ICE does not offer itself")
+    browser = Browser(place, loopback_media=False)
+    ring = web_ring(place)
+    alice = Page(browser, "alice", web_url(ring.peers[1])).online("alice@example.net")
+    bob = Phone(place, "bob", ring.peers[2], "tcp", dtls=True).wait_registered()
+    phone_calls(alice, bob)
+    alice.check_clean()
+    ring.check_alive()
+
+
+def phone_calls(page, phone, both_ways=True):
+    """The page calls the phone, then the phone the page. What the page's browser counted."""
+    mark = phone.mark()
+    page.do("dial", to=phone.uri)
+    counted = phone_talks(page, phone, mark)
+    page.do("hangUp")
+    phone_ends(page, phone, mark)
+    if both_ways:
+        mark = phone.mark()
+        phone.command("dial", page.uri)
+        page.do("answer")
+        phone_talks(page, phone, mark)
+        phone.command("hangup")
+        phone_ends(page, phone, mark)
+    return counted
+
+
+def phone_talks(page, phone, mark):
+    phone.wait_event("CALL_ESTABLISHED", mark)
+    page.do("waitCall", state="In a call")
+    found = page.do("waitPackets", least=PACKETS)
+    if found["dtls"] != "connected" or found["energy"] <= 0:
+        raise Failure(f"{page.name} hears nothing: {found}")
+    return found
+
+
+def phone_ends(page, phone, mark):
+    page.do("waitCall", state="")
+    phone.wait_event("CALL_CLOSED", mark)
+    until(lambda: phone.saw("BYE", mark), f"a BYE in the SIP log of {phone.user}")
+
+
+CASES = [web_pages, web_pages_wss, web_phone]
