@@ -131,7 +131,31 @@ enum err binding_set_call_id(struct bindings *table, struct binding *binding,
   return set_texts(table, binding, binding->aor, &binding->contact, call_id);
 }
 
+uint64_t binding_address_hash(struct hash_key hash, const struct endpoint *at) {
+  uint8_t bytes[18];
+  memcpy(bytes, at->addr, 16);
+  if (at->family != 6) memset(bytes + 4, 0, 12);
+  bytes[16] = (uint8_t)(at->port >> 8);
+  bytes[17] = (uint8_t)at->port;
+  return hash_bytes(hash, bytes, sizeof bytes);
+}
+
+enum err binding_join_address(struct bindings *table, struct binding *binding,
+                              const struct endpoint *source) {
+  ASSERT(binding->flow == 0 && !binding->by_address);
+  enum err err =
+      map_put(&table->flows, binding_address_hash(table->hash, source), index_of(table, binding));
+  if (err != OK) return err;
+  binding->source = *source;
+  binding->by_address = true;
+  return OK;
+}
+
 void binding_leave_flow(struct bindings *table, struct binding *binding) {
+  if (binding->by_address)
+    map_remove(&table->flows, binding_address_hash(table->hash, &binding->source),
+               index_of(table, binding));
+  binding->by_address = false;
   if (binding->flow == 0) return;
   map_remove(&table->flows, flow_hash(table, binding->flow), index_of(table, binding));
   binding->flow = 0;
@@ -180,6 +204,17 @@ struct binding *bindings_of_flow(const struct bindings *table, uint32_t flow) {
        i = map_next(&table->flows, &cursor)) {
     struct binding *binding = at_index(table, i);
     if (binding->flow == flow) return binding;
+  }
+  return NULL;
+}
+
+struct binding *bindings_of_address(const struct bindings *table, const struct endpoint *at) {
+  struct map_cursor cursor;
+  uint64_t hash = binding_address_hash(table->hash, at);
+  for (uint32_t i = map_first(&table->flows, hash, &cursor); i != MAP_END;
+       i = map_next(&table->flows, &cursor)) {
+    struct binding *binding = at_index(table, i);
+    if (binding->by_address && endpoint_same_address(&binding->source, at)) return binding;
   }
   return NULL;
 }

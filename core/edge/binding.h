@@ -28,6 +28,7 @@ struct binding {
   uint32_t cseq;
   uint32_t flow;          /* 0: UDP */
   struct endpoint source; /* where the REGISTER came from */
+  bool by_address;        /* it is found by `source` (bindings_of_address) */
   uint32_t granted_s;
   usec expires_at;
   usec record_at;     /* when the record was put */
@@ -45,7 +46,7 @@ struct binding {
 struct bindings {
   const struct memory *memory;
   struct pool pool;
-  struct map flows; /* flow -> pool index */
+  struct map flows; /* hash of a flow or of an address -> pool index */
   struct hash_key hash;
   uint32_t *order; /* pool indexes by (aor, time of entry) */
   uint32_t count, capacity;
@@ -73,7 +74,14 @@ struct binding *bindings_next(const struct bindings *table, struct slice aor, ui
 struct binding *bindings_each(const struct bindings *table, uint32_t *at);
 /* Some binding of that flow, or NULL. `flow` 0 finds nothing. */
 struct binding *bindings_of_flow(const struct bindings *table, uint32_t flow);
-/* The flow is gone: the binding is no longer found by it. */
+/* The binding is reached at this UDP address, and there alone: it is found by it from now on.
+ * ERR_MEMORY. */
+enum err binding_join_address(struct bindings *table, struct binding *binding,
+                              const struct endpoint *source) MUST_USE;
+/* Some binding that joined that address, or NULL. */
+struct binding *bindings_of_address(const struct bindings *table, const struct endpoint *at);
+uint64_t binding_address_hash(struct hash_key hash, const struct endpoint *at);
+/* The flow or the address is gone: the binding is no longer found by it. */
 void binding_leave_flow(struct bindings *table, struct binding *binding);
 
 /* Do these name the same binding of one address? By +sip.instance and reg-id where both have both

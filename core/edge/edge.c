@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "edge/fork.h"
+#include "edge/keep.h"
 #include "edge/order.h"
 #include "edge/route.h"
 #include "edge/state.h"
@@ -86,8 +87,19 @@ static void init_tables(struct edge *edge) {
   edge->hash = (struct hash_key){rng_u64(&edge->rng), rng_u64(&edge->rng)};
   bindings_init(&edge->bindings, edge->memory, edge->hash, limits->bindings_max);
   map_init(&edge->flows, edge->memory);
+  keep_init(edge);
   registrar_init(edge);
   fork_init(edge);
+}
+
+static void make_keys(struct edge *edge, const struct edge_config *config) {
+  const struct crypto *crypto = config->crypto;
+  struct slice seed = slice_of(config->seed, 16);
+  uint8_t run[32];
+  crypto->hmac_sha256(crypto->context, seed, SLICE("flow tokens"), edge->token_key);
+  crypto->hmac_sha256(crypto->context, seed, SLICE("GRUUs"), edge->gruu_key);
+  crypto->hmac_sha256(crypto->context, seed, SLICE("run"), run);
+  memcpy(edge->token_run, run, sizeof edge->token_run);
 }
 
 struct edge *edge_new(const struct edge_config *config) {
@@ -110,8 +122,7 @@ struct edge *edge_new(const struct edge_config *config) {
     return NULL;
   }
   rng_init(&edge->rng, config->seed);
-  config->crypto->hmac_sha256(config->crypto->context, slice_of(config->seed, 16),
-                              SLICE("flow tokens"), edge->token_key);
+  make_keys(edge, config);
   init_tables(edge);
   auth_init(edge, slice_of((const char *)config->seed, 16));
   if (auth_copy_users(edge, config, &edge->auth.users) != OK) {
@@ -128,6 +139,7 @@ void edge_free(struct edge *edge) {
   bindings_free(&edge->bindings);
   auth_free(edge);
   map_free(&edge->flows);
+  keep_free(edge);
   transactions_free(&edge->transactions);
   give_config(edge);
   memory_give(edge->memory, edge, sizeof *edge);
@@ -137,6 +149,7 @@ void edge_trim(struct edge *edge) {
   pool_trim(&edge->forks);
   pool_trim(&edge->registrations);
   pool_trim(&edge->bindings.pool);
+  pool_trim(&edge->keeps);
   transactions_trim(&edge->transactions);
 }
 
@@ -239,6 +252,22 @@ void edge_call_add(struct edge_step *step, enum edge_call_kind kind, uint64_t us
     call->contact.path[i] = outbox_copy(step->out, contact->path[i]);
 }
 
+bool edge_is_first_hop(const struct sip_message *message) {
+  struct sip_values vias = sip_values_of(message, SIP_H_VIA);
+  struct slice via;
+  return sip_values_next(&vias, &via) && !sip_values_next(&vias, &via);
+}
+
+bool edge_supports(struct slice tag) {
+  struct slice rest = SLICE(EDGE_SUPPORTED);
+  while (rest.len != 0) {
+    struct slice one = slice_trim(slice_take_until(&rest, ','));
+    rest = slice_skip(rest, 1);
+    if (slice_equal_nocase(tag, one)) return true;
+  }
+  return false;
+}
+
 bool edge_serves(const struct edge *edge, struct slice host) {
   const struct edge_settings *config = &edge->config;
   struct endpoint literal;
@@ -311,6 +340,7 @@ void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct s
                      uint32_t flow, const struct endpoint *from, struct edge_calls *calls,
                      struct outbox *out) {
   struct edge_step step = {edge, now, wall, calls, out};
+  if (flow == 0) keep_on_heard(edge, now, from, false);
   if (message->request) {
     struct edge_request request = {message, flow, *from, HANDLE_NONE};
     on_request(&step, &request);
@@ -319,6 +349,10 @@ void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct s
   /* A response of no transaction goes nowhere (RFC 6026 section 8.9). */
   struct transaction_event event = transactions_on_response(&edge->transactions, now, message, out);
   if (event.kind == TRANSACTION_RESPONSE) fork_on_response(&step, &event, message);
+}
+
+void edge_on_keep_alive(struct edge *edge, usec now, const struct endpoint *from) {
+  keep_on_heard(edge, now, from, true);
 }
 
 static void trace_located(struct edge_step *step, struct slice aor, uint16_t status,
@@ -335,11 +369,12 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
                      const struct contact *contacts, unsigned count, struct edge_calls *calls,
                      struct outbox *out) {
   struct edge_step step = {edge, now, wall, calls, out};
-  struct slice aor;
-  struct fork *fork = fork_located(edge, user, &aor);
+  struct slice aor, instance;
+  struct fork *fork = fork_located(edge, user, &aor, &instance);
   if (fork == NULL) return;
   bool sure = status == OK || status == ERR_NOT_FOUND;
-  unsigned found = target_add_contacts(&step, fork, aor, contacts, status == OK ? count : 0);
+  unsigned found =
+      target_add_contacts(&step, fork, aor, instance, contacts, status == OK ? count : 0);
   trace_located(&step, aor, found != 0 ? 200 : sure ? 404 : 503, found);
   if (found == 0 && !sure)
     fork_refuse(&step, fork, 503, "Location Cannot Be Known Now"); /* */
@@ -386,6 +421,8 @@ void edge_on_tick(struct edge *edge, usec now, msec_wall wall, struct edge_calls
     if (timer == NULL) break;
     if (timer->kind == EDGE_TIMER_BINDING)
       registrar_on_timer(&step, timer);
+    else if (timer->kind == EDGE_TIMER_KEEP)
+      keep_on_timer(&step, timer);
     else
       fork_on_timer(&step, timer);
   }

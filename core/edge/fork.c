@@ -20,7 +20,10 @@ struct branch {
   struct handle client;
   struct timer timer; /* Timer C */
   enum branch_state state;
-  bool alive; /* its client transaction has not ended */
+  bool alive;     /* its client transaction has not ended */
+  bool hurried;   /* another flow of the same phone waits: `timer` is FORK_FLOW_WAIT */
+  bool ringing;   /* it drew a provisional answer other than 100 */
+  bool abandoned; /* another flow was tried instead */
 };
 
 struct fork {
@@ -28,13 +31,14 @@ struct fork {
   uint32_t flow;
   struct endpoint from;
   unsigned drop;
-  struct slice uri; /* owned: the Request-URI to look up or to follow */
+  struct slice uri;      /* owned: the Request-URI to look up or to follow */
+  struct slice instance; /* owned: of the GRUU asked for, or empty */
   bool invite;
   bool locating, located;
   bool finished; /* a final answer went out, or nobody waits for one */
   bool cancelled;
   bool server_alive;
-  bool sending;     /* a group was cut short by a full outbox */
+  uint16_t q;       /* of the group that is being tried */
   uint32_t breadth; /* Max-Breadth for each branch of the group */
   unsigned count;
   struct branch branch[FORK_BRANCHES_MAX];
@@ -49,6 +53,7 @@ void fork_init(struct edge *edge) {
 
 static void drop_texts(struct edge *edge, struct fork *fork) {
   edge_drop(edge, &fork->uri);
+  edge_drop(edge, &fork->instance);
   best_clear(edge, &fork->best);
   for (unsigned i = 0; i < fork->count; i++) edge_drop(edge, &fork->branch[i].texts);
 }
@@ -202,6 +207,24 @@ static bool has_branch(const struct fork *fork, enum branch_state state) {
   return false;
 }
 
+static bool same_phone(const struct branch *a, const struct branch *b) {
+  return a->target.phone != 0 && a->target.phone == b->target.phone;
+}
+
+static bool has_other_flow(const struct fork *fork, const struct branch *branch) {
+  for (unsigned i = 0; i < fork->count; i++)
+    if (fork->branch[i].state == BRANCH_WAITING && same_phone(&fork->branch[i], branch))
+      return true;
+  return false;
+}
+
+/* The phone has spoken: its other flows lead to nothing else (RFC 5626 section 7). */
+static void stop_other_flows(struct fork *fork, const struct branch *branch) {
+  for (unsigned i = 0; i < fork->count; i++)
+    if (fork->branch[i].state == BRANCH_WAITING && same_phone(&fork->branch[i], branch))
+      fork->branch[i].state = BRANCH_DONE;
+}
+
 static void branch_failed(struct edge_step *step, struct fork *fork, struct branch *branch,
                           uint16_t status) {
   branch->state = BRANCH_DONE;
@@ -249,21 +272,37 @@ static void send_branch(struct edge_step *step, struct fork *fork, struct branch
     branch_failed(step, fork, branch, 503);
   } else {
     branch->alive = true;
-    if (fork->invite) timers_set(&edge->timers, &branch->timer, step->now + FORK_TIMER_C);
+    branch->hurried = fork->invite && has_other_flow(fork, branch);
+    usec wait = branch->hurried ? FORK_FLOW_WAIT : FORK_TIMER_C;
+    if (fork->invite) timers_set(&edge->timers, &branch->timer, step->now + wait);
   }
 }
 
-/* The waiting branches of the highest q. */
+/* It waits, and no other flow of the same phone is tried or comes before it. */
+static bool is_ready(const struct fork *fork, unsigned i) {
+  if (fork->branch[i].state != BRANCH_WAITING) return false;
+  for (unsigned j = 0; j < fork->count; j++) {
+    const struct branch *other = &fork->branch[j];
+    bool before = other->state == BRANCH_SENT || (other->state == BRANCH_WAITING && j < i);
+    if (j != i && before && same_phone(other, &fork->branch[i])) return false;
+  }
+  return true;
+}
+
+/* How many branches are ready: those of the highest q (R-7.15), or, while some of it are out, what
+ * else of the same q came to be. */
 static unsigned next_group(const struct fork *fork, uint16_t *q) {
+  bool begun = has_branch(fork, BRANCH_SENT);
   unsigned size = 0;
+  *q = fork->q;
   for (unsigned i = 0; i < fork->count; i++) {
-    const struct branch *branch = &fork->branch[i];
-    if (branch->state != BRANCH_WAITING) continue;
-    if (size == 0 || branch->target.q_permille > *q) {
-      *q = branch->target.q_permille;
+    uint16_t own = fork->branch[i].target.q_permille;
+    if (!is_ready(fork, i) || (begun && own != fork->q)) continue;
+    if (!begun && (size == 0 || own > *q)) {
+      *q = own;
       size = 0;
     }
-    size += branch->target.q_permille == *q;
+    size += own == *q;
   }
   return size;
 }
@@ -277,36 +316,32 @@ static uint32_t breadth_of(const struct sip_message *message) {
 
 /* False: the outbox is full, the rest goes at the next tick. */
 static bool send_group(struct edge_step *step, struct fork *fork,
-                       const struct edge_request *request) {
-  uint16_t q = 0;
-  unsigned size = next_group(fork, &q);
-  if (!fork->sending && size != 0) fork->breadth = breadth_of(request->message) / size;
-  fork->sending = false;
+                       const struct edge_request *request, unsigned size) {
+  if (!has_branch(fork, BRANCH_SENT)) fork->breadth = breadth_of(request->message) / size;
   if (fork->breadth == 0) { /* RFC 5393 section 5.3.3 */
     stop_waiting(fork);
     best_take_status(step->edge, &fork->best, 440);
     return true;
   }
+  bool ready[FORK_BRANCHES_MAX];
+  for (unsigned i = 0; i < fork->count; i++)
+    ready[i] = is_ready(fork, i) && fork->branch[i].target.q_permille == fork->q;
   for (unsigned i = 0; i < fork->count; i++) {
-    struct branch *branch = &fork->branch[i];
-    if (branch->state != BRANCH_WAITING || branch->target.q_permille != q) continue;
-    if (!outbox_has(step->out, 8, request->message->bytes.len + 8192)) {
-      fork->sending = true;
-      return false;
-    }
-    send_branch(step, fork, branch, request);
+    if (!ready[i]) continue;
+    if (!outbox_has(step->out, 8, request->message->bytes.len + 8192)) return false;
+    send_branch(step, fork, &fork->branch[i], request);
   }
   return true;
 }
 
 void fork_run(struct edge_step *step, struct fork *fork) {
-  while (!fork->finished && has_branch(fork, BRANCH_WAITING) &&
-         (fork->sending || !has_branch(fork, BRANCH_SENT))) {
+  unsigned size;
+  while (!fork->finished && (size = next_group(fork, &fork->q)) != 0) {
     struct sip_message message;
     struct edge_request request;
     if (!view_request(step->edge, fork, &message, &request)) {
       stop_waiting(fork);
-    } else if (!send_group(step, fork, &request)) {
+    } else if (!send_group(step, fork, &request, size)) {
       timers_set(&step->edge->timers, &fork->timer, step->now);
       return;
     }
@@ -317,14 +352,16 @@ void fork_run(struct edge_step *step, struct fork *fork) {
 
 /* ---- location ---- */
 
-void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor) {
+void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor,
+                 struct slice instance) {
   if (edge_calls_left(step) == 0) {
     fork_refuse(step, fork, 503, NULL);
     return;
   }
   edge_drop(step->edge, &fork->uri);
   fork->uri = edge_keep(step->edge, aor);
-  if (fork->uri.at == NULL) {
+  fork->instance = edge_keep(step->edge, instance);
+  if (fork->uri.at == NULL || (instance.len != 0 && fork->instance.at == NULL)) {
     fork_refuse(step, fork, 503, NULL);
     return;
   }
@@ -334,12 +371,14 @@ void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor) {
   edge_call_add(step, EDGE_LOCATE, user_of(step->edge, fork), fork->uri, NULL, 0);
 }
 
-struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor) {
+struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor,
+                          struct slice *instance) {
   struct fork *fork = fork_at(edge, user);
   if (fork == NULL || !fork->locating) return NULL;
   fork->locating = false;
   timers_clear(&edge->timers, &fork->timer);
   *aor = fork->uri;
+  *instance = fork->instance;
   return fork;
 }
 
@@ -375,8 +414,12 @@ static bool has_next_via(const struct sip_message *response) {
 
 static void on_provisional(struct edge_step *step, struct fork *fork, struct branch *branch,
                            const struct sip_message *response) {
+  bool hurried = branch->hurried;
+  branch->hurried = false;
+  if (branch->timer.set && (hurried || response->status != 100))
+    timers_set(&step->edge->timers, &branch->timer, step->now + FORK_TIMER_C);
   if (response->status == 100) return;
-  if (branch->timer.set) timers_set(&step->edge->timers, &branch->timer, step->now + FORK_TIMER_C);
+  branch->ringing = true;
   if (!fork->finished) forward_up(step, fork, response);
 }
 
@@ -390,11 +433,18 @@ static void on_success(struct edge_step *step, struct fork *fork, struct branch 
   cancel_branches(step, fork);
 }
 
+/* Says this answer that the flow failed, and nothing of the phone behind it (RFC 5626 section 7)?
+ */
+static bool is_of_flow(const struct branch *branch, uint16_t status) {
+  return status == 430 || status == 503 || (status == 408 && !branch->ringing);
+}
+
 static void on_failure(struct edge_step *step, struct fork *fork, struct branch *branch,
                        const struct sip_message *response) {
   branch->state = BRANCH_DONE;
   timers_clear(&step->edge->timers, &branch->timer);
-  if (fork->finished) return;
+  if (fork->finished || branch->abandoned) return;
+  if (!is_of_flow(branch, response->status)) stop_other_flows(fork, branch);
   best_take(step->edge, &fork->best, response);
   if (response->status >= 600) cancel_branches(step, fork);
   fork_run(step, fork);
@@ -425,8 +475,11 @@ static void on_client_ended(struct edge_step *step, struct fork *fork,
   branch->alive = false;
   branch->client = HANDLE_NONE;
   if (branch->state == BRANCH_SENT) {
-    /* RFC 3261 16.8, 16.9: silence is a 408, no transport a 503. */
-    branch_failed(step, fork, branch, event->kind == TRANSACTION_TRANSPORT_ERROR ? 503 : 408);
+    /* RFC 3261 16.8, 16.9: silence is a 408, no transport a 503; a flow that broke a 430. */
+    uint16_t broken = branch->target.by_token ? 430 : 503;
+    if (event->kind != TRANSACTION_TRANSPORT_ERROR && branch->ringing)
+      stop_other_flows(fork, branch);
+    branch_failed(step, fork, branch, event->kind == TRANSACTION_TRANSPORT_ERROR ? broken : 408);
     fork_run(step, fork);
   }
 }
@@ -445,9 +498,16 @@ void fork_on_ended(struct edge_step *step, const struct transaction_event *event
 }
 
 static void on_timer_c(struct edge_step *step, struct fork *fork, struct timer *timer) {
-  for (unsigned i = 0; i < fork->count; i++)
-    if (&fork->branch[i].timer == timer)
-      transactions_cancel(&step->edge->transactions, step->now, fork->branch[i].client, step->out);
+  for (unsigned i = 0; i < fork->count; i++) {
+    struct branch *branch = &fork->branch[i];
+    if (&branch->timer != timer) continue;
+    transactions_cancel(&step->edge->transactions, step->now, branch->client, step->out);
+    if (!branch->hurried || branch->state != BRANCH_SENT) continue;
+    branch->abandoned = true;
+    branch_failed(step, fork, branch, 408);
+    fork_run(step, fork);
+    return;
+  }
 }
 
 void fork_on_timer(struct edge_step *step, struct timer *timer) {

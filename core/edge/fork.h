@@ -11,6 +11,7 @@
 #define FORK_BRANCHES_MAX 16u
 #define FORK_LOCATE_TIMEOUT SEC(32)
 #define FORK_TIMER_C SEC(181) /* */
+#define FORK_FLOW_WAIT SEC(4) /* */
 
 /* One place a request is sent to. */
 struct fork_target {
@@ -19,6 +20,7 @@ struct fork_target {
   struct hop hop;
   bool by_token; /* the hop was named by a token: Record-Route names it again */
   uint16_t q_permille;
+  uint64_t phone; /* of targets with the same, one is tried at a time; 0: like no other */
 };
 
 struct fork;
@@ -34,14 +36,17 @@ enum err fork_add(struct edge_step *step, struct fork *fork,
                   const struct fork_target *target) MUST_USE;
 /* Sends to the targets of the highest q; with none it answers the best there is. */
 void fork_run(struct edge_step *step, struct fork *fork);
-/* The location service is asked for `aor`; edge_on_located goes on. */
-void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor);
+/* The location service is asked for `aor`; edge_on_located goes on. instance: only contacts of that
+ * one count (a GRUU), or empty. */
+void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor,
+                 struct slice instance);
 /* Ends a context that has sent nothing, with this answer. */
 void fork_refuse(struct edge_step *step, struct fork *fork, uint16_t status, const char *reason);
 
-/* The context that waits for its location; NULL: it is over. `aor` is good until the context is
- * changed. */
-struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor);
+/* The context that waits for its location; NULL: it is over. `aor` and `instance` are good until
+ * the context is changed. */
+struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor,
+                          struct slice *instance);
 
 void fork_on_cancel(struct edge_step *step, uint64_t user);
 void fork_on_response(struct edge_step *step, const struct transaction_event *event,

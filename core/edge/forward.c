@@ -27,25 +27,18 @@ void fork_put_branch(struct buf *out, const struct edge *edge, const struct sip_
   buf_put_hex64(out, unique, 16);
 }
 
-static unsigned via_count(const struct sip_message *message) {
-  struct sip_values vias = sip_values_of(message, SIP_H_VIA);
-  struct slice via;
-  unsigned count = 0;
-  while (sip_values_next(&vias, &via)) count++;
-  return count;
-}
-
 /* Does the way back to the caller need a token: is the caller a phone (one Via) that is reached
  * only by the flow or address the request came from? */
 static bool caller_needs_token(const struct edge_request *request) {
   const struct sip_message *message = request->message;
-  if (via_count(message) != 1) return false;
+  if (!edge_is_first_hop(message)) return false;
   if (request->flow != 0) return true;
   struct sip_values contacts = sip_values_of(message, SIP_H_CONTACT);
   struct slice text;
   struct sip_address contact;
   struct endpoint at;
   if (!sip_values_next(&contacts, &text) || sip_address_parse(text, &contact) != OK) return false;
+  if (sip_param_get(contact.uri.params, "ob", NULL)) return true; /* RFC 5626 section 5.3.2 */
   return sip_uri_endpoint(&contact.uri, &at) != OK || !endpoint_equal(&at, &request->from);
 }
 
@@ -70,6 +63,26 @@ static void put_record_routes(struct buf *out, const struct edge *edge,
   put_record_route(out, edge, from, caller_token ? &caller : NULL);
 }
 
+/* REGISTER of a phone with Outbound at another's registrar: this is its edge proxy (RFC 5626 5.1,
+ * R-7.58). */
+static void put_path(struct buf *out, const struct edge *edge, const struct edge_request *request,
+                     enum transport transport) {
+  const struct sip_message *message = request->message;
+  if (message->method != SIP_REGISTER || !edge_is_first_hop(message) ||
+      !sip_values_have(message, SIP_H_SUPPORTED, "path"))
+    return;
+  struct sip_values contacts = sip_values_of(message, SIP_H_CONTACT);
+  struct slice text;
+  struct sip_address contact;
+  struct hop source = {request->flow, request->from};
+  if (!sip_values_next(&contacts, &text) || sip_address_parse(text, &contact) != OK ||
+      !sip_param_get(contact.params, "reg-id", NULL))
+    return;
+  buf_put_cstr(out, "Path: ");
+  route_put_path(out, edge, transport, &source);
+  buf_put_cstr(out, "\r\n");
+}
+
 #define FORWARD_LINES_MAX 1024u
 
 void fork_put_request(struct buf *out, const struct edge *edge, const struct fork_print *print) {
@@ -78,6 +91,7 @@ void fork_put_request(struct buf *out, const struct edge *edge, const struct for
   char memory[FORWARD_LINES_MAX];
   struct buf lines = buf_over(memory, sizeof memory);
   if (print->record_route) put_record_routes(&lines, edge, request, print->target);
+  put_path(&lines, edge, request, (enum transport)print->target->hop.at.transport);
   struct endpoint sent_by = edge->config.advertise;
   sent_by.transport = print->target->hop.at.transport;
   struct sip_request_edit edit = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "edge/order.h"
 
+#include "edge/keep.h"
 #include "edge/route.h"
 
 /* Reads one REGISTER; the first refusal ends it. */
@@ -112,7 +113,20 @@ static struct slice unquoted(struct slice text) {
   return slice_of(text.at + 1, text.len - 2);
 }
 
-/* +sip.instance and reg-id (RFC 5626 section 4.2). */
+/* Did the phone's first hop keep the flow: this peer, or one whose Path says so? No other may write
+ * `ob` (RFC 5626 section 5.1). */
+static bool has_flow(const struct reader *r) {
+  if (r->order->first_hop) return true;
+  for (unsigned i = 0; i < r->order->path_count; i++) {
+    struct sip_address path;
+    if (sip_address_parse(r->order->path[i], &path) == OK &&
+        sip_param_get(path.uri.params, "ob", NULL))
+      return true;
+  }
+  return false;
+}
+
+/* +sip.instance and reg-id (RFC 5626 sections 4.2 and 6, R-7.56). */
 static bool read_instance(struct reader *r, struct slice params, struct contact *contact) {
   struct slice text;
   if (!sip_param_get(params, "+sip.instance", &text)) return true;
@@ -123,7 +137,11 @@ static bool read_instance(struct reader *r, struct slice params, struct contact 
   uint64_t reg_id;
   if (!sip_param_get(params, "reg-id", &text)) return true;
   if (!slice_to_u64(text, INT32_MAX, &reg_id) || reg_id == 0) return refuse(r, 400, "Bad reg-id");
-  contact->reg_id = (uint32_t)reg_id;
+  if (contact->instance.len == 0) return true;
+  if (has_flow(r))
+    contact->reg_id = (uint32_t)reg_id;
+  else if (sip_values_have(r->message, SIP_H_SUPPORTED, "outbound"))
+    return refuse(r, 439, NULL);
   return true;
 }
 
@@ -145,20 +163,43 @@ static bool is_direct(const struct reader *r, const struct sip_uri *uri) {
          (!is_private(from) || is_private(self));
 }
 
-static void add_path(struct reader *r, const struct sip_uri *uri, struct change *change) {
+/* A token is good only while its flow is known to be open. */
+static bool note_flow(struct reader *r, bool outbound, uint32_t *flow) {
+  *flow = r->request->flow;
+  if (*flow != 0 && route_note_flow(r->step->edge, *flow) != OK)
+    return refuse(r, 503, "No Room For Another Connection");
+  if (*flow == 0 && outbound && keep_note(r->step, &r->request->from, flow) != OK)
+    return refuse(r, 503, "No Room For Another Flow");
+  return true;
+}
+
+/* All contacts of a REGISTER that are put have the same: with Outbound it is but one. */
+static bool make_own_path(struct reader *r, bool outbound) {
+  struct order *order = r->order;
+  if (order->own_path.len != 0) return true;
+  struct buf text = buf_over(order->own_path_text, sizeof order->own_path_text);
+  struct hop source = {0, r->request->from};
+  if (!note_flow(r, outbound, &source.flow)) return false;
+  if (outbound)
+    route_put_path(&text, r->edge, TRANSPORT_TCP, &source);
+  else
+    route_put_own(&text, r->edge, TRANSPORT_TCP, &source);
+  order->own_path = buf_slice(&text);
+  return true;
+}
+
+static bool add_path(struct reader *r, const struct sip_uri *uri, struct change *change) {
   struct order *order = r->order;
   struct contact *contact = &change->contact;
   for (unsigned i = 0; i < order->path_count; i++) contact->path[i] = order->path[i];
   contact->path_count = order->path_count;
-  if (contact->path_count != 0 || is_direct(r, uri)) return;
-  if (order->own_path.len == 0) {
-    struct buf text = buf_over(order->own_path_text, sizeof order->own_path_text);
-    struct hop source = {r->request->flow, r->request->from};
-    route_put_own(&text, r->edge, TRANSPORT_TCP, &source);
-    order->own_path = buf_slice(&text);
-  }
+  change->outbound = contact->reg_id != 0;
+  if (change->granted_s == 0 || contact->path_count != 0) return true;
+  if (!change->outbound && is_direct(r, uri)) return true;
+  if (!make_own_path(r, change->outbound)) return false;
   change->own_path = true;
   contact->path[contact->path_count++] = order->own_path;
+  return true;
 }
 
 /* RFC 3261 10.3 step 7: a request that is not newer than the last one from there changes nothing.
@@ -225,7 +266,7 @@ static bool read_contact(struct reader *r, struct slice text) {
   change->contact.q_permille = read_q(address.params);
   if (!read_instance(r, address.params, &change->contact)) return false;
   if (!grant(r, &address, &change->granted_s)) return false;
-  add_path(r, &address.uri, change);
+  if (!add_path(r, &address.uri, change)) return false;
   if (!find_existing(r, change)) return false;
   forget_earlier(order, change);
   decide(r, change);
@@ -283,11 +324,16 @@ static bool check_limits(struct reader *r) {
   return true;
 }
 
-/* A token is good only while its flow is known to be open. */
-static bool note_flow(struct reader *r) {
-  if (r->order->own_path.len == 0) return true;
-  if (route_note_flow(r->step->edge, r->request->flow) == OK) return true;
-  return refuse(r, 503, "No Room For Another Connection");
+/* RFC 5626 section 6: with reg-id, one contact and one flow for a REGISTER. */
+static bool check_outbound(struct reader *r) {
+  unsigned kept = 0, outbound = 0;
+  for (unsigned i = 0; i < r->order->count; i++) {
+    const struct change *change = &r->order->change[i];
+    kept += change->granted_s != 0;
+    outbound += change->granted_s != 0 && change->outbound;
+  }
+  if (outbound != 0 && kept > 1) return refuse(r, 400, "More Than One Contact With reg-id");
+  return true;
 }
 
 void order_read_address(struct order *order, const struct edge_step *step,
@@ -305,7 +351,8 @@ void order_read(struct order *order, const struct edge_step *step,
   order->path_count = 0;
   order->own_path = SLICE_EMPTY;
   struct reader r = {order, step, step->edge, request, request->message, refusal};
-  if (read_path(&r) && read_contacts(&r) && check_limits(&r)) note_flow(&r);
+  order->first_hop = edge_is_first_hop(request->message);
+  if (read_path(&r) && read_contacts(&r) && check_outbound(&r)) check_limits(&r);
 }
 
 bool order_needs_overlay(const struct order *order) {

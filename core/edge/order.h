@@ -22,6 +22,7 @@ struct change {
   enum change_kind kind;
   struct contact contact; /* borrows from the message, the order and `existing` */
   bool own_path;          /* the first Path is this peer's, with a token for the source */
+  bool outbound;          /* bound to the flow it came by (RFC 5626, R-7.56) */
   uint32_t granted_s;
   struct binding *existing;
   struct binding *fresh; /* the registrar's */
@@ -35,7 +36,8 @@ struct order {
   struct slice own_path;
   bool shown; /* the password was shown: the registrar's */
   char aor_text[ORDER_AOR_BYTES_MAX];
-  char own_path_text[160];
+  bool first_hop;
+  char own_path_text[192];
 };
 
 struct refusal {

@@ -3,9 +3,9 @@
  * follows its Route. */
 #include "base/assert.h"
 #include "edge/fork.h"
+#include "edge/gruu.h"
+#include "edge/target.h"
 #include "sip/print.h"
-
-#define TARGET_ROUTES_BYTES_MAX 4096u
 
 /* ---- checks ---- */
 
@@ -24,22 +24,18 @@ static bool is_loop(const struct edge *edge, const struct sip_message *message) 
   return false;
 }
 
-static bool is_supported(struct slice tag) {
-  return slice_equal_nocase(tag, SLICE(EDGE_SUPPORTED));
-}
-
 /* 420 with the tags that are not understood (R-7.23; RFC 3261 8.2.2.3). True: it was sent. */
 static bool refuse_extensions(struct edge_step *step, const struct edge_request *request,
                               enum sip_header_id id) {
   struct sip_values tags = sip_values_of(request->message, id);
   struct slice tag;
   bool all = true;
-  while (sip_values_next(&tags, &tag)) all = all && is_supported(tag);
+  while (sip_values_next(&tags, &tag)) all = all && edge_supports(tag);
   if (all) return false;
   size_t mark = edge_reply_begin(step, request, 420, NULL);
   tags = sip_values_of(request->message, id);
   while (sip_values_next(&tags, &tag))
-    if (!is_supported(tag)) sip_put_header(&step->out->bytes, "Unsupported", tag);
+    if (!edge_supports(tag)) sip_put_header(&step->out->bytes, "Unsupported", tag);
   edge_reply_end(step, request, 420, mark);
   return true;
 }
@@ -78,9 +74,19 @@ struct decision {
   uint16_t status; /* not 0: refuse */
   const char *reason;
   bool locate; /* look the Request-URI up */
+  struct gruu gruu;
   struct fork_target target;
   unsigned drop;
 };
+
+static void decision_init(struct decision *d) {
+  d->status = 0;
+  d->reason = NULL;
+  d->locate = false;
+  d->gruu.kind = GRUU_NONE;
+  d->target = (struct fork_target){0};
+  d->drop = 0;
+}
 
 static bool is_reachable(const struct hop *hop) {
   if (hop->at.family == 0) return false;
@@ -128,13 +134,43 @@ static bool follow_route(struct decision *d, const struct edge_request *request,
   return true;
 }
 
-/* By the Request-URI (RFC 3261 16.5). */
-static bool follow_uri(struct decision *d, const struct edge *edge,
-                       const struct edge_request *request, const struct sip_uri *uri) {
+static bool is_own_domain(const struct edge *edge, const struct sip_uri *uri) {
   struct endpoint literal;
-  bool name = !endpoint_parse_host(uri->host, &literal);
-  bool own = name ? edge_serves(edge, uri->host) : route_is_address(edge, uri);
-  if (own && request->message->to_tag.len != 0)
+  return endpoint_parse_host(uri->host, &literal) ? route_is_address(edge, uri)
+                                                  : edge_serves(edge, uri->host);
+}
+
+/* A GRUU leads to one phone, inside a dialog too (R-7.64): at once if it is held here, so that an
+ * ACK can follow. */
+static bool follow_gruu(struct decision *d, const struct edge *edge, usec now, struct buf *routes) {
+  const struct binding *binding;
+  switch (d->gruu.kind) {
+    case GRUU_NONE:
+      return true;
+    case GRUU_UNKNOWN:
+      return refuse(d, 404, "GRUU Is Not Known");
+    case GRUU_ELSEWHERE:
+      d->target.hop.at = d->gruu.home;
+      return true;
+    case GRUU_INSTANCE:
+      break;
+  }
+  binding = gruu_binding(edge, &d->gruu, now, NULL);
+  d->locate = binding == NULL || !target_of_contact(edge, &binding->contact, &d->target, routes);
+  return true;
+}
+
+/* By the Request-URI (RFC 3261 16.5). */
+static bool follow_uri(struct decision *d, const struct edge *edge, usec now,
+                       const struct edge_request *request, const struct sip_uri *uri,
+                       struct buf *routes) {
+  bool own = is_own_domain(edge, uri);
+  if (own) gruu_read(&d->gruu, edge, uri);
+  if (own && d->gruu.kind != GRUU_NONE) {
+    bool in_dialog = request->message->to_tag.len != 0;
+    if (in_dialog || d->gruu.kind != GRUU_INSTANCE) return follow_gruu(d, edge, now, routes);
+  }
+  if (own && d->gruu.kind == GRUU_NONE && request->message->to_tag.len != 0)
     return refuse(d, 404, "Request Inside A Dialog Names No Phone"); /* */
   if (own) {
     d->locate = true;
@@ -146,8 +182,24 @@ static bool follow_uri(struct decision *d, const struct edge *edge,
   return true;
 }
 
-static void decide(struct decision *d, const struct edge *edge, const struct edge_request *request,
-                   struct route_plan *plan, const struct sip_uri *uri, struct buf *routes) {
+/* Over the flow that a token names. A phone knows itself by its Contact, so a GRUU of it gives way
+ * to that (R-7.64). */
+static bool follow_token(struct decision *d, const struct edge *edge, usec now,
+                         const struct route_plan *plan, const struct sip_uri *uri) {
+  const struct binding *binding = NULL;
+  d->target.hop = plan->hop;
+  d->target.by_token = true;
+  if (!is_own_domain(edge, uri)) return true;
+  gruu_read(&d->gruu, edge, uri);
+  if (d->gruu.kind == GRUU_INSTANCE) binding = gruu_binding(edge, &d->gruu, now, &plan->hop);
+  if (binding != NULL) d->target.uri = binding->contact.uri;
+  return true;
+}
+
+static void decide(struct decision *d, const struct edge_step *step,
+                   const struct edge_request *request, struct route_plan *plan,
+                   const struct sip_uri *uri, struct buf *routes) {
+  const struct edge *edge = step->edge;
   d->drop = plan->drop;
   d->target.uri = plan->uri;
   d->target.q_permille = 1000;
@@ -157,11 +209,9 @@ static void decide(struct decision *d, const struct edge *edge, const struct edg
   } else if (plan->token == ROUTE_TOKEN_DEAD) {
     good = refuse(d, 430, NULL);
   } else if (plan->token == ROUTE_TOKEN_GOOD) {
-    d->target.hop = plan->hop;
-    d->target.by_token = true;
-    good = true;
+    good = follow_token(d, edge, step->now, plan, uri);
   } else {
-    good = follow_uri(d, edge, request, uri);
+    good = follow_uri(d, edge, step->now, request, uri, routes);
   }
   d->target.routes = buf_slice(routes);
   if (good && routes->overflow) refuse(d, 400, "Route Too Long");
@@ -174,13 +224,28 @@ static void reply_or_drop(struct edge_step *step, const struct edge_request *req
   if (request->message->method != SIP_ACK) edge_reply(step, request, status, reason);
 }
 
+/* A token of the very flow that the request came over, and no other Route of ours: the phone sends
+ * out through us (RFC 5626 section 5.3.2). */
+static void forget_own_flow(struct route_plan *plan, const struct edge_request *request) {
+  if (plan->token != ROUTE_TOKEN_GOOD || plan->own != 1) return;
+  const struct hop *hop = &plan->hop;
+  bool same = hop->flow != 0 ? hop->flow == request->flow
+                             : request->flow == 0 && endpoint_equal(&hop->at, &request->from);
+  if (!same) return;
+  plan->token = ROUTE_TOKEN_NONE;
+  plan->hop = (struct hop){0};
+}
+
 /* False: the request was answered (or, an ACK, dropped). */
 static bool check(struct edge_step *step, const struct edge_request *request,
                   struct route_plan *plan, struct sip_uri *uri) {
   const struct edge *edge = step->edge;
   if (!route_plan_read(plan, edge, request->message)) {
     reply_or_drop(step, request, 400, "Bad Route Or Request-URI");
-  } else if (plan->token == ROUTE_TOKEN_FORGED) {
+    return false;
+  }
+  forget_own_flow(plan, request);
+  if (plan->token == ROUTE_TOKEN_FORGED) {
     reply_or_drop(step, request, 403, "Route Was Not Made By This Peer");
   } else if (sip_uri_parse(plan->uri, uri) != OK || uri->scheme != SIP_SCHEME_SIP) {
     reply_or_drop(step, request, 416, NULL); /* sips is for TLS alone */
@@ -227,10 +292,12 @@ static void start(struct edge_step *step, const struct edge_request *request,
                   const struct decision *d) {
   if (!note_caller(step, request)) return;
   char memory[512];
-  struct buf aor = buf_over(memory, sizeof memory);
+  struct buf text = buf_over(memory, sizeof memory);
   struct sip_uri uri;
-  if (d->locate && (sip_uri_parse(d->target.uri, &uri) != OK || uri.user.len == 0 ||
-                    sip_uri_put_aor(&aor, &uri) != OK || aor.overflow)) {
+  bool is_gruu = d->gruu.kind == GRUU_INSTANCE;
+  if (d->locate && !is_gruu &&
+      (sip_uri_parse(d->target.uri, &uri) != OK || uri.user.len == 0 ||
+       sip_uri_put_aor(&text, &uri) != OK || text.overflow)) {
     edge_reply(step, request, 404, NULL);
     return;
   }
@@ -240,8 +307,10 @@ static void start(struct edge_step *step, const struct edge_request *request,
     return;
   }
   if (request->message->method == SIP_INVITE) edge_reply(step, request, 100, NULL); /* */
-  if (d->locate)
-    fork_locate(step, fork, buf_slice(&aor));
+  if (d->locate && is_gruu)
+    fork_locate(step, fork, d->gruu.aor, d->gruu.instance);
+  else if (d->locate)
+    fork_locate(step, fork, buf_slice(&text), SLICE_EMPTY);
   else if (fork_add(step, fork, &d->target) != OK)
     fork_refuse(step, fork, 503, NULL);
   else
@@ -263,8 +332,9 @@ void proxy_on_request(struct edge_step *step, const struct edge_request *request
     return;
   char memory[TARGET_ROUTES_BYTES_MAX];
   struct buf routes = buf_over(memory, sizeof memory);
-  struct decision decision = {0};
-  decide(&decision, step->edge, request, &plan, &uri, &routes);
+  struct decision decision;
+  decision_init(&decision);
+  decide(&decision, step, request, &plan, &uri, &routes);
   if (decision.status != 0)
     edge_reply(step, request, decision.status, decision.reason);
   else
@@ -280,8 +350,9 @@ void proxy_on_ack(struct edge_step *step, const struct edge_request *request) {
   if (!check(step, request, &plan, &uri) || !check_forwarding(step, request)) return;
   char memory[TARGET_ROUTES_BYTES_MAX], branch_memory[FORK_BRANCH_BYTES];
   struct buf routes = buf_over(memory, sizeof memory);
-  struct decision d = {0};
-  decide(&d, edge, request, &plan, &uri, &routes);
+  struct decision d;
+  decision_init(&d);
+  decide(&d, step, request, &plan, &uri, &routes);
   if (d.status != 0 || d.locate) return;
   struct buf branch = buf_over(branch_memory, sizeof branch_memory);
   fork_put_branch(&branch, edge, request->message,

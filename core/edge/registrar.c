@@ -3,6 +3,8 @@
  * marked on the bindings and put into the overlay; when all of it was acknowledged the marks
  * become true and the phone gets its 200, else everything is put back (R-7.1, R-7.3). */
 #include "base/assert.h"
+#include "edge/gruu.h"
+#include "edge/keep.h"
 #include "edge/order.h"
 #include "edge/route.h"
 #include "edge/state.h"
@@ -52,12 +54,13 @@ static void trace_binding(struct edge_step *step, enum trace_kind kind,
 
 /* ---- the 200 ---- */
 
-static void put_contact_line(struct buf *out, const struct binding *binding, usec now) {
+static void put_contact_line(struct edge_step *step, const struct binding *binding, bool gruu) {
+  struct buf *out = &step->out->bytes;
   const struct contact *contact = &binding->contact;
   buf_put_cstr(out, "Contact: <");
   buf_put(out, contact->uri);
   buf_put_cstr(out, ">;expires=");
-  buf_put_u64(out, seconds_left(binding->expires_at, now));
+  buf_put_u64(out, seconds_left(binding->expires_at, step->now));
   if (contact->q_permille < 1000) {
     buf_put_cstr(out, ";q=0.");
     for (unsigned digit = 100; digit > 0; digit /= 10)
@@ -72,7 +75,50 @@ static void put_contact_line(struct buf *out, const struct binding *binding, use
     buf_put_cstr(out, ";reg-id=");
     buf_put_u64(out, contact->reg_id);
   }
+  if (gruu) gruu_put_params(out, step->edge, binding);
   buf_put_cstr(out, "\r\n");
+}
+
+static bool is_shown(const struct binding *binding, usec now) {
+  return binding->state == BINDING_LIVE && binding->expires_at > now;
+}
+
+/* The binding with Outbound that this very REGISTER made or refreshed, or NULL. */
+static const struct binding *find_outbound(const struct edge_step *step,
+                                           const struct sip_message *message, struct slice aor) {
+  const struct bindings *table = &step->edge->bindings;
+  uint32_t at = bindings_start(table, aor);
+  const struct binding *binding;
+  while ((binding = bindings_next(table, aor, &at)) != NULL)
+    if (is_shown(binding, step->now) && binding->contact.reg_id != 0 &&
+        binding->cseq == message->cseq && slice_equal(binding->call_id, message->call_id))
+      return binding;
+  return NULL;
+}
+
+/* RFC 5626 section 6, R-7.57. `ob` in the Path also says that STUN is answered (section 4.2.1). */
+static void put_outbound(struct edge_step *step, const struct edge_request *request,
+                         struct slice aor) {
+  struct buf *out = &step->out->bytes;
+  const struct sip_message *message = request->message;
+  if (!sip_values_have(message, SIP_H_SUPPORTED, "outbound")) return;
+  const struct binding *binding = find_outbound(step, message, aor);
+  if (binding == NULL) return;
+  sip_put_header(out, "Require", SLICE("outbound"));
+  if (binding->flow == 0 && !binding->by_address) return; /* the flow is another's */
+  if (sip_values_have(message, SIP_H_SUPPORTED, "path"))
+    sip_put_header(out, "Path", binding->contact.path[0]);
+  sip_put_header_u64(out, "Flow-Timer",
+                     binding->flow == 0 ? KEEP_FLOW_TIMER_UDP_S : KEEP_FLOW_TIMER_STREAM_S);
+}
+
+/* RFC 3608, R-7.58. Of WebSocket the address would be another. */
+static void put_service_route(struct edge_step *step, const struct edge_request *request) {
+  enum transport transport = (enum transport)request->from.transport;
+  if (transport == TRANSPORT_WS || transport == TRANSPORT_WSS) return;
+  buf_put_cstr(&step->out->bytes, "Service-Route: ");
+  route_put_own(&step->out->bytes, step->edge, transport, NULL);
+  buf_put_cstr(&step->out->bytes, "\r\n");
 }
 
 static void answer_bindings(struct edge_step *step, const struct edge_request *request,
@@ -82,12 +128,14 @@ static void answer_bindings(struct edge_step *step, const struct edge_request *r
   const struct bindings *table = &step->edge->bindings;
   uint32_t at = bindings_start(table, aor);
   const struct binding *binding;
+  bool gruu = sip_values_have(request->message, SIP_H_SUPPORTED, "gruu");
   while ((binding = bindings_next(table, aor, &at)) != NULL)
-    if (binding->state == BINDING_LIVE && binding->expires_at > step->now)
-      put_contact_line(out, binding, step->now);
+    if (is_shown(binding, step->now)) put_contact_line(step, binding, gruu);
   struct sip_values paths = sip_values_of(request->message, SIP_H_PATH);
   struct slice path;
   while (sip_values_next(&paths, &path)) sip_put_header(out, "Path", path);
+  put_outbound(step, request, aor);
+  put_service_route(step, request);
   sip_put_header(out, "Supported", SLICE(EDGE_SUPPORTED));
   edge_reply_end(step, request, 200, mark);
 }
@@ -280,6 +328,24 @@ static bool is_allowed(struct edge_step *step, const struct edge_request *reques
   return false;
 }
 
+static void drop_fresh(struct edge_step *step, struct order *order, unsigned count) {
+  while (count-- > 0)
+    if (order->change[count].kind == CHANGE_PUT) drop_binding(step, order->change[count].fresh);
+}
+
+static bool join_addresses(struct edge_step *step, const struct edge_request *request,
+                           struct order *order) {
+  if (request->flow != 0) return true;
+  for (unsigned i = 0; i < order->count; i++) {
+    const struct change *change = &order->change[i];
+    if (change->kind != CHANGE_PUT || !change->outbound || !change->own_path) continue;
+    if (binding_join_address(&step->edge->bindings, change->fresh, &request->from) == OK) continue;
+    drop_fresh(step, order, order->count);
+    return false;
+  }
+  return true;
+}
+
 /* New bindings for what is put; false: no room, and nothing has changed. */
 static bool add_bindings(struct edge_step *step, const struct edge_request *request,
                          struct order *order, struct handle registration) {
@@ -291,8 +357,7 @@ static bool add_bindings(struct edge_step *step, const struct edge_request *requ
     uint32_t flow = change->own_path ? request->flow : 0;
     if (bindings_add(&edge->bindings, order->aor, &change->contact, message->call_id, flow,
                      &change->fresh) != OK) {
-      while (i-- > 0)
-        if (order->change[i].kind == CHANGE_PUT) drop_binding(step, order->change[i].fresh);
+      drop_fresh(step, order, i);
       return false;
     }
     struct binding *fresh = change->fresh;
@@ -303,7 +368,7 @@ static bool add_bindings(struct edge_step *step, const struct edge_request *requ
     fresh->granted_s = change->granted_s;
     mark(step, fresh, BINDING_PUT, registration);
   }
-  return true;
+  return join_addresses(step, request, order);
 }
 
 /* Marks the rest and asks the overlay; returns how many answers will come. */
@@ -388,7 +453,7 @@ void registrar_on_request(struct edge_step *step, const struct edge_request *req
     size_t at = edge_reply_begin(step, request, refusal.status, refusal.reason);
     if (refusal.status == 423)
       sip_put_header_u64(&step->out->bytes, "Min-Expires", step->edge->config.limits.expires_min_s);
-    if (refusal.status == 421) sip_put_header(&step->out->bytes, "Require", SLICE(EDGE_SUPPORTED));
+    if (refusal.status == 421) sip_put_header(&step->out->bytes, "Require", SLICE("path"));
     edge_reply_end(step, request, refusal.status, at);
   } else if (order_needs_overlay(&order)) {
     begin(step, request, &order);
@@ -407,16 +472,25 @@ void registrar_on_timer(struct edge_step *step, struct timer *timer) {
   drop_binding(step, binding);
 }
 
-void registrar_on_flow_closed(struct edge_step *step, uint32_t flow) {
+static void close_binding(struct edge_step *step, struct binding *binding) {
   struct edge *edge = step->edge;
+  binding_leave_flow(&edge->bindings, binding);
+  binding->closed = true;
+  if (binding->state != BINDING_LIVE) return; /* set_live will see it */
+  binding->expires_at = step->now;
+  timers_set(&edge->timers, &binding->timer, step->now);
+}
+
+void registrar_on_flow_closed(struct edge_step *step, uint32_t flow) {
   struct binding *binding;
-  while ((binding = bindings_of_flow(&edge->bindings, flow)) != NULL) {
-    binding_leave_flow(&edge->bindings, binding);
-    binding->closed = true;
-    if (binding->state != BINDING_LIVE) continue; /* set_live will see it */
-    binding->expires_at = step->now;
-    timers_set(&edge->timers, &binding->timer, step->now);
-  }
+  while ((binding = bindings_of_flow(&step->edge->bindings, flow)) != NULL)
+    close_binding(step, binding);
+}
+
+void registrar_on_address_silent(struct edge_step *step, const struct endpoint *at) {
+  struct binding *binding;
+  while ((binding = bindings_of_address(&step->edge->bindings, at)) != NULL)
+    close_binding(step, binding);
 }
 
 void registrar_renew(struct edge_step *step, struct slice aor) {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "edge/route.h"
 
-/* A token is "f-" and, in hexadecimal: transport (1 byte), flow (4), port (2), address (4 or 16),
- * and the first bytes of an HMAC over these. */
+#include "edge/keep.h"
+
+/* A token is "f-" and, in hexadecimal: whose run made it (2 bytes), transport (1), flow (4), port
+ * (2), address (4 or 16), and the first bytes of an HMAC over these. */
 #define TOKEN_PREFIX SLICE("f-")
 #define TOKEN_MAC_BYTES 10u /* as RFC 5626 section 5.2 suggests */
-#define TOKEN_FIXED_BYTES 7u
+#define TOKEN_RUN_BYTES 2u
+#define TOKEN_FIXED_BYTES (TOKEN_RUN_BYTES + 7u)
 #define TOKEN_BYTES_MAX (TOKEN_FIXED_BYTES + 16u + TOKEN_MAC_BYTES)
 
 static void token_mac(const struct edge *edge, const uint8_t *bytes, size_t len,
@@ -20,10 +23,12 @@ static void token_mac(const struct edge *edge, const uint8_t *bytes, size_t len,
 static void put_token(struct buf *out, const struct edge *edge, const struct hop *hop) {
   uint8_t token[TOKEN_BYTES_MAX];
   size_t address = hop->at.family == 6 ? 16 : 4;
-  token[0] = hop->at.transport;
-  for (unsigned i = 0; i < 4; i++) token[1 + i] = (uint8_t)(hop->flow >> (24 - 8 * i));
-  token[5] = (uint8_t)(hop->at.port >> 8);
-  token[6] = (uint8_t)hop->at.port;
+  uint8_t *fixed = token + TOKEN_RUN_BYTES;
+  memcpy(token, edge->token_run, TOKEN_RUN_BYTES);
+  fixed[0] = hop->at.transport;
+  for (unsigned i = 0; i < 4; i++) fixed[1 + i] = (uint8_t)(hop->flow >> (24 - 8 * i));
+  fixed[5] = (uint8_t)(hop->at.port >> 8);
+  fixed[6] = (uint8_t)hop->at.port;
   memcpy(token + TOKEN_FIXED_BYTES, hop->at.addr, address);
   size_t len = TOKEN_FIXED_BYTES + address;
   token_mac(edge, token, len, token + len);
@@ -31,8 +36,8 @@ static void put_token(struct buf *out, const struct edge *edge, const struct hop
   buf_put_hex(out, token, len + TOKEN_MAC_BYTES);
 }
 
-void route_put_own(struct buf *out, const struct edge *edge, enum transport transport,
-                   const struct hop *token) {
+static void put_own(struct buf *out, const struct edge *edge, enum transport transport,
+                    const struct hop *token, const char *end) {
   buf_put_cstr(out, "<sip:");
   if (token != NULL) {
     put_token(out, edge, token);
@@ -41,7 +46,17 @@ void route_put_own(struct buf *out, const struct edge *edge, enum transport tran
   endpoint_put(out, &edge->config.advertise);
   buf_put_cstr(out, ";transport=");
   buf_put_cstr(out, transport_name(transport));
-  buf_put_cstr(out, ";lr>");
+  buf_put_cstr(out, end);
+}
+
+void route_put_own(struct buf *out, const struct edge *edge, enum transport transport,
+                   const struct hop *token) {
+  put_own(out, edge, transport, token, ";lr>");
+}
+
+void route_put_path(struct buf *out, const struct edge *edge, enum transport transport,
+                    const struct hop *token) {
+  put_own(out, edge, transport, token, ";lr;ob>");
 }
 
 static uint64_t flow_hash(const struct edge *edge, uint32_t flow) {
@@ -114,16 +129,23 @@ enum route_token route_read_token(const struct edge *edge, const struct sip_uri 
   bool six = len == TOKEN_BYTES_MAX;
   if (text.len % 2 != 0 || (!six && len != TOKEN_BYTES_MAX - 12) || !read_hex(text, token))
     return ROUTE_TOKEN_FORGED;
+  if (memcmp(token, edge->token_run, TOKEN_RUN_BYTES) != 0) return ROUTE_TOKEN_DEAD;
   token_mac(edge, token, len - TOKEN_MAC_BYTES, mac);
   uint8_t differs = 0;
   for (unsigned i = 0; i < TOKEN_MAC_BYTES; i++)
     differs |= (uint8_t)(mac[i] ^ token[len - TOKEN_MAC_BYTES + i]);
   if (differs != 0) return ROUTE_TOKEN_FORGED;
-  struct hop found = {.at = {.family = six ? 6 : 4, .transport = token[0]}};
-  for (unsigned i = 0; i < 4; i++) found.flow = found.flow << 8 | token[1 + i];
-  found.at.port = (uint16_t)(token[5] << 8 | token[6]);
+  const uint8_t *fixed = token + TOKEN_RUN_BYTES;
+  struct hop found = {.at = {.family = six ? 6 : 4, .transport = fixed[0]}};
+  for (unsigned i = 0; i < 4; i++) found.flow = found.flow << 8 | fixed[1 + i];
+  found.at.port = (uint16_t)(fixed[5] << 8 | fixed[6]);
   memcpy(found.at.addr, token + TOKEN_FIXED_BYTES, six ? 16 : 4);
-  if (found.flow != 0 && !flow_is_open(edge, found.flow)) return ROUTE_TOKEN_DEAD;
+  if (found.at.transport == TRANSPORT_UDP) {
+    if (found.flow != 0 && !keep_is(edge, &found.at, found.flow)) return ROUTE_TOKEN_DEAD;
+    found.flow = 0;
+  } else if (found.flow != 0 && !flow_is_open(edge, found.flow)) {
+    return ROUTE_TOKEN_DEAD;
+  }
   *hop = found;
   return ROUTE_TOKEN_GOOD;
 }
@@ -136,6 +158,7 @@ static bool is_strict(const struct edge *edge, const struct sip_uri *uri, unsign
 
 static enum route_token take_own(const struct edge *edge, struct route_plan *plan,
                                  const struct sip_uri *uri) {
+  plan->own++;
   plan->hop = (struct hop){0};
   plan->token = route_read_token(edge, uri, &plan->hop);
   return plan->token;

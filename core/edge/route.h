@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Route, Record-Route and Path: which URIs name this peer, and the tokens in their user parts that
  * say by which flow, or at which UDP address, a phone is reached. A token is made with a key that
- * only this run of the peer has; nobody else can make one (RFC 5626 section 5.2). */
+ * only this run of the peer has; nobody else can make one (RFC 5626 section 5.2, R-7.59). */
 #ifndef EDGE_ROUTE_H
 #define EDGE_ROUTE_H
 
@@ -18,13 +18,16 @@ enum route_token {
   ROUTE_TOKEN_NONE,
   ROUTE_TOKEN_GOOD,
   ROUTE_TOKEN_FORGED, /* 403 */
-  ROUTE_TOKEN_DEAD,   /* 430: the flow was closed (RFC 5626 section 5.3.1) */
+  ROUTE_TOKEN_DEAD,   /* 430: the flow was closed (RFC 5626 5.3.1), maybe in an earlier run */
 };
 
 /* "<sip:TOKEN@ADVERTISED;transport=T;lr>"; token NULL: without. The flow of a token was noted by
- * route_note_flow. */
+ * route_note_flow; of a token for a UDP address it is 0, or what keep_note gave. */
 void route_put_own(struct buf *out, const struct edge *edge, enum transport transport,
                    const struct hop *token);
+/* The same with `ob`: the Path of the first hop of a phone with Outbound (RFC 5626 5.1). */
+void route_put_path(struct buf *out, const struct edge *edge, enum transport transport,
+                    const struct hop *token);
 /* Remembers that a flow is open. ERR_MEMORY. */
 enum err route_note_flow(struct edge *edge, uint32_t flow) MUST_USE;
 void route_on_flow_closed(struct edge *edge, uint32_t flow);
@@ -47,6 +50,7 @@ struct route_plan {
   unsigned kept_count;
   enum route_token token; /* of the last own value */
   struct hop hop;         /* what that token says */
+  unsigned own;           /* how many own values there were */
 };
 /* False: a Route value or the Request-URI does not parse, or there are more than ROUTES_MAX. With
  * ROUTE_TOKEN_FORGED the rest of the plan is not filled. */

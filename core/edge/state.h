@@ -10,12 +10,12 @@
 #include "sip/transaction.h"
 
 /* Option tags that registrar and proxy support. */
-#define EDGE_SUPPORTED "path"
+#define EDGE_SUPPORTED "path, outbound, gruu"
 #define EDGE_ALLOW                                                                             \
   "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, LOCSER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, " \
   "INFO, PRACK, UPDATE, REFER"
 
-enum edge_timer_kind { EDGE_TIMER_BINDING, EDGE_TIMER_FORK, EDGE_TIMER_BRANCH };
+enum edge_timer_kind { EDGE_TIMER_BINDING, EDGE_TIMER_FORK, EDGE_TIMER_BRANCH, EDGE_TIMER_KEEP };
 
 #define EDGE_FLOWS_MAX 16384u /* stream flows with tokens; more: 503 */
 
@@ -40,6 +40,8 @@ struct edge {
   const struct memory *memory;
   struct edge_settings config;
   uint8_t token_key[32];
+  uint8_t token_run[2]; /* tells the tokens of this run from those of another */
+  uint8_t gruu_key[32];
   struct rng rng;
   struct hash_key hash;
   struct timers timers;
@@ -49,7 +51,9 @@ struct edge {
   struct pool registrations; /* registrar.c: REGISTERs that wait */
   struct pool forks;         /* fork.c: response contexts */
   struct map flows;          /* stream flows that a token was made for and that are still open */
-  uint64_t bytes;            /* of messages kept by edge_keep */
+  struct pool keeps;         /* keep.c: UDP addresses of phones with Outbound */
+  struct map keeps_by_address;
+  uint64_t bytes; /* of messages kept by edge_keep */
   uint64_t bytes_max;
   uint32_t calls; /* forks of an INVITE */
 };
@@ -93,12 +97,17 @@ void edge_call_add(struct edge_step *step, enum edge_call_kind kind, uint64_t us
 unsigned edge_calls_left(const struct edge_step *step);
 /* Is this source not limited? */
 bool edge_is_trusted(const struct edge *edge, const struct endpoint *at);
+/* Does the request come from a phone itself, with no proxy between (RFC 5626 section 5.1)? */
+bool edge_is_first_hop(const struct sip_message *message);
+bool edge_supports(struct slice tag);
 
 /* registrar.c */
 void registrar_init(struct edge *edge);
 void registrar_on_request(struct edge_step *step, const struct edge_request *request);
 void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status, const char *why);
 void registrar_on_flow_closed(struct edge_step *step, uint32_t flow);
+/* Nothing is heard any more from a UDP address that keep-alives came from. */
+void registrar_on_address_silent(struct edge_step *step, const struct endpoint *at);
 void registrar_on_timer(struct edge_step *step, struct timer *timer);
 /* Puts the contacts of an address once more. */
 void registrar_renew(struct edge_step *step, struct slice aor);

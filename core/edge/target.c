@@ -5,8 +5,6 @@
 #include "base/assert.h"
 #include "edge/fork.h"
 
-#define TARGET_ROUTES_BYTES_MAX (CONTACT_PATHS_MAX * 1024u)
-
 /* Headers of a Contact URI are for who dials it, not for a Request-URI (RFC 3261 19.1.5). */
 static struct slice without_headers(const struct sip_uri *uri) {
   if (uri->headers.at == NULL) return uri->text;
@@ -40,8 +38,8 @@ static bool has_transport(const struct hop *hop) {
   return hop->flow != 0 || hop->at.transport == TRANSPORT_UDP || hop->at.transport == TRANSPORT_TCP;
 }
 
-static bool make_target(const struct edge *edge, const struct contact *contact,
-                        struct fork_target *target, struct buf *routes) {
+bool target_of_contact(const struct edge *edge, const struct contact *contact,
+                       struct fork_target *target, struct buf *routes) {
   struct sip_uri uri;
   if (sip_uri_parse(contact->uri, &uri) != OK || uri.scheme != SIP_SCHEME_SIP) return false;
   *target = (struct fork_target){.uri = without_headers(&uri), .q_permille = contact->q_permille};
@@ -50,6 +48,7 @@ static bool make_target(const struct edge *edge, const struct contact *contact,
   } else if (route_is_address(edge, &uri) || sip_uri_endpoint(&uri, &target->hop.at) != OK) {
     return false; /* a contact that is this peer would only loop */
   }
+  if (contact->instance.len != 0) target->phone = hash_slice(edge->hash, contact->instance) | 1;
   target->routes = buf_slice(routes);
   return has_transport(&target->hop);
 }
@@ -58,25 +57,39 @@ static void add(struct edge_step *step, struct fork *fork, const struct contact 
   char memory[TARGET_ROUTES_BYTES_MAX];
   struct buf routes = buf_over(memory, sizeof memory);
   struct fork_target target;
-  if (!make_target(step->edge, contact, &target, &routes)) return;
+  if (!target_of_contact(step->edge, contact, &target, &routes)) return;
   enum err added = fork_add(step, fork, &target);
   (void)added; /* beyond the limit of branches, or without memory: the others are tried */
 }
 
-/* Contacts are added from the highest q down, so that a limit on branches drops the last. */
-static void add_all(struct edge_step *step, struct fork *fork, const struct contact **contact,
-                    unsigned count) {
+static bool is_later(const struct contact *a, const struct contact *b) {
+  return a->expires > b->expires;
+}
+static bool is_preferred(const struct contact *a, const struct contact *b) {
+  return a->q_permille > b->q_permille;
+}
+
+static void sort(const struct contact **contact, unsigned count,
+                 bool (*before)(const struct contact *a, const struct contact *b)) {
   for (unsigned i = 1; i < count; i++) {
     const struct contact *moved = contact[i];
     unsigned at = i;
-    for (; at > 0 && contact[at - 1]->q_permille < moved->q_permille; at--)
-      contact[at] = contact[at - 1];
+    for (; at > 0 && before(moved, contact[at - 1]); at--) contact[at] = contact[at - 1];
     contact[at] = moved;
   }
+}
+
+/* Contacts are added from the highest q down, so that a limit on branches drops the last. Of equal
+ * q those held here come first, then the latest: of the flows of a phone that one is likeliest to
+ * be alive. */
+static void add_all(struct edge_step *step, struct fork *fork, const struct contact **contact,
+                    unsigned count, unsigned own) {
+  sort(contact + own, count - own, is_later);
+  sort(contact, count, is_preferred);
   for (unsigned i = 0; i < count; i++) add(step, fork, contact[i]);
 }
 
-static bool is_bound(const struct binding *binding, usec now) {
+bool target_is_bound(const struct binding *binding, usec now) {
   return binding->state != BINDING_PUT && !binding->closed && binding->expires_at > now;
 }
 
@@ -92,17 +105,24 @@ static unsigned join(const struct contact **out, unsigned count, unsigned own,
   return count;
 }
 
+static bool is_of(const struct contact *contact, struct slice instance) {
+  return instance.len == 0 || slice_equal(contact->instance, instance);
+}
+
 unsigned target_add_contacts(struct edge_step *step, struct fork *fork, struct slice aor,
-                             const struct contact *contacts, unsigned contact_count) {
+                             struct slice instance, const struct contact *contacts,
+                             unsigned contact_count) {
   const struct contact *all[TARGET_CONTACTS_MAX];
   const struct bindings *table = &step->edge->bindings;
   unsigned count = 0;
   uint32_t at = bindings_start(table, aor);
   const struct binding *binding;
   while ((binding = bindings_next(table, aor, &at)) != NULL)
-    if (is_bound(binding, step->now)) count = join(all, count, 0, &binding->contact);
+    if (target_is_bound(binding, step->now) && is_of(&binding->contact, instance))
+      count = join(all, count, 0, &binding->contact);
   unsigned own = count;
-  for (unsigned i = 0; i < contact_count; i++) count = join(all, count, own, &contacts[i]);
-  add_all(step, fork, all, count);
+  for (unsigned i = 0; i < contact_count; i++)
+    if (is_of(&contacts[i], instance)) count = join(all, count, own, &contacts[i]);
+  add_all(step, fork, all, count, own);
   return count;
 }

@@ -3,6 +3,7 @@
  * R-2.11). */
 #include "node/internal.h"
 #include "sip/print.h"
+#include "sip/stun.h"
 
 static void put_tags_not_supported(struct buf *lines, const struct sip_message *request,
                                    enum sip_header_id id) {
@@ -236,12 +237,28 @@ static void trace_message(struct step *s, const struct sip_message *message,
                                        .b = message->call_id});
 }
 
+/* counted like other requests over UDP. */
+static void on_stun(struct step *s, const struct input *input) {
+  if (!limits_datagram(s, &input->peer)) return;
+  size_t mark = outbox_mark(s->out);
+  enum stun_result result = stun_put_answer(&s->out->bytes, input->data, &input->peer);
+  if (result == STUN_NOTHING) return;
+  struct output *send = outbox_add(s->out, OUT_SEND);
+  send->peer = input->peer;
+  send->data = outbox_text(s->out, mark);
+  if (result == STUN_BOUND) edge_on_keep_alive(s->node->edge, s->now, &input->peer);
+}
+
 void receive_message(struct step *s, const struct input *input) {
   struct sip_message message;
   struct sip_problem problem;
   enum sip_carrier carrier = endpoint_is_framed(&input->peer) ? SIP_DATAGRAM : SIP_STREAM;
   s->node->stats.messages_in++;
   s->node->stats.bytes_in += input->data.len;
+  if (carrier == SIP_DATAGRAM && stun_is(input->data)) {
+    on_stun(s, input);
+    return;
+  }
   bool good = sip_message_parse(input->data, carrier, &message, &problem) == OK;
   /* An ACK is never answered, and answers to LOCSER are no larger than the request. */
   bool is_answered = (!good || message.request) && message.method != SIP_ACK;

@@ -475,12 +475,12 @@ static void a_send_that_fails(void **state) {
   world_expect(&w, &alice, "SIP/2.0 100 ");
   struct sent *got = world_expect(&w, &bob, "INVITE ");
   world_fail_ticket(&w, 0, got->ticket);
-  world_expect(&w, &alice, "SIP/2.0 500 "); /* RFC 3261 16.9 */
+  world_expect(&w, &alice, "SIP/2.0 480 "); /* the flow failed */
   request(&w, &alice, "INVITE", "sip:bob@example.net", "i2", 2, "", "");
   world_expect(&w, &bob, "INVITE ");
   world_close_flow(&w, 0, 6);
   world_expect(&w, &alice, "SIP/2.0 100 ");
-  world_expect(&w, &alice, "SIP/2.0 500 ");
+  world_expect(&w, &alice, "SIP/2.0 480 ");
   world_close(&w);
 }
 

@@ -342,6 +342,28 @@ static void test_other_methods_over_udp(void **state) {
   }
 }
 
+/* STUN counts as well, and beyond the bound nothing is said. */
+static void test_stun_over_udp(void **state) {
+  (void)state;
+  static const char binding[] = "\x00\x01\x00\x00\x21\x12\xa4\x42transaction1";
+  begin();
+  net.config.limits.source_datagrams = 2; /* 20 at once */
+  open_ring(1);
+  for (unsigned n = 0; n < 30; n++) net_inject(&net, 0, 0, &victim, slice_of(binding, 20));
+  net_run_for(&net, MSEC(10));
+  assert_int_equal(net.inbox_count, 20);
+  assert_int_equal(net.inbox[0].len, 32);
+  assert_true(endpoint_equal(&net.inbox[0].to, &victim));
+  assert_memory_equal(net.inbox[0].text + 8, "transaction1", 12);
+  assert_int_equal(limited(LIMIT_DATAGRAMS), 10);
+  /* On a stream it is no message at all (RFC 5626 section 3.5.1). */
+  net_clear_inbox(&net);
+  struct endpoint tcp = net_stranger("198.51.101.7:5060", TRANSPORT_TCP);
+  net_inject(&net, 0, net_connect(&net, 0, &tcp), &tcp, slice_of(binding, 20));
+  assert_int_equal(net.inbox_count, 0);
+  end();
+}
+
 #define EXPIRES "2026-05-03T12:00:00.000Z"
 #define PUT_BODY(key, nonce)                                                  \
   "<methodCall><methodName>put-auth</methodName><params><param>" TEST_RECORD( \
@@ -590,6 +612,7 @@ int main(void) {
       TEST(test_no_answer_is_larger_than_the_request),
       TEST(test_a_result_that_does_not_fit),
       TEST(test_other_methods_over_udp),
+      TEST(test_stun_over_udp),
       TEST(test_writes_of_one_prefix),
       TEST(test_requests_of_one_prefix_are_told_once),
       TEST(test_neighbours_are_never_starved),
