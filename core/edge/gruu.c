@@ -4,18 +4,18 @@
 #include "base/assert.h"
 #include "edge/target.h"
 
-/* "tg-", the home's port and address in hexadecimal, "-", and in hexadecimal: run (2 bytes), nonce
+/* "tg-", the home's port and address in hexadecimal, "-", and in hexadecimal: run (2 bytes), salt
  * (8), what is hidden (16 * n), HMAC (10). Hidden are the proof of instance and Call-ID (8), the
  * length of the user part (1), the user part, and zeros. */
 #define PREFIX SLICE("tg-")
 #define RUN_BYTES 2u
-#define NONCE_BYTES 8u
+#define SALT_BYTES 8u
 #define PROOF_BYTES 8u
 #define MAC_BYTES 10u
 #define BLOCK 16u
 #define USER_BYTES_MAX 87u /* a longer one gets no temporary GRUU */
 #define HIDDEN_BYTES_MAX 96u
-#define SEALED_BYTES_MAX (RUN_BYTES + NONCE_BYTES + HIDDEN_BYTES_MAX + MAC_BYTES)
+#define SEALED_BYTES_MAX (RUN_BYTES + SALT_BYTES + HIDDEN_BYTES_MAX + MAC_BYTES)
 
 /* HMAC over a purpose and two texts, the first of which has a length before it. */
 static void mac_of(const struct edge *edge, char purpose, struct slice a, struct slice b,
@@ -43,12 +43,12 @@ static void prove(const struct edge *edge, const struct binding *binding,
 }
 
 /* The same hides and shows. */
-static void mask(const struct edge *edge, const uint8_t *nonce, uint8_t *bytes, size_t len) {
+static void mask(const struct edge *edge, const uint8_t *salt, uint8_t *bytes, size_t len) {
   uint8_t stream[32];
   for (size_t i = 0; i < len; i++) {
     char block = (char)('0' + i / sizeof stream);
     if (i % sizeof stream == 0)
-      mac_of(edge, 's', slice_of(nonce, NONCE_BYTES), slice_of(&block, 1), stream);
+      mac_of(edge, 's', slice_of(salt, SALT_BYTES), slice_of(&block, 1), stream);
     bytes[i] ^= stream[i % sizeof stream];
   }
 }
@@ -114,15 +114,15 @@ static void put_temporary(struct buf *out, struct edge *edge, const struct bindi
   user = slice_first(user, slice_find_byte(user, '@'));
   if (user.len > USER_BYTES_MAX || host.len == 0) return;
   uint8_t bytes[SEALED_BYTES_MAX] = {0};
-  uint8_t *nonce = bytes + RUN_BYTES, *hidden = nonce + NONCE_BYTES;
+  uint8_t *salt = bytes + RUN_BYTES, *hidden = salt + SALT_BYTES;
   size_t len = (PROOF_BYTES + 1 + user.len + BLOCK - 1) / BLOCK * BLOCK;
   memcpy(bytes, edge->token_run, RUN_BYTES);
-  rng_fill(&edge->rng, nonce, NONCE_BYTES);
+  rng_fill(&edge->rng, salt, SALT_BYTES);
   prove(edge, binding, hidden);
   hidden[PROOF_BYTES] = (uint8_t)user.len;
   memcpy(hidden + PROOF_BYTES + 1, user.at, user.len);
-  mask(edge, nonce, hidden, len);
-  len += RUN_BYTES + NONCE_BYTES;
+  mask(edge, salt, hidden, len);
+  len += RUN_BYTES + SALT_BYTES;
   seal(edge, bytes, len, host, bytes + len);
   buf_put_cstr(out, ";temp-gruu=\"sip:");
   buf_put(out, PREFIX);
@@ -203,13 +203,13 @@ static bool unseal(const struct edge *edge, struct slice text, struct slice host
                    uint8_t hidden[HIDDEN_BYTES_MAX], size_t *len) {
   uint8_t bytes[SEALED_BYTES_MAX], mac[MAC_BYTES], differs = 0;
   size_t all = read_hex(text, bytes, sizeof bytes);
-  if (all < RUN_BYTES + NONCE_BYTES + BLOCK + MAC_BYTES || host.len > 255) return false;
+  if (all < RUN_BYTES + SALT_BYTES + BLOCK + MAC_BYTES || host.len > 255) return false;
   size_t sealed = all - MAC_BYTES;
   seal(edge, bytes, sealed, host, mac);
   for (unsigned i = 0; i < MAC_BYTES; i++) differs |= (uint8_t)(mac[i] ^ bytes[sealed + i]);
   if (differs != 0) return false;
-  *len = sealed - RUN_BYTES - NONCE_BYTES;
-  memcpy(hidden, bytes + RUN_BYTES + NONCE_BYTES, *len);
+  *len = sealed - RUN_BYTES - SALT_BYTES;
+  memcpy(hidden, bytes + RUN_BYTES + SALT_BYTES, *len);
   mask(edge, bytes + RUN_BYTES, hidden, *len);
   return hidden[PROOF_BYTES] + PROOF_BYTES + 1u <= *len;
 }

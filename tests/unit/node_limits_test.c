@@ -609,6 +609,8 @@ int main(void) {
       TEST(test_a_meter_at_its_bound),
       TEST(test_a_source_holds_half_of_a_table),
       TEST(test_without_memory_who_is_measured_is_refused),
+      TEST(test_idle_sources_need_no_memory),
+      TEST(test_the_table_at_its_bound),
       TEST(test_no_answer_is_larger_than_the_request),
       TEST(test_a_result_that_does_not_fit),
       TEST(test_other_methods_over_udp),
