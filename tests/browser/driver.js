@@ -7,6 +7,7 @@ import { chromium } from "playwright-core";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const WITHIN_MS = 15000;
 const FRAMES_MAX = 500;
+const TABS_MAX = 40;
 
 const args = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
   "--autoplay-policy=no-user-gesture-required"];
@@ -138,7 +139,22 @@ const acts = {
     await tab.page.reload({ waitUntil: "commit" });
     return !answered;
   },
-  async press({ tab: { page }, keys }) {
+  /** The keyboard alone: Tab until the thing of this name has the focus, and the focus can be seen; then
+   * text, then keys. */
+  async keyboard({ tab: { page }, to, text = "", keys = [] }) {
+    const focused = () => page.evaluate(() => {
+      const now = document.activeElement;
+      return { name: now.getAttribute("aria-label") ?? now.labels?.[0]?.textContent ?? now.innerText.trim(),
+        seen: getComputedStyle(now).outlineStyle !== "none" };
+    });
+    let at = await focused();
+    for (let i = 0; at.name !== to && i < TABS_MAX; i++) {
+      await page.keyboard.press("Tab");
+      at = await focused();
+    }
+    if (at.name !== to) throw new Error(`Tab never comes to ${to}`);
+    if (!at.seen) throw new Error(`the focus on ${to} cannot be seen`);
+    if (text) await page.keyboard.type(text);
     for (const key of keys) await page.keyboard.press(key);
   },
   text: ({ tab: { page }, where }) => page.locator(where).innerText(),
@@ -147,7 +163,9 @@ const acts = {
     if (colours) await page.emulateMedia({ colorScheme: colours });
   },
   async view({ tab: { page }, name }) {
-    await page.evaluate((hash) => { location.hash = hash; }, name);
+    await page.evaluate((hash) => {
+      location.hash = hash;
+    }, name);
   },
   shot: ({ tab: { page }, path, full = false }) => page.screenshot({ path, fullPage: full }),
   /** Milliseconds to the first paint, and to the end of loading. */

@@ -96,6 +96,25 @@ test("a call becomes a ladder: who began it, this peer, whom it went to", () => 
   assert.ok(layout(call, ["a".repeat(40), "b"], 300).columns[0].label.length <= 14);
 });
 
+test("the ports of one peer become one column", () => {
+  const model = new Model();
+  model.hello({ peer: id("A"), address: "10.0.0.1:5060", domains: [] });
+  model.state({ time: 1, status: {}, ring: [{ role: "successor", peer: id("B"), address: "10.0.0.2:5060" }],
+    peers: [], records: [], bindings: [] });
+  model.trace({ name: "phone.registered", peer: "10.0.0.9:99", transport: "tcp", a: "sip:bob@example.net" });
+  // At the callee's home: the request comes from a port of peer B, its answer goes to B itself.
+  model.trace(sip("in", "INVITE", "10.0.0.2:33333", 0, 0));
+  model.trace(sip("out", "INVITE", "10.0.0.9:99", 0, 1));
+  model.trace(sip("in", "INVITE", "10.0.0.9:99", 200, 2));
+  model.trace(sip("out", "INVITE", "10.0.0.2:5060", 200, 3));
+  model.trace(sip("in", "BYE", "10.0.0.2:44444", 0, 4)); // another port of the same peer
+  const [call] = model.calls.values();
+  assert.equal(call.parties.length, 3);
+  model.trace(sip("out", "BYE", "10.0.0.2:5060", 200, 5));
+  assert.deepEqual(call.parties.map((party) => model.label(party)), ["peer B000", "bob"]);
+  assert.deepEqual(call.steps.map(({ party }) => call.parties.indexOf(party)), [0, 1, 1, 0, 0, 0]);
+});
+
 test("LOCSER, REGISTER and answers without a request begin no ladder", () => {
   const model = new Model();
   model.trace(sip("in", "LOCSER", "x:1", 0));

@@ -21,7 +21,10 @@ function showUnread(n) {
 
 const ask = (method, params) => feed.ask(method, params);
 const network = new NetworkView($("view-network"), { ask });
-const phone = new PhoneView($("view-phone"), { sipUrl: `${base}/sip`, ask, onUnread: showUnread });
+const phone = new PhoneView($("view-phone"), { sipUrl: `${base}/sip`, ask, onUnread: showUnread,
+  onCall: () => {
+    if (location.hash === "#network" && $("view-phone").offsetParent === null) location.hash = "#phone";
+  } });
 const feed = new Feed(`${base}/events`, {
   hello: (params) => {
     setPeer("good", `peer ${String(params.peer).slice(0, 8)}`);

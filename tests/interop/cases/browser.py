@@ -85,15 +85,36 @@ def _pages(place, scheme="http", words=()):
     browser = Browser(place)
     ring = web_ring(place, *words)
     alice = Page(browser, "alice", web_url(ring.peers[1], scheme)).online("alice@example.net")
-    bob = Page(browser, "bob", web_url(ring.peers[2], scheme)).online("bob@example.net")
+    bob = Page(browser, "bob", web_url(ring.peers[2], scheme), width=375, height=720)
+    bob.online("bob@example.net")
     return ring, alice, bob
 
 
+def call_by_keyboard(caller, callee):
+    """Nobody touches a pointer (R-7.80)."""
+    caller.do("keyboard", to="Call or write to", text=callee.uri, keys=["Enter"])
+    callee.do("waitCall", state="Incoming call")
+    callee.do("keyboard", to="Answer", keys=["Enter"])
+    talk(caller, callee)
+    callee.do("keyboard", to="Hang up", keys=["Enter"])
+    for page in caller, callee:
+        page.do("waitCall", state="")
+
+
+def check_narrow(page):
+    """R-7.80: nothing sticks out at the page's width, in both views."""
+    for view in "network", "phone":
+        page.do("view", name=view)
+        if page.do("wide") > 0:
+            raise Failure(f"the view {view} is {page.do('wide')} px too wide")
+
+
 def web_pages(place):
-    """two pages at different peers call each other both ways over ws, and write"""
+    """two pages at different peers call each other both ways over ws, once by keyboard alone, and write"""
     ring, alice, bob = _pages(place)
     call(alice, bob)
-    call(bob, alice)
+    call_by_keyboard(bob, alice)
+    check_narrow(bob)
     alice.do("write", to=bob.uri, text="Free at five?")
     bob.do("waitMessage", **{"from": "alice@example.net"}, text="Free at five?")
     if "Free at five?" not in bob.sip("received", "MESSAGE ")[-1]:

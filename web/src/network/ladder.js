@@ -24,7 +24,8 @@ export function layout(call, labels, width) {
     const pause = before !== null && step.at - before > PAUSE_MS ? step.at - before : 0;
     y += STEP + (pause ? STEP * 0.7 : 0);
     before = step.at;
-    const there = step.party === 0 ? columns[0] : columns[Math.min(step.party + 1, columns.length - 1)];
+    const party = call.parties.indexOf(step.party);
+    const there = columns[party > 0 ? party + 1 : 0];
     const [from, to] = step.arrives ? [there, columns[1]] : [columns[1], there];
     return { y, from: from.x, to: to.x, text: step.text, status: step.status, pause,
       ms: step.at - call.at };
@@ -61,7 +62,7 @@ export function drawLadder(call, labels, width) {
         "text-anchor": "middle", text: row.text }));
   }
   const steps = h("ol", { class: "unseen" }, call.steps.map((step) => h("li", { text:
-    `${fixed(step.at - call.at)}: ${step.arrives ? "from" : "to"} ${labels[step.party] ?? "others"}: `
+    `${fixed(step.at - call.at)}: ${step.arrives ? "from" : "to"} ${labels[call.parties.indexOf(step.party)] ?? "others"}: `
     + step.text })));
   return [picture, steps];
 }

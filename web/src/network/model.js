@@ -181,12 +181,12 @@ export class Model {
       if (!BEGINS_A_LADDER.has(method) || status || !arrives) return;
       call = {
         id, at: event.time / 1000, method, parties: [], steps: [], dropped: 0, state: "trying",
-        waits: true,
+        waits: true, askers: new Map(),
       };
       this.calls.set(id, call);
       trim(this.calls, CALLS_MAX);
     }
-    const party = this.#party(call, event);
+    const party = this.#party(call, event, arrives);
     if (!arrives && !status) call.waits = false;
     this.#progress(call, method, status);
     if (call.steps.length >= STEPS_MAX) {
@@ -199,14 +199,35 @@ export class Model {
     });
   }
 
-  /** The column of the other end: 0 is who began it. */
-  #party(call, { peer, transport }) {
+  /** The other end; the first of call.parties is who began it. */
+  #party(call, { peer, transport, a: method, status }, arrives) {
     const who = `${peer} ${transport}`;
-    let column = call.parties.findIndex((party) => party.who === who);
-    if (column < 0 && call.parties.length < PARTIES_MAX) {
-      column = call.parties.push({ who, peer, transport }) - 1;
+    const answers = !arrives && status ? call.askers.get(method) : undefined;
+    let party = call.parties.find(({ whos }) => whos.has(who));
+    if (answers && answers !== party) {
+      // Requests of another peer come from any port of it, and are answered at the one it is known by.
+      if (this.peerAt(peer)) answers.peer = peer;
+      answers.whos.add(who);
+      party = party ? this.#merge(call, party, answers) : answers;
     }
-    return column < 0 ? PARTIES_MAX - 1 : column;
+    if (!party) {
+      if (call.parties.length < PARTIES_MAX) call.parties.push({ peer, whos: new Set([who]) });
+      party = call.parties.at(-1);
+    }
+    if (arrives && !status) call.askers.set(method, party);
+    return party;
+  }
+
+  /** Two parties were one: the later goes. */
+  #merge(call, one, other) {
+    const [stays, goes] = call.parties.indexOf(one) < call.parties.indexOf(other) ? [one, other]
+      : [other, one];
+    if (this.peerAt(goes.peer)) stays.peer = goes.peer;
+    for (const who of goes.whos) stays.whos.add(who);
+    for (const step of call.steps) if (step.party === goes) step.party = stays;
+    for (const [method, asker] of call.askers) if (asker === goes) call.askers.set(method, stays);
+    call.parties = call.parties.filter((party) => party !== goes);
+    return stays;
   }
 
   #progress(call, method, status) {
@@ -218,10 +239,10 @@ export class Model {
   }
 
   /** What stands over a column. */
-  label({ peer, who }) {
+  label({ peer, whos }) {
     const known = this.peerAt(peer);
     if (known) return `peer ${known.slice(0, 4)}`;
-    const phone = this.phones.get(who);
+    const phone = [...whos].map((who) => this.phones.get(who)).find(Boolean);
     return phone ? phone.replace(/^sips?:/, "").replace(/@.*$/, "") : peer ?? "?";
   }
 

@@ -4,7 +4,7 @@ import { h, svg } from "../dom.js";
 import { arc, chord, fingers, fraction, point, responsible, spread } from "./geometry.js";
 import { took } from "./scale.js";
 
-const SIZE = 440;
+const SIZE = 456;
 const CENTRE = SIZE / 2;
 const RADIUS = 178;
 const LABEL = RADIUS + 25;

@@ -64,9 +64,9 @@ export class NetworkView {
       h("section", { class: "card ring-card", "aria-labelledby": "ring-title" },
         h("div", { class: "ring-side" }, h("h2", { class: "card-title", id: "ring-title", text: "Ring" }),
           (this.ringNote = h("p", { class: "muted" })), this.#buildFind(),
-          h("ul", { class: "legend" }, [["self", "this peer"], ["successor", "successors, predecessor"],
+          h("ul", { class: "legend" }, [["self", "this peer"], ["successor", "neighbours"],
             ["finger", "fingers"], ["peer", "others known"], ["record", "records held"],
-            ["get", "read"], ["put", "write"], ["path", "path to an address"]].map(([style, text]) =>
+            ["get", "read"], ["put", "write"], ["path", "path"]].map(([style, text]) =>
             h("li", {}, h("span", { class: `swatch ${style}`, "aria-hidden": "true" }), text)))),
         h("div", { class: "ring-box" }, this.ring.picture, this.ring.detail)),
       h("section", { class: "card", "aria-labelledby": "lookups-title" },
@@ -264,8 +264,9 @@ export class NetworkView {
     this.ladder.hidden = calls.length === 0;
     const call = model.calls.get(this.chosenCall) ?? calls[0];
     const width = this.ladder.clientWidth;
+    const labels = call?.parties.map((party) => model.label(party)) ?? [];
     const state = [calls.map((c) => c.id + c.state).join(), call?.id, call?.steps.length, width,
-      model.phones.size].join("|");
+      ...labels].join("|");
     if (state === this.shownCall) return;
     this.shownCall = state;
     const focused = this.calls.contains(document.activeElement) && call?.id;
@@ -279,7 +280,6 @@ export class NetworkView {
       text: STATES[c.state] ?? c.state }))));
     if (focused) this.calls.querySelector("[aria-pressed=true]")?.focus();
     if (!call) return;
-    const labels = call.parties.map((party) => model.label(party));
     this.ladder.replaceChildren(...drawLadder(call, labels, width - 2), ...(call.dropped
       ? [h("p", { class: "hint", text: `${call.dropped} more steps are not drawn.` })] : []));
   }

@@ -30,11 +30,12 @@ const day = (at) => {
 };
 
 export class PhoneView {
-  /** ask(method, params): questions to the peer. onUnread(count). */
-  constructor(root, { sipUrl, ask, onUnread }) {
+  /** ask(method, params): questions to the peer. onUnread(count). onCall(): it should be seen. */
+  constructor(root, { sipUrl, ask, onUnread, onCall }) {
     this.root = root;
     this.ask = ask;
     this.onUnread = onUnread;
+    this.onCall = onCall;
     this.domains = [];
     this.agent = new Agent(sipUrl);
     this.history = new History(load("people", []));
@@ -440,12 +441,25 @@ export class PhoneView {
     parts.callFace.replaceChildren(face(call.uri));
     parts.call.dataset.state = state;
     parts.call.hidden = false;
-    if (began) this.#say("");
-    if (began || document.activeElement === document.body) {
-      parts.answer.hidden = state !== "incoming";
-      (state === "incoming" ? parts.answer : parts.hangUp).focus({ preventScroll: false });
+    if (began) {
+      this.#say("");
+      this.onCall();
       parts.call.scrollIntoView({ block: "nearest" });
     }
+    this.#focusCall(state, began);
+  }
+
+  /** Where the keyboard goes: not away from a field that somebody writes in. */
+  #focusCall(state, began) {
+    const { parts } = this;
+    const now = document.activeElement;
+    const writes = now?.matches?.("input, textarea") && now.offsetParent !== null && now.value !== ""
+      && now !== parts.to;
+    if (writes || (!began && now !== document.body && now !== parts.answer)) return;
+    parts.answer.hidden = state !== "incoming";
+    parts.mute.hidden = state !== "talking";
+    ({ incoming: parts.answer, talking: parts.mute })[state]?.focus();
+    if (state === "calling" || state === "answering") parts.hangUp.focus();
   }
 
   #tick() {
