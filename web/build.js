@@ -34,10 +34,12 @@ await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: ["src/main.js"],
-  outfile: join(out, "app.js"),
+  entryPoints: { app: "src/main.js" },
+  outdir: out,
   bundle: true,
+  splitting: true,
   format: "esm",
+  chunkNames: "[name]-[hash]",
   minify: true,
   target: ["chrome123", "firefox120", "safari17.5"],
   legalComments: "none",

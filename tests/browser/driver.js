@@ -147,6 +147,7 @@ const acts = {
       return { name: now.getAttribute("aria-label") ?? now.labels?.[0]?.textContent ?? now.innerText.trim(),
         seen: getComputedStyle(now).outlineStyle !== "none" };
     });
+    await page.keyboard.press("Shift");
     let at = await focused();
     for (let i = 0; at.name !== to && i < TABS_MAX; i++) {
       await page.keyboard.press("Tab");

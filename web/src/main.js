@@ -3,6 +3,7 @@
 import { icon, setIcon, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { NetworkView } from "./network/view.js";
+import { loadLibrary } from "./phone/agent.js";
 import { PhoneView } from "./phone/view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -61,6 +62,9 @@ document.addEventListener("visibilitychange", () => {
   network.show();
 });
 
+addEventListener("pointerdown", () => document.body.setAttribute("data-pointer", ""), true);
+addEventListener("keydown", () => document.body.removeAttribute("data-pointer"), true);
+
 // ---- colours: of the system, or chosen ----
 
 const theme = $("theme");
@@ -91,3 +95,5 @@ drawTheme();
 showUnread(phone.history.unread);
 showView();
 feed.start();
+// Ready before somebody goes online.
+requestAnimationFrame(() => setTimeout(() => loadLibrary().catch(() => {}), 100));

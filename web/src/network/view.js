@@ -143,9 +143,7 @@ export class NetworkView {
     this.pathAt = performance.now();
     try {
       const hops = await this.ask("lookup", { uri, trace: true });
-      const lookup = this.model.addPath(uri, hops);
-      if (lookup) this.ring.path(lookup);
-      this.redraw();
+      this.#drawPath(uri, hops);
     } catch {
       // It is a picture; the next one may succeed.
     }
@@ -161,22 +159,27 @@ export class NetworkView {
     }
     try {
       const hops = await this.ask("lookup", { uri: found.uri, trace: true });
-      const lookup = this.model.addPath(found.uri, hops);
-      if (lookup) this.ring.path(lookup);
-      const keeper = hops.at(-1);
-      this.way.replaceChildren(
-        h("ol", { class: "hops" }, hops.map(({ hop, peer, us }) => h("li", {},
-          h("span", { class: "hop-n", text: hop === 0 ? "here" : `hop ${hop}` }),
-          h("code", { text: peer.slice(0, 8) }),
-          h("span", { class: "figure", text: hop === 0 ? "" : took(us) })))),
-        h("p", { class: "hint", text: keeper.peer === this.model.self
-          ? `This peer itself keeps ${short(found.uri)}.`
-          : `Peer ${keeper.peer.slice(0, 8)} keeps ${short(found.uri)}.` }));
-      this.redraw();
+      this.#drawPath(found.uri, hops);
     } catch (error) {
       this.way.replaceChildren(h("p", { class: "hint", "data-reach": "no",
         text: `${error.message}. Try again.` }));
     }
+  }
+
+  #drawPath(uri, hops) {
+    const lookup = this.model.addPath(uri, hops);
+    if (!lookup) return;
+    this.ring.path(lookup);
+    const keeper = hops.at(-1);
+    this.way.replaceChildren(
+      h("ol", { class: "hops" }, hops.map(({ hop, peer, us }) => h("li", {},
+        h("span", { class: "hop-n", text: hop === 0 ? "here" : `hop ${hop}` }),
+        h("code", { text: peer.slice(0, 8) }),
+        h("span", { class: "figure", text: hop === 0 ? "" : took(us) })))),
+      h("p", { class: "hint", text: keeper.peer === this.model.self
+        ? `This peer itself keeps ${short(uri)}.`
+        : `Peer ${keeper.peer.slice(0, 8)} keeps ${short(uri)}.` }));
+    this.redraw();
   }
 
   // ---- drawing ----

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The telephone itself: JsSIP, told what to do and asked what happened. It knows no element of the
 // page. One call at a time; a second one that comes in hears busy.
-import JsSIP from "jssip";
-
 import { bare } from "../address.js";
 import { TEXT_CHARS_MAX } from "./history.js";
 import { whyNoAudio, whyNoCall, whyNotRegistered, whyNotSent } from "./reasons.js";
@@ -12,6 +10,16 @@ const AGAIN_S = 5;
 const MEDIA = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
 const QUALITY_EACH_MS = 2000;
 const FOREVER = new Set([400, 401, 403, 404, 407, 423, 439]); // asking again changes nothing
+
+/** JsSIP is three quarters of the page: it comes after the first paint. */
+let library = null;
+export function loadLibrary() {
+  library ??= import("jssip").then(({ default: JsSIP }) => JsSIP, (error) => {
+    library = null;
+    throw error;
+  });
+  return library;
+}
 
 /** The URI of a call's or message's other side. */
 const other = (identity) => bare(identity.uri.toString()) ?? identity.uri.toString();
@@ -49,6 +57,7 @@ export class Agent extends EventTarget {
     super();
     this.url = url;
     this.line = { state: "off", uri: "", error: "" };
+    this.attempt = 0;
     this.call = null; // {uri, mine, state, since, muted, quality}
   }
 
@@ -63,8 +72,24 @@ export class Agent extends EventTarget {
 
   // ---- registration ----
 
-  goOnline(uri, password) {
+  async goOnline(uri, password) {
     this.goOffline();
+    this.line = { state: "connecting", uri, error: "" };
+    this.#say("change");
+    const attempt = this.attempt;
+    let JsSIP;
+    try {
+      JsSIP = await loadLibrary();
+    } catch {
+      if (attempt === this.attempt) {
+        this.#setLine("failed", "The peer did not send all of this page. Reload it.");
+      }
+      return;
+    }
+    if (attempt === this.attempt) this.#start(JsSIP, uri, password);
+  }
+
+  #start(JsSIP, uri, password) {
     const id = instance();
     const token = id.replace(/-/g, "").slice(0, 12);
     this.ua = new JsSIP.UA({
@@ -78,14 +103,12 @@ export class Agent extends EventTarget {
       connection_recovery_max_interval: 10,
       user_agent: "locser page",
     });
-    this.line = { state: "connecting", uri, error: "" };
-    this.stopped = false;
     this.#listen(this.ua);
     this.ua.start();
-    this.#say("change");
   }
 
   goOffline() {
+    this.attempt++; // what is still loading comes too late
     clearTimeout(this.again);
     const ua = this.ua;
     this.ua = null;

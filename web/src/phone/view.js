@@ -459,7 +459,7 @@ export class PhoneView {
     parts.answer.hidden = state !== "incoming";
     parts.mute.hidden = state !== "talking";
     ({ incoming: parts.answer, talking: parts.mute })[state]?.focus();
-    if (state === "calling" || state === "answering") parts.hangUp.focus();
+    if (state === "calling") parts.hangUp.focus();
   }
 
   #tick() {
