@@ -92,6 +92,7 @@ static bool grant(const struct bench_peer *peer, const struct output *output, ch
     }
     case OUT_USER:
     case OUT_OPEN:
+    case OUT_RESOLVE:
     case OUT_SEND:
     case OUT_CLOSE:
     case OUT_ERASE:

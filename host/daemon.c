@@ -14,6 +14,7 @@
 #include "host/address.h"
 #include "host/clock.h"
 #include "host/control.h"
+#include "host/dns.h"
 #include "host/journal.h"
 #include "host/keys.h"
 #include "host/listen.h"
@@ -80,6 +81,7 @@ static void stop(struct peer_process *p) {
   if (p->tcp_up) tcp_stop(p->loop.tcp);
   if (p->control_up) control_stop(p->loop.control);
   web_stop(p->loop.web);
+  if (p->loop.dns != NULL) dns_stop(p->loop.dns);
   if (p->signals_up) close_signals(p);
   if (p->signals_up) uv_close((uv_handle_t *)&p->timer, NULL);
   if (p->signals_up) uv_close((uv_handle_t *)&p->remember, NULL);
@@ -451,6 +453,11 @@ static enum err open_web(struct peer_process *p, struct why *why) {
   return web_new(&setup, &p->loop.web, why);
 }
 
+static enum err open_dns(struct peer_process *p, struct why *why) {
+  p->loop.dns = dns_new(&p->loop, &p->setup->settings->value[SET_DNS], why);
+  return p->loop.dns != NULL ? OK : ERR_IO;
+}
+
 static void restore_one(void *context, const struct record *record) {
   struct peer_process *p = context;
   loop_step(&p->loop, &(struct input){.kind = IN_RESTORE, .record = *record});
@@ -500,6 +507,7 @@ static enum err start(struct peer_process *p, struct why *why) {
   enum err err = open_journal(p, why);
   if (err == OK) err = open_sockets(p, why);
   if (err == OK) err = open_control(p, why);
+  if (err == OK) err = open_dns(p, why);
   if (err == OK) join_remembered(p);
   if (err == OK) err = open_web(p, why);
   if (err == OK) err = open_node(p, why);
@@ -547,6 +555,7 @@ static void free_all(struct peer_process *p) {
   tls_free(p->tls);
   if (p->control_up) control_free(p->loop.control);
   web_free(p->loop.web);
+  if (p->loop.dns != NULL) dns_free(p->loop.dns);
   loop_free(&p->loop);
 }
 

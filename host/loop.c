@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "host/clock.h"
 #include "host/control.h"
+#include "host/dns.h"
 #include "host/journal.h"
 #include "host/keys.h"
 #include "host/tcp.h"
@@ -20,6 +21,7 @@ struct loop_later {
   struct loop_later *next;
   struct input input; /* data and record bytes follow */
   struct key proven;
+  struct dns_record dns[DNS_RECORDS_MAX];
 };
 
 /* ---- inputs ---- */
@@ -52,9 +54,35 @@ void loop_step_at(struct loop *loop, usec now, const struct input *input) {
   take_stores(loop, from);
 }
 
+static struct slice copy_text(char **to, struct slice text) {
+  char *at = *to;
+  if (text.len > 0) memcpy(at, text.at, text.len);
+  *to += text.len;
+  return slice_of(at, text.len);
+}
+
+static size_t dns_text_bytes(const struct input *input) {
+  size_t bytes = 0;
+  for (unsigned i = 0; i < input->dns_count; i++)
+    bytes += input->dns[i].flags.len + input->dns[i].service.len + input->dns[i].name.len;
+  return bytes;
+}
+
+static void copy_dns(struct loop_later *later, const struct input *input, char *text) {
+  ASSERT(input->dns_count <= DNS_RECORDS_MAX);
+  for (unsigned i = 0; i < input->dns_count; i++) {
+    later->dns[i] = input->dns[i];
+    later->dns[i].flags = copy_text(&text, input->dns[i].flags);
+    later->dns[i].service = copy_text(&text, input->dns[i].service);
+    later->dns[i].name = copy_text(&text, input->dns[i].name);
+  }
+  later->input.dns = later->dns;
+}
+
 void loop_later(struct loop *loop, const struct input *input) {
   size_t data = input->data.len, record = input->record.bytes.len, before = input->before.len;
-  struct loop_later *later = host_take(sizeof *later + data + record + before);
+  struct loop_later *later =
+      host_take(sizeof *later + data + record + before + dns_text_bytes(input));
   char *bytes = (char *)(later + 1);
   later->input = *input;
   if (input->proven != NULL) {
@@ -63,6 +91,7 @@ void loop_later(struct loop *loop, const struct input *input) {
   }
   if (data > 0) memcpy(bytes, input->data.at, data);
   if (record > 0) memcpy(bytes + data, input->record.bytes.at, record);
+  copy_dns(later, input, bytes + data + record + before);
   later->input.data = slice_of(bytes, data);
   later->input.record.bytes = slice_of(bytes + data, record);
   if (before > 0) memcpy(bytes + data + record, input->before.at, before);
@@ -130,6 +159,9 @@ static void carry_out_one(struct loop *loop, const struct output *output) {
       break;
     case OUT_OPEN:
       keys_open(loop, output->ticket, output->text, &output->record.owner, output->data);
+      break;
+    case OUT_RESOLVE:
+      dns_resolve(loop->dns, output->ticket, output->resolve, output->text);
       break;
     case OUT_REPLY:
       if (output->ticket >= LOOP_TICKET_WEB)

@@ -12,6 +12,7 @@
 #include "host/settings.h"
 #include "node/node.h"
 
+struct dns;
 struct udp;
 struct tcp;
 struct journal;
@@ -49,6 +50,7 @@ struct loop {
   struct loop_keys keys;
   struct udp *udp;
   struct tcp *tcp;
+  struct dns *dns;
   struct journal *journal;
   struct control *control;
   struct web *web;   /* NULL: no page and no WebSockets */
@@ -91,7 +93,7 @@ void loop_start(struct loop *loop);
 void loop_step(struct loop *loop, const struct input *input);
 /* The same, for one of many that came together at `now`. */
 void loop_step_at(struct loop *loop, usec now, const struct input *input);
-/* Gives it soon; data and record bytes are copied. */
+/* Gives it soon; data, record bytes and answers of the DNS are copied. */
 void loop_later(struct loop *loop, const struct input *input);
 /* Makes sure of a loop_settle in this turn, where neither timer nor poll of ours will. */
 void loop_soon(struct loop *loop);

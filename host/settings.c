@@ -8,6 +8,7 @@
 #include "host/address.h"
 
 #define SIP_PORT 5060
+#define DNS_PORT 53
 
 static const struct setting_info infos[SETTING_COUNT] = {
 #define SETTING_INFO(id, name, kind, value, low, high, text) {name, kind, value, low, high, text},
@@ -130,6 +131,11 @@ static enum err check_text(enum setting setting, const char *text, struct why *w
   if (setting == SET_TRUSTED && strcmp(text, "none") != 0 &&
       !prefix_parse(slice_cstr(text), &prefix))
     return why_say(why, ERR_SYNTAX, "'%.100s' is no address such as 192.0.2.1 or 192.0.2.0/24",
+                   text);
+  struct endpoint server;
+  if (setting == SET_DNS &&
+      (!endpoint_parse(slice_cstr(text), TRANSPORT_UDP, DNS_PORT, &server) || strlen(text) > 80))
+    return why_say(why, ERR_SYNTAX, "'%.100s' is no address such as 192.0.2.53 or [::1]:5353",
                    text);
   const char *address = setting == SET_LISTEN ? without_transport(text) : text;
   if (setting == SET_WEB && strcmp(text, "off") == 0) return OK;

@@ -47,6 +47,8 @@ enum setting_kind {
     "ask everybody for the token in FILE (default: only who is not on this machine)")             \
   X(SET_WEB_ROOT, "web-root", SETTING_TEXT, "DIR", 0, 0,                                          \
     "serve the files of DIR in place of those in the program")                                    \
+  X(SET_DNS, "dns", SETTING_LIST, "ADDRESS:PORT", 0, 4,                                           \
+    "a DNS server for domains outside the overlay (none: those of this machine)")                 \
   X(SET_NO_DIGEST, "no-digest", SETTING_FLAG, "", 0, 0,                                           \
     "ask nobody for a password, and accept REGISTER from everywhere")                             \
   X(SET_DIGEST, "digest", SETTING_CHOICE, "both|sha-256|md5", 0, 0,                               \

@@ -6,6 +6,7 @@
 #define BASE_OUTBOX_H
 
 #include "base/buf.h"
+#include "base/dns.h"
 #include "base/endpoint.h"
 #include "base/err.h"
 #include "base/record.h"
@@ -24,11 +25,12 @@ enum output_kind {
   OUT_VERIFY, /* data = record bytes; answered by IN_VERIFIED */
   OUT_USER,   /* text = Address-of-Record: whose key signs for it, and its certificates; answered by
                  IN_USER */
-  OUT_OPEN,  /* data = a value under `private:`, text = Address-of-Record, record.owner = who signed
-                it: the host takes the user's keys in it, if they are for this peer; answered by
-                IN_OPENED */
-  OUT_REPLY, /* reply: the answer to an IN_COMMAND with the same ticket */
-  OUT_TRACE, /* trace */
+  OUT_OPEN, /* data = a value under `private:`, text = Address-of-Record, record.owner = who signed
+               it: the host takes the user's keys in it, if they are for this peer; answered by
+               IN_OPENED */
+  OUT_RESOLVE, /* text = a domain name, resolve: what is wanted of it; answered by IN_RESOLVED */
+  OUT_REPLY,   /* reply: the answer to an IN_COMMAND with the same ticket */
+  OUT_TRACE,   /* trace */
 };
 
 struct node_reply; /* node/node.h */
@@ -46,6 +48,7 @@ struct output {
     struct trace trace; /* OUT_TRACE */
     const struct node_reply *reply; /* OUT_REPLY, in the outbox's bytes */
     struct key expect;              /* OUT_SEND */
+    enum dns_type resolve;          /* OUT_RESOLVE */
   };
 };
 

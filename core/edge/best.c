@@ -32,10 +32,11 @@ static bool is_better(const struct best *best, uint16_t status) {
   return best->status == 0 || rank(status) < rank(best->status);
 }
 
-void best_take_status(struct edge *edge, struct best *best, uint16_t status) {
+void best_take_status(struct edge *edge, struct best *best, uint16_t status, const char *reason) {
   if (!is_better(best, status)) return;
   edge_drop(edge, &best->response);
   best->status = status;
+  best->reason = reason;
 }
 
 static bool is_challenge(uint16_t status) { return status == 401 || status == 407; }
@@ -64,7 +65,7 @@ void best_take(struct edge *edge, struct best *best, const struct sip_message *r
   }
   struct slice kept = edge_keep(edge, response->bytes);
   if (kept.at == NULL) { /* no room: its status must do */
-    best_take_status(edge, best, response->status);
+    best_take_status(edge, best, response->status, NULL);
     return;
   }
   edge_drop(edge, &best->response);

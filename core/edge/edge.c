@@ -138,6 +138,8 @@ void edge_free(struct edge *edge) {
   registrar_free(edge);
   bindings_free(&edge->bindings);
   auth_free(edge);
+  if (edge->names != NULL) dns_cache_free(&edge->names->cache);
+  memory_give(edge->memory, edge->names, sizeof *edge->names);
   map_free(&edge->flows);
   keep_free(edge);
   transactions_free(&edge->transactions);
@@ -150,6 +152,7 @@ void edge_trim(struct edge *edge) {
   pool_trim(&edge->registrations);
   pool_trim(&edge->bindings.pool);
   pool_trim(&edge->keeps);
+  if (edge->names != NULL) dns_cache_trim(&edge->names->cache);
   transactions_trim(&edge->transactions);
 }
 
@@ -391,6 +394,14 @@ void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, e
 void edge_renew(struct edge *edge, usec now, msec_wall wall, struct slice aor,
                 struct edge_calls *calls, struct outbox *out) {
   registrar_renew(&(struct edge_step){edge, now, wall, calls, out}, aor);
+}
+
+void edge_on_resolved(struct edge *edge, usec now, msec_wall wall, uint64_t ticket, enum err status,
+                      const struct dns_record *record, unsigned count, struct edge_calls *calls,
+                      struct outbox *out) {
+  if (edge->names != NULL && dns_cache_put(&edge->names->cache, now, ticket, status, record, count))
+    fork_on_names(edge, now);
+  edge_on_tick(edge, now, wall, calls, out);
 }
 
 void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t flow,

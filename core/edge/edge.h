@@ -92,6 +92,10 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
  * NULL, is what the phone is told. */
 void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
                    const char *why, struct edge_calls *calls, struct outbox *out);
+/* The answer to an OUT_RESOLVE; the records are copied. */
+void edge_on_resolved(struct edge *edge, usec now, msec_wall wall, uint64_t ticket, enum err status,
+                      const struct dns_record *record, unsigned count, struct edge_calls *calls,
+                      struct outbox *out);
 /* A stream flow ended (its bindings go at once), or (flow 0) a send with this ticket could not be
  * delivered. */
 void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t flow,

@@ -1,50 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "edge/fork.h"
-
 #include "base/assert.h"
-#include "edge/best.h"
+#include "edge/fork_state.h"
 #include "sip/print.h"
 
 #define POOL_CHUNK 16u
-#define BREADTH_DEFAULT 60u /* RFC 5393 section 5.3.3.1 */
-
-enum branch_state {
-  BRANCH_WAITING, /* not sent yet */
-  BRANCH_SENT,
-  BRANCH_DONE, /* its final answer is known */
-};
-
-struct branch {
-  struct fork_target target; /* texts owned */
-  struct slice texts;
-  struct handle client;
-  struct timer timer; /* Timer C */
-  enum branch_state state;
-  bool alive;     /* its client transaction has not ended */
-  bool hurried;   /* another flow of the same phone waits: `timer` is FORK_FLOW_WAIT */
-  bool ringing;   /* it drew a provisional answer other than 100 */
-  bool abandoned; /* another flow was tried instead */
-};
-
-struct fork {
-  struct handle server;
-  uint32_t flow;
-  struct endpoint from;
-  unsigned drop;
-  struct slice uri;      /* owned: the Request-URI to look up or to follow */
-  struct slice instance; /* owned: of the GRUU asked for, or empty */
-  bool invite;
-  bool locating, located;
-  bool finished; /* a final answer went out, or nobody waits for one */
-  bool cancelled;
-  bool server_alive;
-  uint16_t q;       /* of the group that is being tried */
-  uint32_t breadth; /* Max-Breadth for each branch of the group */
-  unsigned count;
-  struct branch branch[FORK_BRANCHES_MAX];
-  struct best best;
-  struct timer timer; /* the location service is silent, or there is more to send */
-};
 
 void fork_init(struct edge *edge) {
   pool_init(&edge->forks, edge->memory, sizeof(struct fork), POOL_CHUNK,
@@ -55,7 +14,10 @@ static void drop_texts(struct edge *edge, struct fork *fork) {
   edge_drop(edge, &fork->uri);
   edge_drop(edge, &fork->instance);
   best_clear(edge, &fork->best);
-  for (unsigned i = 0; i < fork->count; i++) edge_drop(edge, &fork->branch[i].texts);
+  for (unsigned i = 0; i < fork->count; i++) {
+    edge_drop(edge, &fork->branch[i].texts);
+    edge_drop(edge, &fork->branch[i].hops);
+  }
 }
 
 void fork_free_all(struct edge *edge) {
@@ -69,7 +31,7 @@ static struct fork *fork_at(const struct edge *edge, uint64_t user) {
   return pool_at(&edge->forks, handle_unpack(user));
 }
 
-static uint64_t user_of(const struct edge *edge, const struct fork *fork) {
+uint64_t fork_user(const struct edge *edge, const struct fork *fork) {
   return handle_pack(pool_handle_of(&edge->forks, fork));
 }
 
@@ -90,6 +52,7 @@ struct fork *fork_new(struct edge_step *step, const struct edge_request *request
   fork->from = request->from;
   fork->drop = drop;
   fork->invite = request->message->method == SIP_INVITE;
+  fork->breadth_all = fork_breadth_of(request->message);
   fork->timer.owner = handle_pack(handle);
   fork->timer.kind = EDGE_TIMER_FORK;
   if (fork->invite) edge->calls++;
@@ -118,19 +81,21 @@ enum err fork_add(struct edge_step *step, struct fork *fork, const struct fork_t
   size_t mark = outbox_mark(step->out);
   buf_put(&step->out->bytes, target->uri);
   buf_put(&step->out->bytes, target->routes);
+  buf_put(&step->out->bytes, target->next);
   branch->texts = edge_keep(edge, outbox_text(step->out, mark));
   if (branch->texts.at == NULL) return ERR_MEMORY;
   branch->target.uri = slice_first(branch->texts, target->uri.len);
-  branch->target.routes = slice_skip(branch->texts, target->uri.len);
-  branch->timer.owner = user_of(edge, fork);
+  struct slice rest = slice_skip(branch->texts, target->uri.len);
+  branch->target.routes = slice_first(rest, target->routes.len);
+  branch->target.next = slice_skip(rest, target->routes.len);
+  branch->timer.owner = fork_user(edge, fork);
   branch->timer.kind = EDGE_TIMER_BRANCH;
   fork->count++;
   return OK;
 }
 
-/* The request, as long as it has no final answer. */
-static bool view_request(const struct edge *edge, const struct fork *fork,
-                         struct sip_message *message, struct edge_request *request) {
+bool fork_view_request(const struct edge *edge, const struct fork *fork,
+                       struct sip_message *message, struct edge_request *request) {
   struct transaction_view view;
   struct sip_problem problem;
   if (!fork->server_alive || !transactions_view(&edge->transactions, fork->server, &view))
@@ -144,13 +109,23 @@ static bool view_request(const struct edge *edge, const struct fork *fork,
 
 /* ---- the final answer ---- */
 
-static void stop_waiting(struct fork *fork) {
-  for (unsigned i = 0; i < fork->count; i++)
-    if (fork->branch[i].state == BRANCH_WAITING) fork->branch[i].state = BRANCH_DONE;
+static void end_branch(struct edge *edge, struct branch *branch) {
+  if (branch->state == BRANCH_NAMING) edge->naming--;
+  branch->state = BRANCH_DONE;
+  timers_clear(&edge->timers, &branch->timer);
+}
+
+void fork_stop_waiting(struct edge_step *step, struct fork *fork) {
+  for (unsigned i = 0; i < fork->count; i++) {
+    struct branch *branch = &fork->branch[i];
+    if (branch->state == BRANCH_WAITING || branch->state == BRANCH_NAMING)
+      end_branch(step->edge, branch);
+  }
 }
 
 static void cancel_branches(struct edge_step *step, struct fork *fork) {
-  stop_waiting(fork);
+  fork->ending = true;
+  fork_stop_waiting(step, fork);
   for (unsigned i = 0; i < fork->count; i++)
     if (fork->branch[i].state == BRANCH_SENT)
       transactions_cancel(&step->edge->transactions, step->now, fork->branch[i].client, step->out);
@@ -166,7 +141,7 @@ static void finished(struct edge_step *step, struct fork *fork) {
 static void answer(struct edge_step *step, struct fork *fork, uint16_t status, const char *reason) {
   struct sip_message message;
   struct edge_request request;
-  if (!fork->finished && view_request(step->edge, fork, &message, &request)) {
+  if (!fork->finished && fork_view_request(step->edge, fork, &message, &request)) {
     if (status == 503)
       edge_reply_busy(step, &request, reason);
     else
@@ -176,7 +151,7 @@ static void answer(struct edge_step *step, struct fork *fork, uint16_t status, c
 }
 
 void fork_refuse(struct edge_step *step, struct fork *fork, uint16_t status, const char *reason) {
-  stop_waiting(fork);
+  fork_stop_waiting(step, fork);
   answer(step, fork, status, reason);
 }
 
@@ -191,7 +166,7 @@ static void answer_best(struct edge_step *step, struct fork *fork) {
   } else if (fork->best.status == 503) {
     answer(step, fork, 500, "Next Hop Is Unavailable"); /* RFC 3261 16.7 step 6 */
   } else if (fork->best.response.len == 0) {
-    answer(step, fork, fork->best.status, NULL);
+    answer(step, fork, fork->best.status, fork->best.reason);
   } else {
     size_t mark = outbox_mark(step->out);
     best_put(&step->out->bytes, &fork->best);
@@ -201,152 +176,51 @@ static void answer_best(struct edge_step *step, struct fork *fork) {
   }
 }
 
-static bool has_branch(const struct fork *fork, enum branch_state state) {
+static bool has_state(const struct fork *fork, enum branch_state state) {
   for (unsigned i = 0; i < fork->count; i++)
     if (fork->branch[i].state == state) return true;
   return false;
 }
 
-static bool same_phone(const struct branch *a, const struct branch *b) {
+bool fork_same_phone(const struct branch *a, const struct branch *b) {
   return a->target.phone != 0 && a->target.phone == b->target.phone;
-}
-
-static bool has_other_flow(const struct fork *fork, const struct branch *branch) {
-  for (unsigned i = 0; i < fork->count; i++)
-    if (fork->branch[i].state == BRANCH_WAITING && same_phone(&fork->branch[i], branch))
-      return true;
-  return false;
 }
 
 /* The phone has spoken: its other flows lead to nothing else (RFC 5626 section 7). */
 static void stop_other_flows(struct fork *fork, const struct branch *branch) {
   for (unsigned i = 0; i < fork->count; i++)
-    if (fork->branch[i].state == BRANCH_WAITING && same_phone(&fork->branch[i], branch))
+    if (fork->branch[i].state == BRANCH_WAITING && fork_same_phone(&fork->branch[i], branch))
       fork->branch[i].state = BRANCH_DONE;
 }
 
-static void branch_failed(struct edge_step *step, struct fork *fork, struct branch *branch,
-                          uint16_t status) {
-  branch->state = BRANCH_DONE;
-  timers_clear(&step->edge->timers, &branch->timer);
-  best_take_status(step->edge, &fork->best, status);
+unsigned fork_busy(const struct fork *fork) {
+  unsigned count = 0;
+  for (unsigned i = 0; i < fork->count; i++)
+    count += fork->branch[i].state == BRANCH_SENT || fork->branch[i].state == BRANCH_NAMING;
+  return count;
+}
+
+void fork_branch_failed(struct edge_step *step, struct fork *fork, struct branch *branch,
+                        uint16_t status, const char *reason) {
+  end_branch(step->edge, branch);
+  best_take_status(step->edge, &fork->best, status, reason);
 }
 
 /* ---- sending ---- */
 
-static bool forms_dialog(const struct sip_message *message) {
-  if (message->to_tag.len != 0) return false;
-  return message->method == SIP_INVITE || message->method == SIP_SUBSCRIBE ||
-         message->method == SIP_REFER;
-}
-
-/* A request over 1300 bytes to a UDP address stays on UDP (against RFC 3261 18.1.1): that address
- * is a phone's, and nothing says that it listens on TCP. Between peers a Path asks for TCP. */
-static void send_branch(struct edge_step *step, struct fork *fork, struct branch *branch,
-                        const struct edge_request *request) {
-  struct edge *edge = step->edge;
-  char branch_text[FORK_BRANCH_BYTES];
-  struct buf text = buf_over(branch_text, sizeof branch_text);
-  fork_put_branch(&text, edge, request->message, rng_u64(&edge->rng));
-  struct fork_print print = {
-      .request = request,
-      .target = &branch->target,
-      .drop = fork->drop,
-      .record_route = edge->config.record_route && forms_dialog(request->message),
-      .breadth = fork->breadth,
-      .branch = buf_slice(&text),
-  };
-  size_t mark = outbox_mark(step->out);
-  fork_put_request(&step->out->bytes, edge, &print);
-  struct slice bytes = outbox_text(step->out, mark);
-  const struct hop *hop = &branch->target.hop;
-  struct transaction_request send = {.to = {.flow = hop->flow, .at = hop->at},
-                                     .bytes = bytes,
-                                     .branch = print.branch,
-                                     .user = user_of(edge, fork)};
-  branch->state = BRANCH_SENT;
-  if (bytes.len > SIP_MESSAGE_BYTES_MAX) {
-    branch_failed(step, fork, branch, 513);
-  } else if (transactions_send(&edge->transactions, step->now, &send, step->out, &branch->client) !=
-             OK) {
-    branch_failed(step, fork, branch, 503);
-  } else {
-    branch->alive = true;
-    branch->hurried = fork->invite && has_other_flow(fork, branch);
-    usec wait = branch->hurried ? FORK_FLOW_WAIT : FORK_TIMER_C;
-    if (fork->invite) timers_set(&edge->timers, &branch->timer, step->now + wait);
-  }
-}
-
-/* It waits, and no other flow of the same phone is tried or comes before it. */
-static bool is_ready(const struct fork *fork, unsigned i) {
-  if (fork->branch[i].state != BRANCH_WAITING) return false;
-  for (unsigned j = 0; j < fork->count; j++) {
-    const struct branch *other = &fork->branch[j];
-    bool before = other->state == BRANCH_SENT || (other->state == BRANCH_WAITING && j < i);
-    if (j != i && before && same_phone(other, &fork->branch[i])) return false;
-  }
-  return true;
-}
-
-/* How many branches are ready: those of the highest q (R-7.15), or, while some of it are out, what
- * else of the same q came to be. */
-static unsigned next_group(const struct fork *fork, uint16_t *q) {
-  bool begun = has_branch(fork, BRANCH_SENT);
-  unsigned size = 0;
-  *q = fork->q;
-  for (unsigned i = 0; i < fork->count; i++) {
-    uint16_t own = fork->branch[i].target.q_permille;
-    if (!is_ready(fork, i) || (begun && own != fork->q)) continue;
-    if (!begun && (size == 0 || own > *q)) {
-      *q = own;
-      size = 0;
-    }
-    size += own == *q;
-  }
-  return size;
-}
-
-static uint32_t breadth_of(const struct sip_message *message) {
-  const struct sip_header *header = sip_header_first(message, SIP_H_MAX_BREADTH);
-  uint64_t breadth;
-  if (header == NULL || !slice_to_u64(header->value, UINT32_MAX, &breadth)) return BREADTH_DEFAULT;
-  return (uint32_t)breadth;
-}
-
-/* False: the outbox is full, the rest goes at the next tick. */
-static bool send_group(struct edge_step *step, struct fork *fork,
-                       const struct edge_request *request, unsigned size) {
-  if (!has_branch(fork, BRANCH_SENT)) fork->breadth = breadth_of(request->message) / size;
-  if (fork->breadth == 0) { /* RFC 5393 section 5.3.3 */
-    stop_waiting(fork);
-    best_take_status(step->edge, &fork->best, 440);
-    return true;
-  }
-  bool ready[FORK_BRANCHES_MAX];
-  for (unsigned i = 0; i < fork->count; i++)
-    ready[i] = is_ready(fork, i) && fork->branch[i].target.q_permille == fork->q;
-  for (unsigned i = 0; i < fork->count; i++) {
-    if (!ready[i]) continue;
-    if (!outbox_has(step->out, 8, request->message->bytes.len + 8192)) return false;
-    send_branch(step, fork, &fork->branch[i], request);
-  }
-  return true;
-}
-
 void fork_run(struct edge_step *step, struct fork *fork) {
   unsigned size;
-  while (!fork->finished && (size = next_group(fork, &fork->q)) != 0) {
+  while (!fork->finished && (size = fork_next_group(fork, &fork->q)) != 0) {
     struct sip_message message;
     struct edge_request request;
-    if (!view_request(step->edge, fork, &message, &request)) {
-      stop_waiting(fork);
-    } else if (!send_group(step, fork, &request, size)) {
+    if (!fork_view_request(step->edge, fork, &message, &request)) {
+      fork_stop_waiting(step, fork);
+    } else if (!fork_send_group(step, fork, &request, size)) {
       timers_set(&step->edge->timers, &fork->timer, step->now);
       return;
     }
   }
-  if (fork->finished || has_branch(fork, BRANCH_SENT) || has_branch(fork, BRANCH_WAITING)) return;
+  if (fork->finished || fork_busy(fork) > 0 || has_state(fork, BRANCH_WAITING)) return;
   answer_best(step, fork);
 }
 
@@ -368,7 +242,7 @@ void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor,
   fork->locating = true;
   fork->located = true;
   timers_set(&step->edge->timers, &fork->timer, step->now + FORK_LOCATE_TIMEOUT);
-  edge_call_add(step, EDGE_LOCATE, user_of(step->edge, fork), fork->uri, NULL, 0);
+  edge_call_add(step, EDGE_LOCATE, fork_user(step->edge, fork), fork->uri, NULL, 0);
 }
 
 struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor,
@@ -395,7 +269,7 @@ void fork_on_cancel(struct edge_step *step, uint64_t user) {
   if (fork == NULL || fork->finished) return;
   fork->cancelled = true;
   cancel_branches(step, fork);
-  if (!has_branch(fork, BRANCH_SENT)) answer(step, fork, 487, NULL);
+  if (!has_state(fork, BRANCH_SENT)) answer(step, fork, 487, NULL);
 }
 
 static void forward_up(struct edge_step *step, struct fork *fork,
@@ -425,8 +299,7 @@ static void on_provisional(struct edge_step *step, struct fork *fork, struct bra
 
 static void on_success(struct edge_step *step, struct fork *fork, struct branch *branch,
                        const struct sip_message *response) {
-  branch->state = BRANCH_DONE;
-  timers_clear(&step->edge->timers, &branch->timer);
+  end_branch(step->edge, branch);
   forward_up(step, fork, response); /* every 2xx of an INVITE goes up at once */
   if (fork->finished) return;
   finished(step, fork);
@@ -439,11 +312,28 @@ static bool is_of_flow(const struct branch *branch, uint16_t status) {
   return status == 430 || status == 503 || (status == 408 && !branch->ringing);
 }
 
+/* RFC 3261 21.5.4 */
+static uint32_t retry_after_s(const struct sip_message *response) {
+  const struct sip_header *header = sip_header_first(response, SIP_H_RETRY_AFTER);
+  uint64_t seconds = 0;
+  if (header != NULL) {
+    size_t digits = 0;
+    while (digits < header->value.len && header->value.at[digits] >= '0' &&
+           header->value.at[digits] <= '9')
+      digits++;
+    if (!slice_to_u64(slice_first(header->value, digits), UINT32_MAX, &seconds)) seconds = 0;
+  }
+  return seconds == 0 || seconds > FORK_AVOIDED_S ? FORK_AVOIDED_S : (uint32_t)seconds;
+}
+
 static void on_failure(struct edge_step *step, struct fork *fork, struct branch *branch,
                        const struct sip_message *response) {
-  branch->state = BRANCH_DONE;
-  timers_clear(&step->edge->timers, &branch->timer);
+  end_branch(step->edge, branch);
   if (fork->finished || branch->abandoned) return;
+  if (response->status == 503) {
+    fork_avoid(step, branch, retry_after_s(response));
+    if (fork_send_next(step, fork, branch)) return;
+  }
   if (!is_of_flow(branch, response->status)) stop_other_flows(fork, branch);
   best_take(step->edge, &fork->best, response);
   if (response->status >= 600) cancel_branches(step, fork);
@@ -459,7 +349,7 @@ void fork_on_response(struct edge_step *step, const struct transaction_event *ev
   if (response->status < 200) {
     if (forwardable) on_provisional(step, fork, branch, response);
   } else if (!forwardable) {
-    branch_failed(step, fork, branch, 502);
+    fork_branch_failed(step, fork, branch, 502, NULL);
     fork_run(step, fork);
   } else if (response->status < 300) {
     on_success(step, fork, branch, response);
@@ -475,11 +365,14 @@ static void on_client_ended(struct edge_step *step, struct fork *fork,
   branch->alive = false;
   branch->client = HANDLE_NONE;
   if (branch->state == BRANCH_SENT) {
+    fork_avoid(step, branch, FORK_AVOIDED_S);
+    if (fork_send_next(step, fork, branch)) return;
     /* RFC 3261 16.8, 16.9: silence is a 408, no transport a 503; a flow that broke a 430. */
     uint16_t broken = branch->target.by_token ? 430 : 503;
     if (event->kind != TRANSACTION_TRANSPORT_ERROR && branch->ringing)
       stop_other_flows(fork, branch);
-    branch_failed(step, fork, branch, event->kind == TRANSACTION_TRANSPORT_ERROR ? broken : 408);
+    fork_branch_failed(step, fork, branch,
+                       event->kind == TRANSACTION_TRANSPORT_ERROR ? broken : 408, NULL);
     fork_run(step, fork);
   }
 }
@@ -491,30 +384,46 @@ void fork_on_ended(struct edge_step *step, const struct transaction_event *event
     on_client_ended(step, fork, event);
   } else {
     fork->server_alive = false;
-    stop_waiting(fork);
+    fork_stop_waiting(step, fork);
     finished(step, fork);
   }
   reap(step->edge, fork);
 }
 
-static void on_timer_c(struct edge_step *step, struct fork *fork, struct timer *timer) {
-  for (unsigned i = 0; i < fork->count; i++) {
-    struct branch *branch = &fork->branch[i];
-    if (&branch->timer != timer) continue;
+/* or the branch waits for the DNS. */
+static void on_branch_timer(struct edge_step *step, struct fork *fork, struct branch *branch) {
+  if (branch->state == BRANCH_NAMING) {
+    fork_name_again(step, fork, branch);
+  } else {
     transactions_cancel(&step->edge->transactions, step->now, branch->client, step->out);
-    if (!branch->hurried || branch->state != BRANCH_SENT) continue;
+    if (!branch->hurried || branch->state != BRANCH_SENT) return;
     branch->abandoned = true;
-    branch_failed(step, fork, branch, 408);
-    fork_run(step, fork);
-    return;
+    fork_branch_failed(step, fork, branch, 408, NULL);
   }
+  fork_run(step, fork);
+}
+
+static struct branch *branch_of_timer(struct fork *fork, const struct timer *timer) {
+  for (unsigned i = 0; i < fork->count; i++)
+    if (&fork->branch[i].timer == timer) return &fork->branch[i];
+  ASSERT(false);
+  return NULL;
+}
+
+void fork_on_names(struct edge *edge, usec now) {
+  uint32_t index = 0;
+  struct fork *fork;
+  while (edge->naming > 0 && (fork = pool_next(&edge->forks, &index)) != NULL)
+    for (unsigned i = 0; i < fork->count; i++)
+      if (fork->branch[i].state == BRANCH_NAMING)
+        timers_set(&edge->timers, &fork->branch[i].timer, now);
 }
 
 void fork_on_timer(struct edge_step *step, struct timer *timer) {
   struct fork *fork = fork_at(step->edge, timer->owner);
   ASSERT(fork != NULL);
   if (timer->kind == EDGE_TIMER_BRANCH)
-    on_timer_c(step, fork, timer);
+    on_branch_timer(step, fork, branch_of_timer(fork, timer));
   else if (fork->locating)
     answer(step, fork, 503, "The Overlay Does Not Answer");
   else

@@ -17,6 +17,7 @@
 struct fork_target {
   struct slice uri;    /* Request-URI */
   struct slice routes; /* whole Route lines, put before those that remain */
+  struct slice next;   /* if not empty: the URI whose host is a name that leads to the hop */
   struct hop hop;
   bool by_token; /* the hop was named by a token: Record-Route names it again */
   uint16_t q_permille;
@@ -54,6 +55,12 @@ void fork_on_response(struct edge_step *step, const struct transaction_event *ev
 /* TIMEOUT, TRANSPORT_ERROR and TERMINATED of either side. */
 void fork_on_ended(struct edge_step *step, const struct transaction_event *event);
 void fork_on_timer(struct edge_step *step, struct timer *timer);
+
+/* Names were answered: branches that wait for them look again at the next tick. */
+void fork_on_names(struct edge *edge, usec now);
+/* The first address of a name, if it is known already: for what has no transaction. What is not
+ * known is asked for. `bytes`: how long the request is. */
+bool fork_name_hop(struct edge_step *step, struct slice next, size_t bytes, struct hop *hop);
 
 /* Writes a request as it is forwarded (RFC 3261 section 16.6, steps 1 to 8). */
 struct fork_print {

@@ -120,8 +120,11 @@ static bool follow_route(struct decision *d, const struct edge_request *request,
                          struct route_plan *plan, struct buf *routes) {
   struct sip_address next;
   if (sip_address_parse(plan->kept[0], &next) != OK) return refuse(d, 400, "Bad Route");
-  if (sip_uri_endpoint(&next.uri, &d->target.hop.at) != OK || !is_reachable(&d->target.hop))
-    return refuse(d, 404, "Route To A Name: DNS Is Not Offered");
+  if (next.uri.scheme != SIP_SCHEME_SIP) return refuse(d, 416, "Route Is No SIP URI");
+  if (sip_uri_endpoint(&next.uri, &d->target.hop.at) != OK)
+    d->target.next = next.uri.text;
+  else if (!is_reachable(&d->target.hop))
+    return refuse(d, 404, "Transport Is Not Offered");
   bool strict = !sip_param_get(next.uri.params, "lr", NULL);
   if (!strict && !plan->rewrite) return true;
   if (strict)
@@ -176,8 +179,12 @@ static bool follow_uri(struct decision *d, const struct edge *edge, usec now,
     d->locate = true;
     return true;
   }
-  if (sip_uri_endpoint(uri, &d->target.hop.at) != OK)
-    return refuse(d, 404, "Domain Outside The Overlay: DNS Is Not Offered"); /* */
+  if (sip_uri_endpoint(uri, &d->target.hop.at) != OK) {
+    if (request->message->method == SIP_REGISTER)
+      return refuse(d, 404, "Domain Outside The Overlay");
+    d->target.next = uri->text; /* */
+    return true;
+  }
   if (!is_reachable(&d->target.hop)) return refuse(d, 404, "Transport Is Not Offered");
   return true;
 }
@@ -354,6 +361,10 @@ void proxy_on_ack(struct edge_step *step, const struct edge_request *request) {
   decision_init(&d);
   decide(&d, step, request, &plan, &uri, &routes);
   if (d.status != 0 || d.locate) return;
+  /* Where the name is not known yet it will be when the 2xx, and with it the ACK, is repeated. */
+  if (d.target.next.len != 0 &&
+      !fork_name_hop(step, d.target.next, request->message->bytes.len, &d.target.hop))
+    return;
   struct buf branch = buf_over(branch_memory, sizeof branch_memory);
   fork_put_branch(&branch, edge, request->message,
                   hash_slice(edge->hash, request->message->via.branch));

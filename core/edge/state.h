@@ -7,6 +7,7 @@
 #include "edge/auth.h"
 #include "edge/binding.h"
 #include "edge/edge.h"
+#include "sip/dns_cache.h"
 #include "sip/transaction.h"
 
 /* Option tags that registrar and proxy support. */
@@ -18,6 +19,19 @@
 enum edge_timer_kind { EDGE_TIMER_BINDING, EDGE_TIMER_FORK, EDGE_TIMER_BRANCH, EDGE_TIMER_KEEP };
 
 #define EDGE_FLOWS_MAX 16384u /* stream flows with tokens; more: 503 */
+
+/* What is known of names, made when the first one is asked for: most peers of an overlay never need
+ * it. Addresses that a name led to and that failed are tried last for a while (R-7.48): the one
+ * whose time ends first makes room for another. */
+#define NAMES_AVOIDED_MAX 32u
+struct avoided {
+  struct endpoint at;
+  usec until;
+};
+struct names {
+  struct dns_cache cache;
+  struct avoided avoided[NAMES_AVOIDED_MAX];
+};
 
 /* What is kept of edge_config. */
 struct edge_settings {
@@ -55,7 +69,9 @@ struct edge {
   struct map keeps_by_address;
   uint64_t bytes; /* of messages kept by edge_keep */
   uint64_t bytes_max;
-  uint32_t calls; /* forks of an INVITE */
+  uint32_t calls;      /* forks of an INVITE */
+  struct names *names; /* NULL: none was needed yet */
+  uint32_t naming;     /* branches that wait for the DNS */
 };
 
 /* What every function below works on: one call of edge.h. */

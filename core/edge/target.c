@@ -23,8 +23,10 @@ static bool by_path(const struct edge *edge, const struct contact *contact,
     if (token != ROUTE_TOKEN_GOOD) return false;
     target->by_token = true;
     i++;
-  } else if (sip_uri_endpoint(&path.uri, &target->hop.at) != OK) {
+  } else if (path.uri.scheme != SIP_SCHEME_SIP) {
     return false;
+  } else if (sip_uri_endpoint(&path.uri, &target->hop.at) != OK) {
+    target->next = path.uri.text;
   }
   for (; i < contact->path_count; i++) {
     buf_put_cstr(routes, "Route: ");
@@ -34,8 +36,10 @@ static bool by_path(const struct edge *edge, const struct contact *contact,
   return !routes->overflow;
 }
 
-static bool has_transport(const struct hop *hop) {
-  return hop->flow != 0 || hop->at.transport == TRANSPORT_UDP || hop->at.transport == TRANSPORT_TCP;
+static bool has_transport(const struct fork_target *target) {
+  const struct hop *hop = &target->hop;
+  return target->next.len != 0 || hop->flow != 0 || hop->at.transport == TRANSPORT_UDP ||
+         hop->at.transport == TRANSPORT_TCP;
 }
 
 bool target_of_contact(const struct edge *edge, const struct contact *contact,
@@ -45,12 +49,14 @@ bool target_of_contact(const struct edge *edge, const struct contact *contact,
   *target = (struct fork_target){.uri = without_headers(&uri), .q_permille = contact->q_permille};
   if (contact->path_count != 0) {
     if (!by_path(edge, contact, target, routes)) return false;
-  } else if (route_is_address(edge, &uri) || sip_uri_endpoint(&uri, &target->hop.at) != OK) {
+  } else if (route_is_address(edge, &uri)) {
     return false; /* a contact that is this peer would only loop */
+  } else if (sip_uri_endpoint(&uri, &target->hop.at) != OK) {
+    target->next = uri.text;
   }
   if (contact->instance.len != 0) target->phone = hash_slice(edge->hash, contact->instance) | 1;
   target->routes = buf_slice(routes);
-  return has_transport(&target->hop);
+  return has_transport(target);
 }
 
 static void add(struct edge_step *step, struct fork *fork, const struct contact *contact) {

@@ -304,6 +304,14 @@ static void on_signed(struct step *s, const struct input *input) {
   if (errand != NULL) errand_on_signed(s, errand, input->status, input->data);
 }
 
+static void on_resolved(struct step *s, const struct input *input) {
+  struct edge_calls calls;
+  calls.count = 0;
+  edge_on_resolved(s->node->edge, s->now, node_wall(s->node, s->now), input->ticket, input->status,
+                   input->dns, input->dns_count, &calls, s->out);
+  pump_edge(s, &calls);
+}
+
 static void own_timers(struct step *s) {
   struct node *node = s->node;
   struct timer *timer;
@@ -431,6 +439,9 @@ void node_step(struct node *node, usec now, const struct input *input, struct ou
       if (errand != NULL) grant_on_opened(&step, errand, input->status);
       break;
     }
+    case IN_RESOLVED:
+      on_resolved(&step, input);
+      break;
     case IN_COMMAND:
       command_run(&step, input->ticket, input->command);
       break;

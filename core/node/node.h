@@ -114,6 +114,8 @@ enum input_kind {
                 before = the statement by which the key before it named this one, or empty (R-6.64).
                 With ticket 0: data = an Address-of-Record that has its second key now */
   IN_OPENED, /* answer to OUT_OPEN: ticket, status OK: from now on OUT_SIGN signs with these keys */
+  IN_RESOLVED, /* answer to OUT_RESOLVE: ticket, status (ERR_NOT_FOUND: there is no such name, or
+                  nothing of that kind; others: nobody can say now), dns, dns_count */
   IN_COMMAND, /* command, ticket: answered by OUT_REPLY */
 };
 struct input {
@@ -128,6 +130,8 @@ struct input {
   const struct node_command *command;
   const struct key *proven;
   bool issued;
+  const struct dns_record *dns;
+  unsigned dns_count;
 };
 
 /* ---- commands: typed; JSON is the host's ---- */

@@ -258,11 +258,23 @@ void world_release(struct edge_world *w, unsigned i, enum err status) {
   answer_call(w, w->held_edge[i], &w->held[i], status);
 }
 
+static void resolve(struct edge_world *w, unsigned edge, const struct output *question) {
+  struct zone_answer answer;
+  w->names++;
+  if (w->zone == NULL) return;
+  zone_ask(w->zone, question, &answer);
+  struct step_memory *s = step_open();
+  edge_on_resolved(w->edge[edge], w->now, w->wall, question->ticket, answer.status, answer.record,
+                   answer.count, &s->calls, &s->out);
+  step_close(w, edge, s);
+}
+
 static void step_close(struct edge_world *w, unsigned edge, struct step_memory *s) {
   assert_false(s->out.bytes.overflow);
   for (uint32_t i = 0; i < s->out.count; i++) {
     if (s->item[i].kind == OUT_TRACE) w->traces[s->item[i].trace.kind]++;
     if (s->item[i].kind == OUT_SEND) carry(w, edge, &s->item[i]);
+    if (s->item[i].kind == OUT_RESOLVE) resolve(w, edge, &s->item[i]);
   }
   for (unsigned i = 0; i < s->calls.count; i++) take_call(w, edge, &s->calls.call[i]);
   free(s->bytes);

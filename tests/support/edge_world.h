@@ -8,6 +8,7 @@
 #include "crypto/openssl.h"
 #include "edge/edge.h"
 #include "support/memory.h"
+#include "support/zone.h"
 
 #define WORLD_EDGES 2u
 #define WORLD_SENT_MAX 512u
@@ -49,6 +50,8 @@ struct edge_world {
   bool hold;                             /* calls are kept in held[] instead of being answered */
   struct edge_call held[WORLD_HELD_MAX]; /* texts owned by the world */
   unsigned held_edge[WORLD_HELD_MAX], held_count;
+  const struct zone *zone; /* the DNS; NULL: it does not answer */
+  unsigned names;          /* questions to it */
   unsigned binds, unbinds, locates, traces[TRACE_KIND_COUNT];
 };
 

@@ -475,6 +475,8 @@ static void carry_out(struct net *net, uint32_t i) {
       case OUT_USER:
         carry_user(net, i, out);
         break;
+      case OUT_RESOLVE:
+        break; /* as where no DNS answers */
       case OUT_OPEN:
         carry_open(net, i, out);
         break;

@@ -55,11 +55,11 @@ static void answers_by_itself(void **state) {
       {"MESSAGE", "sip:bob@example.net", "", "Proxy-Require: path, bar\n", "SIP/2.0 420 ",
        "Unsupported: bar"},
       {"MESSAGE", "sip:bob@example.net", "", "", "SIP/2.0 480 ", ""},
-      /* */
-      {"MESSAGE", "sip:bob@example.org", "", "", "SIP/2.0 404 ", "DNS"},
-      {"MESSAGE", "sip:bob@example.org", "", US, "SIP/2.0 404 ", "DNS"},
-      {"MESSAGE", "sip:bob@example.net", "", "Route: <sip:p.example.org;lr>\n", "SIP/2.0 404 ",
-       "DNS"},
+      /* */
+      {"MESSAGE", "sip:bob@gone.example", "", US, "SIP/2.0 404 ", "Domain Does Not Exist"},
+      {"MESSAGE", "sip:bob@example.net", "", "Route: <sip:gone.example;lr>\n", "SIP/2.0 404 ", ""},
+      {"MESSAGE", "sip:bob@example.net", "", "Route: <tel:+1;lr>\n", "SIP/2.0 4", ""},
+      {"MESSAGE", "sip:bob@silent.example", "", US, "SIP/2.0 504 ", "DNS"},
       {"MESSAGE", "sip:bob@192.0.2.9;transport=ws", "", "", "SIP/2.0 404 ", "Transport"},
       {"MESSAGE", "sip:bob@192.0.2.9;transport=sctp", "", "", "SIP/2.0 404 ", ""},
       /* */
@@ -74,7 +74,9 @@ static void answers_by_itself(void **state) {
       {"MESSAGE", "sip:@example.net", "", "", "SIP/2.0 4", ""},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    static const struct zone zone = {{"SILENT A silent.example"}};
     world_open(&w, 1);
+    w.zone = &zone;
     struct phone alice = phone_udp(0, "192.0.2.8:5068");
     char text[1200];
     snprintf(text, sizeof text,

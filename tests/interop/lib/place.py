@@ -46,7 +46,7 @@ def until(condition, what, limit_s=20.0, pause_s=0.02):
         time.sleep(pause_s)
 
 
-def _is_free(port):
+def is_free(port):
     for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
         with socket.socket(socket.AF_INET, kind) as probe:
             try:
@@ -64,7 +64,7 @@ def free_ports(count):
     for _ in range(1000):
         first = random.randrange(12000, 32000, 2)
         ports = range(first, first + count)
-        if _given.isdisjoint(ports) and all(_is_free(port) for port in ports):
+        if _given.isdisjoint(ports) and all(is_free(port) for port in ports):
             _given.update(ports)
             return first
     raise Failure("no free ports between 12000 and 32000")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SIPp, one call or many, with scenarios put together from steps."""
-from lib.place import Failure, free_ports, need
+from lib.place import Failure, free_ports, is_free, need, until
 
 DOMAIN = "example.net"
 TIMEOUT_S = 20
@@ -45,8 +45,8 @@ TO = f"To: <sip:[service]@{DOMAIN}>"
 CALLER_CONTACT = "Contact: <sip:caller@[local_ip]:[local_port]>"
 
 
-def invite():
-    return send(f"INVITE sip:[service]@{DOMAIN} SIP/2.0\n[Via]\n{FROM}\n{TO}\nCSeq: 1 INVITE\n"
+def invite(domain=DOMAIN):
+    return send(f"INVITE sip:[service]@{domain} SIP/2.0\n[Via]\n{FROM}\n{TO}\nCSeq: 1 INVITE\n"
                 f"{CALLER_CONTACT}", SDP)
 
 
@@ -56,9 +56,9 @@ def inside(method, number):
                 f"CSeq: {number} {method}")
 
 
-def ack_refused():
+def ack_refused(domain=DOMAIN):
     """ACK of an answer that is no 2xx: in the INVITE's transaction."""
-    return send(f"ACK sip:[service]@{DOMAIN} SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n{FROM}\n"
+    return send(f"ACK sip:[service]@{domain} SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n{FROM}\n"
                 f"{TO}[peer_tag_param]\nCall-ID: [call_id]\nCSeq: 1 ACK")
 
 
@@ -68,17 +68,23 @@ def cancel():
 
 
 PROVISIONAL = [receive(100, True), receive(180, True), receive(183, True)]
-CALL = [invite(), *PROVISIONAL, receive(200, more='rrs="true"'), inside("ACK", 1), pause(200),
-        inside("BYE", 2), receive(200)]
 
 
-def refused(status):
-    return [invite(), *PROVISIONAL, receive(status), ack_refused()]
+def call_of(domain):
+    return [invite(domain), *PROVISIONAL, receive(200, more='rrs="true"'), inside("ACK", 1),
+            pause(200), inside("BYE", 2), receive(200)]
+
+
+CALL = call_of(DOMAIN)
+
+
+def refused(status, domain=DOMAIN):
+    return [invite(domain), *PROVISIONAL, receive(status), ack_refused(domain)]
 
 
 # ---- what a callee answers ----
 
-CONTACT = "Contact: <sip:[service]@[local_ip]:[local_port]>"
+CONTACT = "Contact: <sip:[service]@[local_ip]:[local_port];transport=[transport]>"
 
 
 def answer(status, reason, body=""):
@@ -130,7 +136,8 @@ REGISTERS = [register(), receive(200)]
 class Run:
     """One sipp process."""
 
-    def __init__(self, place, name, peer, steps, user="bob", port=None, calls=1, rate=10):
+    def __init__(self, place, name, peer, steps, user="bob", port=None, calls=1, rate=10,
+                 transport="udp"):
         need("sipp", "sip-tester")
         self.place, self.name, self.peer, self.user = place, name, peer, user
         self.port = port or free_ports(2)
@@ -140,11 +147,15 @@ class Run:
                       f'"sipp.dtd">\n<scenario name="{name}">\n' + "\n".join(steps) +
                       "\n</scenario>\n")
         self.process = place.start(name, [
-            "sipp", peer.address, "-sf", file, "-i", "127.0.0.1", "-p", self.port, "-s", user, "-m",
-            calls, "-r", rate, "-l", calls, "-nostdin", "-timeout", f"{TIMEOUT_S}s",
+            "sipp", peer.address, "-sf", file, "-i", "127.0.0.1", "-p", self.port, "-s", user, "-t",
+            {"udp": "u1", "tcp": "t1"}[transport], "-m", calls, "-r", rate, "-l", calls, "-nostdin", "-timeout", f"{TIMEOUT_S}s",
             "-timeout_error", "-default_behaviors", "abortunexp", "-trace_msg", "-message_file",
             place.path(name + ".messages"), "-trace_err", "-error_file",
             place.path(name + ".errors")], cwd=place.folder)
+
+    def wait_listening(self):
+        """The port can be taken no more."""
+        until(lambda: not is_free(self.port), f"{self.name} listens")
 
     def wait(self):
         """Every message came as the scenario says."""
