@@ -21,7 +21,7 @@ struct edge_limits {
   uint32_t forks_max;            /* branches of one request: 10, at most 16; more are left out */
   uint64_t bytes_max;            /* of stored messages */
   uint32_t nonces_max;           /* of digest authentication, in use */
-  uint32_t expires_min_s, expires_default_s, expires_max_s; /* 60, 3600, 3600 */
+  uint32_t expires_min_s, expires_default_s, expires_max_s; /* 60, 3600, 86400 */
 };
 
 #define EDGE_DOMAINS_MAX 32u

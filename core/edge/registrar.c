@@ -12,6 +12,7 @@
 #include "usage/location.h"
 
 #define REASON_BYTES 200u
+#define REGISTRATIONS_MAX 200u /* under way at once */
 
 /* A REGISTER that waits for the overlay. */
 struct registration {
@@ -26,8 +27,9 @@ struct registration {
 };
 
 void registrar_init(struct edge *edge) {
+  uint32_t limit = edge->config.limits.transactions_max;
   pool_init(&edge->registrations, edge->memory, sizeof(struct registration), 16,
-            edge->config.limits.transactions_max);
+            limit < REGISTRATIONS_MAX ? limit : REGISTRATIONS_MAX);
 }
 
 void registrar_free(struct edge *edge) {

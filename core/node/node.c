@@ -55,7 +55,7 @@ static void edge_config_of(const struct node_config *config, const uint8_t seed[
                  .bytes_max = config->limits.transaction_bytes_max,
                  .expires_min_s = 60,
                  .expires_default_s = 3600,
-                 .expires_max_s = 3600,
+                 .expires_max_s = 86400,
                  .nonces_max = NONCES_MAX},
       .user = config->user,
       .user_count = config->user_count,

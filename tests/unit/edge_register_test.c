@@ -306,6 +306,22 @@ static void refuses_what_is_not_ours(void **state) {
       {"sip:example.net", "sip:null-%00-null@example.net", "sip:null-%00-null@example.net",
        "Contact: <sip:%00@host5.example.com>, <sip:%00%00@host5.example.com>\n", "SIP/2.0 200 "},
       {"sip:example.net", "sip:%25@example.net", "sip:%25@example.net", "", "SIP/2.0 200 "},
+      /* What does not parse is named in the answer. */
+      {"sip:example.net", BOB, BOB, "Contact: <sip:b@192.0.2.9\n", "SIP/2.0 400 Bad Contact"},
+      {"sip:example.net", BOB, BOB, "Contact: <sip:b@192.0.2.9>,,<sip:c@192.0.2.9>\n",
+       "SIP/2.0 400 Bad Contact"},
+      {"sip:example.net", BOB, BOB, "Contact: <sip:b@192.0.2.9:99999>\n",
+       "SIP/2.0 400 Bad Contact"},
+      {"sip:example.net", BOB, BOB, "Contact: <sip:b@192.0.2.9>;reg-id=x;+sip.instance=\"<u>\"\n",
+       "SIP/2.0 400 Bad reg-id"},
+      {"sip:example.net", BOB, BOB, "Supported: path\nPath: <sip:p@\n", "SIP/2.0 400 Bad Path"},
+      {"sip:example.net", BOB, BOB, "Supported: path\nPath: *\n", "SIP/2.0 400 Bad Path"},
+      {"sip:example.net", BOB, BOB, "Path: <sip:192.0.2.7;lr>\n", "SIP/2.0 421 "},
+      {"sip:example.net", BOB, BOB, "Route: <sip:>\n", "SIP/2.0 400 Bad Route"},
+      {"sip:example.net", BOB, BOB, "Route: <sip:192.0.2.1;lr>, \n", "SIP/2.0 400 Bad Route"},
+      {"sip:example.net", BOB, BOB, "Contact: <sip:b@192.0.2.9>;expires=59\n", "SIP/2.0 423 "},
+      {"sip:example.net", BOB, BOB, "Contact: <sip:b@192.0.2.9>;expires=forever;q=9\n",
+       "SIP/2.0 200 "},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     world_open(&w, 1);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two unmodified phones, each registered at a peer of its own."""
+import re
+
 from lib.call import Line
 from lib.linphone import Linphone
 from lib.phone import Phone
-from lib.place import Skip, need
+from lib.place import Failure, Skip, need
 from lib.ring import Ring
 
 
@@ -47,6 +49,28 @@ def phones_back(place):
     ring.check_alive()
 
 
+def phones_digest(place):
+    """baresip on UDP calls baresip on TCP, both with passwords"""  # R-7.36
+    # Debian's baresip knows MD5 alone, and gives up where another algorithm is offered beside it.
+    ring = Ring(place, 3, "--digest", "md5")
+    phones = []
+    for name, peer, transport in ("alice", ring.peers[1], "udp"), ("bob", ring.peers[2], "tcp"):
+        peer.add_users(f"{name}@example.net", password="secret")
+        phones.append(Phone(place, name, peer, transport, password="secret").wait_registered())
+        if not any("Authorization: Digest" in message for message in phones[-1].messages()):
+            raise Failure(f"{name} was not asked for a password")
+    Line(place, *phones).call(*phones)
+    ring.check_alive()
+
+
+def phones_give_up(place):
+    """baresip, which gives up at a challenge in two algorithms, registers at its second try"""
+    ring = Ring(place, 1)  # R-7.37
+    ring.peers[0].add_users("alice@example.net", password="secret")
+    Phone(place, "alice", ring.peers[0], password="secret").wait_registered(90)
+    ring.check_alive()
+
+
 def _call_linphone(place, transport):
     need("linphonec", "linphone-cli")
     ring = Ring(place, 3)
@@ -70,4 +94,15 @@ def linphone_tcp(place):
     _call_linphone(place, "tcp")
 
 
-CASES = [phones_udp, phones_tcp, phones_udp_tcp, phones_back, linphone_udp, linphone_tcp]
+def linphone_digest(place):
+    """Linphone registers with a password, by the stronger of two algorithms"""  # R-7.37
+    ring = Ring(place, 1)
+    ring.peers[0].add_users("lin@example.net", password="secret")
+    lin = Linphone(place, "lin", ring.peers[0], password="secret").wait_registered()
+    if not re.search(r"^Authorization: +Digest.*algorithm=SHA-256", lin.log(), re.M):
+        raise Failure("it did not use SHA-256")
+    ring.check_alive()
+
+
+CASES = [phones_udp, phones_tcp, phones_udp_tcp, phones_back, phones_digest, phones_give_up,
+         linphone_udp, linphone_tcp, linphone_digest]

@@ -8,6 +8,7 @@ from lib.ring import Ring
 
 BOB = "sip:bob@example.net"
 FLOOD = 200
+DIGEST_FLOOD = 1000
 
 
 def _contacts(ring, uri=BOB):
@@ -115,7 +116,8 @@ def sipp_flood(place):
     """200 addresses register at one peer at once: each is answered 200 and found"""
     ring = Ring(place, 3)
     user = "user[call_number]"
-    sipp.run(place, "phones", ring.peers[1], [sipp.register(user=user), sipp.receive(200)],
+    sipp.run(place, "phones", ring.peers[1],
+             [sipp.register(user=user), sipp.receive(100, True), sipp.receive(200)],
              calls=FLOOD, rate=FLOOD)
     for i in range(1, FLOOD + 1):
         uri = f"sip:user{i}@example.net"
@@ -124,5 +126,75 @@ def sipp_flood(place):
     ring.check_alive()
 
 
-CASES = [sipp_call, sipp_cancel, sipp_busy, sipp_nobody, sipp_fork, sipp_refresh, sipp_unregister,
+# ---- passwords ----
+
+def sipp_digest(place):
+    """REGISTER and INVITE with passwords, in MD5, which is all that Debian's SIPp knows"""
+    ring = Ring(place, 3, "--digest", "md5")  # R-7.36, R-7.40
+    ring.peers[2].add_users("bob@example.net")
+    ring.peers[1].add_users("caller@example.net", password="c4ller")
+    port = free_ports(2)
+    sipp.run(place, "callee-registers", ring.peers[2],
+             [sipp.register(1), sipp.challenged(),
+              sipp.register_as(2, "bob", sipp.credentials("bob", "secret")), sipp.receive(200)],
+             port=port, auth_uri="example.net")
+    callee = sipp.Run(place, "callee", ring.peers[2], sipp.answers(), port=port)
+    sipp.run(place, "caller", ring.peers[1],
+             [sipp.invite(), sipp.receive(100, True), sipp.challenged(407), sipp.ack_refused(),
+              sipp.invite_again("c4ller"), *sipp.PROVISIONAL,
+              sipp.receive(200, more='rrs="true"'), sipp.inside("ACK", 2), sipp.pause(100),
+              sipp.inside("BYE", 3), sipp.receive(200)], auth_uri="bob@example.net")
+    if "Proxy-Authorization" in callee.wait():  # R-7.41
+        raise Failure("the callee was shown the caller's credentials")
+    ring.check_alive()
+
+
+def sipp_wrong_password(place):
+    """a wrong password is challenged again, and nobody is registered"""  # R-7.36
+    ring = Ring(place, 3, "--digest", "md5")
+    ring.peers[1].add_users("bob@example.net")
+    wrong = sipp.credentials("bob", "guess")
+    sipp.run(place, "phone", ring.peers[1],
+             [sipp.register(1), sipp.challenged(), sipp.register_as(2, "bob", wrong), sipp.challenged(),
+              sipp.register_as(3, "bob", wrong), sipp.receive(401)], auth_uri="example.net")
+    if any(_contacts(ring)):
+        raise Failure(f"somebody is registered: {_contacts(ring)}")
+    ring.check_alive()
+
+
+def sipp_stale(place):
+    """a nonce that is not good any more: stale=true, and a second try succeeds"""  # R-7.38
+    ring = Ring(place, 3, "--digest", "md5")
+    ring.peers[1].add_users("bob@example.net")
+    old = ('Authorization: Digest username="bob", realm="example.net", nonce="' + "0" * 64 +
+           '", uri="sip:example.net", response="' + "0" * 32 + '", algorithm=MD5, qop=auth, '
+           'nc=00000001, cnonce="x"')
+    messages = sipp.run(place, "phone", ring.peers[1],
+                        [sipp.register(1).replace("Expires: 300", "Expires: 300\n" + old),
+                         sipp.challenged(), sipp.register_as(2, "bob", sipp.credentials("bob", "secret")), sipp.receive(200)],
+                        auth_uri="example.net")
+    if "stale=true" not in messages:
+        raise Failure("no stale=true")
+    ring.check_alive()
+
+
+def sipp_flood_digest(place):
+    """1000 addresses register with passwords at one peer at once: each is answered, and found in
+    the end"""  # R-7.36, R-7.44
+    ring = Ring(place, 3, "--digest", "md5")
+    users = [f"user{i}" for i in range(DIGEST_FLOOD)]
+    ring.peers[1].add_users(*(f"{user}@example.net" for user in users))
+    sipp.run(place, "phones", ring.peers[1],
+             [sipp.register("[cseq]", user="[field0]"), sipp.challenged(),
+              *sipp.until_registered(sipp.register_as("[cseq]", "[field0]", "[field1]"), 12)],
+             calls=DIGEST_FLOOD, rate=DIGEST_FLOOD, auth_uri="example.net", timeout_s=240,
+             fields=[(user, sipp.credentials(user, "secret")) for user in users])
+    for i, user in enumerate(users):
+        if len(ring.peers[i % 3].call("get", uri=f"sip:{user}@example.net")) != 1:
+            raise Failure(f"{user} is not found")
+    ring.check_alive()
+
+
+CASES = [sipp_digest, sipp_wrong_password, sipp_stale, sipp_flood_digest,
+         sipp_call, sipp_cancel, sipp_busy, sipp_nobody, sipp_fork, sipp_refresh, sipp_unregister,
          sipp_flood]

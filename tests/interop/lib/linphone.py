@@ -31,6 +31,14 @@ reg_expires=300
 reg_sendregister=1
 publish=0
 """
+PASSWORD = """\
+[auth_info_0]
+username={user}
+userid={user}
+passwd={password}
+realm={domain}
+domain={domain}
+"""
 RTP_PORTS = 8
 STATES = {"CALL_ESTABLISHED": "LinphoneCallStreamsRunning", "CALL_CLOSED": "LinphoneCallReleased"}
 
@@ -45,7 +53,7 @@ def _tone(path):
 
 
 class Linphone:
-    def __init__(self, place, user, home, transport="udp", domain="example.net"):
+    def __init__(self, place, user, home, transport="udp", domain="example.net", password=""):
         need("linphonec", "linphone-cli")
         self.place, self.user = place, user
         self.uri = f"sip:{user}@{domain}"
@@ -59,6 +67,8 @@ class Linphone:
                                  tcp=port if transport == "tcp" else 0, rtp=self.rtp_first,
                                  rtp_end=self.rtp_first + RTP_PORTS - 1, home=home.address,
                                  transport=transport, user=user, domain=domain)}
+        if password:
+            files["rc"] += PASSWORD.format(user=user, password=password, domain=domain)
         for file, text in files.items():
             with open(os.path.join(self.folder, file), "w", encoding="ascii") as out:
                 out.write(text)

@@ -28,7 +28,8 @@ module uuid.so
 module_app menu.so
 module_app ctrl_tcp.so
 """
-ACCOUNT = ('<sip:{user}@{domain};transport={transport}>;auth_user=;auth_pass=;regint={regint};'
+ACCOUNT = ('<sip:{user}@{domain};transport={transport}>;auth_user={auth_user};'
+           'auth_pass={auth_pass};regint={regint};'
            'outbound="sip:{home};transport={transport}";answermode=auto;'
            'audio_codecs=PCMU/8000/1{media}\n')
 DTLS_MODULES = "module srtp.so\nmodule dtls_srtp.so\nmodule ice.so\n"
@@ -44,7 +45,7 @@ class Phone:
     """dtls: it speaks to browsers, over any interface but loopback."""
 
     def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60,
-                 dtls=False):
+                 password="", dtls=False):
         need("baresip", "baresip-core")
         need("stdbuf", "coreutils")
         self.place, self.user, self.home, self.transport = place, user, home, transport
@@ -55,7 +56,7 @@ class Phone:
         self.address = f"127.0.0.1:{self.sip_port}"
         self.events, self.changed = [], threading.Condition()
         self.name = f"phone-{user}"
-        self._write(domain, regint, dtls)
+        self._write(domain, regint, password, dtls)
         folder = place.path(self.name)
         self.process = place.start(self.name, ["stdbuf", "-oL", "baresip", "-4", "-s", "-v", "-f",
                                                folder, "-t", LIFE_S], env={"HOME": folder,
@@ -64,7 +65,7 @@ class Phone:
         place.closers.append(self.socket.close)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _write(self, domain, regint, dtls):
+    def _write(self, domain, regint, password, dtls):
         folder = self.place.path(self.name)
         os.mkdir(folder)
         values = {"sip": self.sip_port, "rtp": self.rtp_first, "ctrl": self.ctrl_port,
@@ -72,7 +73,8 @@ class Phone:
                   "home": self.home.address, "transport": self.transport, "regint": regint,
                   "net": "rtcp_mux yes\n" if dtls else "net_interface 127.0.0.1\n",
                   "modules": DTLS_MODULES if dtls else "",
-                  "media": ";mediaenc=dtls_srtp;medianat=ice" if dtls else ""}
+                  "media": ";mediaenc=dtls_srtp;medianat=ice" if dtls else "",
+                  "auth_user": self.user if password else "", "auth_pass": password}
         for file, text in ("config", CONFIG), ("accounts", ACCOUNT), ("contacts", ""):
             with open(os.path.join(folder, file), "w", encoding="ascii") as out:
                 out.write(text.format(**values))

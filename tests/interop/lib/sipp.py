@@ -34,6 +34,14 @@ def receive(what, optional=False, more="", actions=""):
             f'<recv {kind}="{what}"{flag} {more}/>')
 
 
+def label(name):
+    return f'<label id="{name}"/>'
+
+
+def go(name):
+    return f'<nop next="{name}"/>'
+
+
 def pause(ms):
     return f'<pause milliseconds="{ms}"/>'
 
@@ -48,6 +56,12 @@ CALLER_CONTACT = "Contact: <sip:caller@[local_ip]:[local_port]>"
 def invite(domain=DOMAIN):
     return send(f"INVITE sip:[service]@{domain} SIP/2.0\n[Via]\n{FROM}\n{TO}\nCSeq: 1 INVITE\n"
                 f"{CALLER_CONTACT}", SDP)
+
+
+def invite_again(password):
+    """The same call once more, with what the 407 asked for."""
+    return send(f"INVITE sip:[service]@{DOMAIN} SIP/2.0\n[Via]\n{FROM}\n{TO}\nCSeq: 2 INVITE\n"
+                f"{CALLER_CONTACT}\n{credentials('caller', password)}", SDP)
 
 
 def inside(method, number):
@@ -122,13 +136,47 @@ IS_CANCELLED = [
 
 # ---- registrations ----
 
+AGAIN = 'retrans="500"'  # as RFC 3261 wants it over UDP
+
+
 def register(number=1, expires=300, user="[service]"):
     return send(f"REGISTER sip:{DOMAIN} SIP/2.0\n[Via]\nFrom: <sip:{user}@{DOMAIN}>;tag=[pid]r\n"
                 f"To: <sip:{user}@{DOMAIN}>\nCSeq: {number} REGISTER\n"
-                f"Contact: <sip:{user}@[local_ip]:[local_port]>\nExpires: {expires}")
+                f"Contact: <sip:{user}@[local_ip]:[local_port]>\nExpires: {expires}", more=AGAIN)
 
 
 REGISTERS = [register(), receive(200)]
+
+
+def challenged(status=401):
+    """SIPp remembers the challenge for the next [authentication]."""
+    return receive(status, more='auth="true"')
+
+
+def credentials(user, password):
+    return f"[authentication username={user} password={password}]"
+
+
+def register_as(number, user, answer):
+    """With the answer to a challenge: credentials(), or a field that has them."""
+    return send(f"REGISTER sip:{DOMAIN} SIP/2.0\n[Via]\nFrom: <sip:{user}@{DOMAIN}>;tag=[pid]r\n"
+                f"To: <sip:{user}@{DOMAIN}>\nCSeq: {number} REGISTER\n"
+                f"Contact: <sip:{user}@[local_ip]:[local_port]>\nExpires: 300\n{answer}",
+                more=AGAIN)
+
+
+def until_registered(message, tries):
+    """As a phone does it: 503 with Retry-After is tried again, ever later. No loop: each needs its
+    own branch, which SIPp makes from the place in the scenario."""
+    steps = []
+    for i in range(1, tries + 1):
+        steps += [label(i), message, receive(100, True)]
+        if i < tries:
+            steps.append(receive(503, True, more=f'next="{tries + i}"'))
+        steps.append(receive(200, more=f'next="{2 * tries}"'))
+        if i < tries:
+            steps += [label(tries + i), pause(min(3000 * i, 20000)), go(i + 1)]
+    return [*steps, label(2 * tries), pause(1)]
 
 
 # ---- running ----
@@ -137,21 +185,27 @@ class Run:
     """One sipp process."""
 
     def __init__(self, place, name, peer, steps, user="bob", port=None, calls=1, rate=10,
-                 transport="udp"):
+                 transport="udp", auth_uri=None, fields=(), timeout_s=TIMEOUT_S):
         need("sipp", "sip-tester")
         self.place, self.name, self.peer, self.user = place, name, peer, user
-        self.port = port or free_ports(2)
+        self.port, self.timeout_s = port or free_ports(2), timeout_s
         file = place.path(name + ".xml")
         with open(file, "w", encoding="ascii") as out:
             out.write('<?xml version="1.0" encoding="ISO-8859-1" ?>\n<!DOCTYPE scenario SYSTEM '
                       f'"sipp.dtd">\n<scenario name="{name}">\n' + "\n".join(steps) +
                       "\n</scenario>\n")
+        more = ["-auth_uri", auth_uri] if auth_uri else []
+        if fields:  # a row for each call: [field0], [field1] ...
+            more += ["-inf", place.path(name + ".csv")]
+            with open(more[-1], "w", encoding="ascii") as out:
+                out.write("SEQUENTIAL\n" + "".join(";".join(row) + "\n" for row in fields))
         self.process = place.start(name, [
             "sipp", peer.address, "-sf", file, "-i", "127.0.0.1", "-p", self.port, "-s", user, "-t",
-            {"udp": "u1", "tcp": "t1"}[transport], "-m", calls, "-r", rate, "-l", calls, "-nostdin", "-timeout", f"{TIMEOUT_S}s",
+            {"udp": "u1", "tcp": "t1"}[transport], "-m", calls, "-r", rate, "-l", calls, "-nostdin",
+            "-timeout", f"{timeout_s}s",
             "-timeout_error", "-default_behaviors", "abortunexp", "-trace_msg", "-message_file",
             place.path(name + ".messages"), "-trace_err", "-error_file",
-            place.path(name + ".errors")], cwd=place.folder)
+            place.path(name + ".errors"), *more], cwd=place.folder)
 
     def wait_listening(self):
         """The port can be taken no more."""
@@ -159,7 +213,7 @@ class Run:
 
     def wait(self):
         """Every message came as the scenario says."""
-        status = self.process.wait(TIMEOUT_S + 10)
+        status = self.process.wait(self.timeout_s + 10)
         if status != 0:
             said = self.place.text(self.name + ".errors").split("\n\n")[-1]
             raise Failure(f"{self.name}: sipp ended with {status}: {' '.join(said.split())[:400]}")
