@@ -289,19 +289,16 @@ bool auth_demand_caller(struct edge_step *step, const struct edge_request *reque
   return auth_demand(step, request, buf_slice(&aor), AUTH_PROXY);
 }
 
-bool auth_consumes(const struct edge *edge, const struct sip_message *message) {
-  char memory[ORDER_AOR_BYTES_MAX];
-  struct buf aor = buf_over(memory, sizeof memory);
+bool auth_consumes(const struct edge *edge, const struct edge_request *request) {
+  const struct sip_message *message = request->message;
+  const struct prefix source = prefix_of(&request->from, SOURCE_BITS4, SOURCE_BITS6);
   const enum sip_header_id id = SIP_H_PROXY_AUTHORIZATION;
-  if (message->first[id] == SIP_NO_HEADER || !read_caller(edge, message, &aor)) return false;
-  struct slice realm = buf_slice(&aor);
-  (void)slice_take_until(&realm, '@');
-  realm = slice_skip(realm, 1);
+  if (message->first[id] == SIP_NO_HEADER) return false;
   for (unsigned i = message->first[id]; i < message->header_count; i++) {
     struct digest_credentials credentials;
     if (message->header[i].id != id) continue;
     if (digest_read(message->header[i].value, &credentials) != OK ||
-        !slice_equal_nocase(credentials.realm, realm))
+        !nonces_is_own(&edge->auth.nonces, &source, credentials.nonce))
       return false;
   }
   return true;

@@ -12,7 +12,6 @@ struct edge;
 struct edge_config;
 struct edge_step;
 struct edge_request;
-struct sip_message;
 
 #define AUTH_GUESSES_BURST 20u /* wrong answers of one source at once, then */
 #define AUTH_GUESS_US SEC(6)   /* one in so long */
@@ -53,7 +52,8 @@ bool auth_demand(struct edge_step *step, const struct edge_request *request, str
                  enum auth_role role);
 /* May the request be proxied in the name of its From? False: it was answered. */
 bool auth_demand_caller(struct edge_step *step, const struct edge_request *request);
-/* Are all its Proxy-Authorization values for this peer? They are then not passed on. */
-bool auth_consumes(const struct edge *edge, const struct sip_message *message);
+/* Do all its Proxy-Authorization values answer challenges of this peer? They are then not passed
+ * on. */
+bool auth_consumes(const struct edge *edge, const struct edge_request *request);
 
 #endif

@@ -108,7 +108,7 @@ void fork_put_request(struct buf *out, const struct edge *edge, const struct for
     edit.headers_drop = (uint64_t)1 << SIP_H_MAX_BREADTH;
   }
   /* A response to a challenge is good for guessing at home what the password is. */
-  if (auth_consumes(edge, message)) edit.headers_drop |= (uint64_t)1 << SIP_H_PROXY_AUTHORIZATION;
+  if (auth_consumes(edge, request)) edit.headers_drop |= (uint64_t)1 << SIP_H_PROXY_AUTHORIZATION;
   edit.lines_add = buf_slice(&lines);
   sip_put_forwarded_request(out, message, &edit);
 }

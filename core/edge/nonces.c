@@ -43,8 +43,7 @@ void nonces_put(struct nonces *nonces, usec now, const struct prefix *source, st
   put_proof(nonces, buf_slice(&plain), source, out);
 }
 
-bool nonces_read(const struct nonces *nonces, usec now, const struct prefix *source,
-                 struct slice text, uint64_t *number, usec *made_at) {
+bool nonces_is_own(const struct nonces *nonces, const struct prefix *source, struct slice text) {
   char memory[NONCE_BYTES - PLAIN_BYTES];
   struct buf proof = buf_over(memory, sizeof memory);
   if (text.len != NONCE_BYTES) return false;
@@ -52,7 +51,13 @@ bool nonces_read(const struct nonces *nonces, usec now, const struct prefix *sou
   unsigned wrong = 0;
   for (size_t i = 0; i < proof.len; i++)
     wrong |= (unsigned)(proof.at[i] ^ text.at[PLAIN_BYTES + i]);
-  if (wrong != 0 || !slice_hex_to_u64(slice_first(text, TIME_DIGITS), made_at) ||
+  return wrong == 0;
+}
+
+bool nonces_read(const struct nonces *nonces, usec now, const struct prefix *source,
+                 struct slice text, uint64_t *number, usec *made_at) {
+  if (!nonces_is_own(nonces, source, text) ||
+      !slice_hex_to_u64(slice_first(text, TIME_DIGITS), made_at) ||
       !slice_hex_to_u64(slice_of(text.at + TIME_DIGITS, NUMBER_DIGITS), number))
     return false;
   return *made_at <= now && now - *made_at < NONCE_LIFE;

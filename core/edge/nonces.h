@@ -42,7 +42,9 @@ void nonces_init(struct nonces *nonces, const struct memory *memory, const struc
 void nonces_free(struct nonces *nonces);
 /* Appends a new one. */
 void nonces_put(struct nonces *nonces, usec now, const struct prefix *source, struct buf *out);
-/* Was it made here for that source, and not too long ago? *number and *made_at are written. */
+/* Was it made here for that source, whenever? */
+bool nonces_is_own(const struct nonces *nonces, const struct prefix *source, struct slice text);
+/* And not too long ago? *number and *made_at are written. */
 bool nonces_read(const struct nonces *nonces, usec now, const struct prefix *source,
                  struct slice text, uint64_t *number, usec *made_at);
 /* May this count of it still be used? Then it is from now on used up. No memory: false. */
