@@ -265,7 +265,7 @@ static void open_play(struct play *play, const struct sim_options *options, stru
   weather.of[LATENCY_MAX_US] = 50000;
   weather.of[SUCCESSORS] = 20;
   weather.of[STABILIZE_MS] = 30000;
-  weather.of[LOOKUP_MS] = 25000; /* the paper has no deadline */
+  weather.of[LOOKUP_MS] = 60000; /* the paper has no deadline */
   if (!cell->learnt) weather.of[LEARNT] = 0;
   for (unsigned i = 0; i < WEATHER_COUNT; i++)
     if (options->is_set[i]) weather.of[i] = options->set.of[i];

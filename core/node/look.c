@@ -33,6 +33,7 @@ struct look {
   unsigned asked, waiting;
   bool for_data; /* else: who is responsible? */
   bool sure;     /* somebody said that there is nothing (404): if so, that is an answer */
+  bool left_out; /* there was no room to ask somebody: what is not found may be there */
   struct look_answer answer[LOOK_ANSWERS_MAX];
   unsigned answer_count;
   unsigned pending; /* records under verification */
@@ -67,16 +68,26 @@ static struct look_peer *nth_after(struct look *look, unsigned n) {
   return look->before + n < look->count ? &look->peer[look->before + n] : NULL;
 }
 
-/* The farthest before the key, which is the least use, or the farthest after it. */
-static bool make_room(struct look *look, bool before) {
-  if (look->count < LOOK_PEERS_MAX) return true;
+/* The farthest of one side of the key that is not being asked: its answer needs its place. */
+static unsigned farthest_idle(const struct look *look, bool before) {
+  unsigned from = before ? 0 : look->before, to = before ? look->before : look->count;
+  for (unsigned n = 0; n < to - from; n++) {
+    unsigned at = before ? from + n : to - 1 - n;
+    if (look->peer[at].state != LOOK_ASKED) return at;
+  }
+  return LOOK_PEERS_MAX;
+}
+
+/* Of what is known, the farthest before the key is the least use, or the farthest after it. */
+static void make_room(struct look *look, bool before) {
+  if (look->count < LOOK_PEERS_MAX) return;
   bool drop_before = look->before > LOOK_PEERS_MAX / 2 || (before && look->before > 0);
-  unsigned at = drop_before ? 0 : look->count - 1;
-  if (look->peer[at].state == LOOK_ASKED) return false; /* its answer needs its place */
+  unsigned at = farthest_idle(look, drop_before);
+  if (at == LOOK_PEERS_MAX) at = farthest_idle(look, !drop_before);
+  ASSERT(at < look->count); /* LOOK_AT_ONCE are asked at most */
+  if (at < look->before) look->before--;
   look->count--;
-  if (drop_before) look->before--;
   memmove(&look->peer[at], &look->peer[at + 1], (look->count - at) * sizeof look->peer[0]);
-  return true;
 }
 
 static void add(struct node *node, struct errand *errand, const struct peer *peer) {
@@ -89,7 +100,7 @@ static void add(struct node *node, struct errand *errand, const struct peer *pee
     if (key_equal(&look->peer[i].peer.id, &peer->id) &&
         endpoint_same_address(&look->peer[i].peer.at, &peer->at))
       return; /* the same at another address is asked, too: one of the two is a lie */
-  if (!make_room(look, before)) return;
+  make_room(look, before);
   unsigned at = 0;
   for (; at < look->count; at++) {
     struct key other = key_distance(self, &look->peer[at].peer.id);
@@ -161,9 +172,13 @@ static void ask(struct step *s, struct errand *errand, struct look_peer *peer) {
       .deadline = usec_min(errand->deadline, s->now + ASK_TIME),
       .redirect = before,
   };
-  peer->state = forward_own(s, &own) ? LOOK_ASKED : LOOK_GONE;
+  bool asked = forward_own(s, &own);
+  peer->state = asked ? LOOK_ASKED : LOOK_GONE;
   peer->ask = item;
-  if (peer->state == LOOK_ASKED) look->waiting++;
+  if (asked)
+    look->waiting++;
+  else
+    look->left_out = true;
 }
 
 static void judge(struct step *s, struct errand *errand);
@@ -326,7 +341,8 @@ static void tell_records(struct step *s, struct errand *errand) {
     texts[live++] = best[i].bytes;
     bytes += best[i].bytes.len;
   }
-  bool told = nearest_told(look) != NULL || count > 0, sure = look->sure;
+  bool told = nearest_told(look) != NULL || count > 0;
+  bool sure = look->sure && !look->left_out;
   struct slice body = SLICE_EMPTY;
   if (live > 0) {
     size_t mark = outbox_mark(s->out);
@@ -341,7 +357,7 @@ static void tell_records(struct step *s, struct errand *errand) {
  * the time or the asks end first, and the usual way may still get through. */
 static void tell_peer(struct step *s, struct errand *errand) {
   struct look *look = errand->look;
-  bool whole = look->waiting == 0 && look->asked < LOOK_ASKS_MAX;
+  bool whole = look->waiting == 0 && look->asked < LOOK_ASKS_MAX && !look->left_out;
   const struct look_peer *found = whole ? nearest_told(look) : NULL;
   struct peer peer = {0};
   if (found != NULL) peer = found->peer;

@@ -5,6 +5,7 @@
 #include "sip/digest.h"
 
 #define OPERATIONS_CHUNK 16u
+#define LINKS_BESIDE 256u /* besides learnt peers: neighbours, fingers, and whom looks ask */
 #define ERRANDS_CHUNK 16u
 #define TRIM_US SEC(10)
 #define NONCES_MAX 8192u
@@ -182,7 +183,7 @@ struct node *node_new(const struct node_config *config, usec now) {
                                          [SOURCE_BYTES] = limits->source_bytes,
                                          [SOURCE_DATAGRAMS] = limits->source_datagrams};
   sources_init(&node->sources, config->memory, node->hash, per_s);
-  links_init(&node->links, config->memory, node->hash, limits->learnt_peers_max + 64);
+  links_init(&node->links, config->memory, node->hash, limits->learnt_peers_max + LINKS_BESIDE);
   hops_init(&node->hops, config->memory, node->hash, limits->hops_max, limits->retry_copies_max);
   pool_init(&node->operations, config->memory, sizeof(struct operation), OPERATIONS_CHUNK,
             limits->operations_max);

@@ -74,6 +74,11 @@ def test_tables_of_a_paper():
                         output, re.M)
         assert row, output
         assert 1 <= float(row.group(1)) < 2.5, output
+    # Many dead neighbours: second looks know of more peers than they keep, and of more than have a
+    # link, and must still ask the nearest.
+    status, output = sim(BUILD, "--table", "2", "--row", "50", "--mode", "plain", "--peers", "300",
+                         "--seed", "2")
+    assert status == 0, output
     assert sim(BUILD, "--table", "4")[0] == 2
     assert sim(BUILD, "--table", "2", "--mode", "fast")[0] == 2
 
