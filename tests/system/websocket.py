@@ -195,6 +195,10 @@ class WebSocket:
         self.close()
 
 
+OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n" \
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=ice-ufrag:abcd\r\n"
+
+
 def header(message, name):
     found = re.search(rf"^{name}:[ \t]*(.*?)\r$", message, re.I | re.M)
     return found[1] if found else ""
@@ -204,30 +208,59 @@ def headers(message, name):
     return re.findall(rf"^{name}:[ \t]*(.*?)\r$", message, re.I | re.M)
 
 
+class Datagrams:
+    """A phone's UDP socket, with the send and read of a WebSocket."""
+
+    def __init__(self, at):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(LIMIT_S)
+        self.socket.bind(("127.0.0.1", 0))
+        self.to = self.source = at
+        self.place = "127.0.0.1:%d" % self.socket.getsockname()[1]
+
+    def send(self, text):
+        to = self.source if text.startswith("SIP/2.0 ") else self.to
+        self.socket.sendto(text.encode(), to)
+
+    def read(self):
+        data, self.source = self.socket.recvfrom(65536)
+        return TEXT, data
+
+    def close(self):
+        self.socket.close()
+
+
 class Phone:
-    """What a browser does: `.invalid` in Via and Contact, +sip.instance and reg-id, one flow."""
+    """What a browser does: `.invalid` in Via and Contact, +sip.instance and reg-id, one flow. With
+    udp=True a plain phone."""
 
     count = 0
 
     def __init__(self, peer, user, domain="example.net", instance=None, **more):
         self.peer, self.user, self.domain = peer, user, domain
         self.instance = instance or os.urandom(8).hex()
-        self.socket = WebSocket(web_at(peer, "https" if more.get("tls") else "http"), **more)
-        self.transport = "wss" if more.get("tls") else "ws"
-        self.place = os.urandom(6).hex() + ".invalid"
+        self.udp = more.pop("udp", False)
+        if self.udp:
+            self.socket = Datagrams(peer.at)
+            self.transport, self.place = "udp", self.socket.place
+        else:
+            self.socket = WebSocket(web_at(peer, "https" if more.get("tls") else "http"), **more)
+            self.transport = "wss" if more.get("tls") else "ws"
+            self.place = os.urandom(6).hex() + ".invalid"
         self.call_id = os.urandom(6).hex()
         self.cseq = 0
         self.seen = []
 
     def contact(self, **params):
         more = "".join(f";{name}={value}" for name, value in params.items())
-        return f"<sip:{self.user}@{self.place};transport=ws;ob>{more}"
+        return f"<sip:{self.user}@{self.place}{'' if self.udp else ';transport=ws;ob'}>{more}"
 
     def request(self, method, uri, to=None, call_id=None, cseq=None, more="", body=""):
         Phone.count += 1
         self.cseq += 1
         text = (f"{method} {uri} SIP/2.0\r\n"
-                f"Via: SIP/2.0/{self.transport.upper()} {self.place};branch=z9hG4bKw{Phone.count}\r\n"
+                f"Via: SIP/2.0/{self.transport.upper()} {self.place};rport;"
+                f"branch=z9hG4bKw{os.getpid()}x{Phone.count}\r\n"
                 f"Max-Forwards: 70\r\nFrom: <sip:{self.user}@{self.domain}>;tag=f{self.call_id}\r\n"
                 f"To: {to or '<' + uri + '>'}\r\nCall-ID: {call_id or self.call_id}\r\n"
                 f"CSeq: {cseq or self.cseq} {method}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
@@ -269,6 +302,37 @@ class Phone:
             more=f"Contact: {self.contact(**params)};expires={expires}\r\n"
                  "Supported: path, outbound, gruu\r\n"))
         return self.response("REGISTER")
+
+    def call(self, user):
+        """INVITE; its text."""
+        self.call_id = os.urandom(6).hex()
+        text = self.request("INVITE", f"sip:{user}@{self.domain}",
+                            more=f"Contact: {self.contact()}\r\nContent-Type: application/sdp\r\n",
+                            body=OFFER)
+        self.socket.send(text)
+        return text
+
+    def within(self, method, final, cseq=None):
+        """A request in the dialog that this response to our INVITE made, by its Route set."""
+        target = re.search(r"<(.*?)>", header(final, "Contact"))[1]
+        routes = [one for line in headers(final, "Record-Route") for one in line.split(",")]
+        more = "".join(f"Route: {route.strip()}\r\n" for route in reversed(routes))
+        text = self.request(method, target, to=header(final, "To"),
+                            call_id=header(final, "Call-ID"), cseq=cseq, more=more)
+        self.socket.send(text)
+        return text
+
+    def back(self, method, invite, to):
+        """A request in the dialog from the side that was called; to: our own To with its tag."""
+        target = re.search(r"<(.*?)>", header(invite, "Contact"))[1]
+        routes = [one for line in headers(invite, "Record-Route") for one in line.split(",")]
+        more = "".join(f"Route: {route.strip()}\r\n" for route in routes)
+        text = self.request(method, target, to=header(invite, "From"),
+                            call_id=header(invite, "Call-ID"), more=more)
+        text = re.sub(r"^From: .*?\r$", "From: " + to.replace("\\", "") + "\r", text, count=1,
+                      flags=re.M)
+        self.socket.send(text)
+        return text
 
     def answer(self, request, status, reason="OK", more="", body=""):
         """A response on the flow."""
