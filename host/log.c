@@ -23,9 +23,16 @@ bool log_level_parse(struct slice name, enum trace_level *out) {
   return false;
 }
 
+/* */
+static bool is_rare(unsigned index) {
+  return index == TRACE_NOT_ALLOWED || index == TRACE_KIND_COUNT + LOG_REFUSED ||
+         index == TRACE_KIND_COUNT + LOG_TLS || index == TRACE_KIND_COUNT + LOG_AWAY;
+}
+
 void log_init(struct log *log, FILE *file, enum trace_level level) {
   *log = (struct log){.file = file, .level = level, .clock = clock_monotonic};
-  for (unsigned i = 0; i < TRACE_KIND_COUNT + LOG_TOPIC_COUNT; i++) log->meter[i].left = LOG_BURST;
+  for (unsigned i = 0; i < TRACE_KIND_COUNT + LOG_TOPIC_COUNT; i++)
+    log->meter[i].left = is_rare(i) ? 1 : LOG_BURST;
 }
 
 uint64_t log_trace_mask(enum trace_level level) {
@@ -61,8 +68,9 @@ void log_line(struct log *log, enum trace_level level, const char *format, ...) 
 static bool meter_allows(struct log *log, unsigned index, enum trace_level level) {
   struct log_meter *meter = &log->meter[index];
   bool debug = level == TRACE_DEBUG;
-  uint32_t burst = debug ? LOG_BURST_DEBUG : LOG_BURST;
-  usec refill = debug ? LOG_REFILL_DEBUG_US : LOG_REFILL_US;
+  bool rare = is_rare(index);
+  uint32_t burst = rare ? 1 : debug ? LOG_BURST_DEBUG : LOG_BURST;
+  usec refill = rare ? LOG_RARE_US : debug ? LOG_REFILL_DEBUG_US : LOG_REFILL_US;
   usec now = log->clock();
   usec gained = (now - meter->at) / refill;
   if (gained > 0) {

@@ -15,7 +15,9 @@ enum log_topic {
   LOG_DATAGRAM,   /* a datagram could not be sent */
   LOG_JOURNAL,    /* the journal cannot write, or can again */
   LOG_KEYS,       /* a record could not be signed */
-  LOG_REFUSED,    /* a record was refused: forged, or not in the layout */
+  LOG_REFUSED,    /* a record was refused: forged, or not in the layout (once a minute) */
+  LOG_TLS,        /* somebody was not let in over TLS (once a minute) */
+  LOG_AWAY,       /* a connection was turned away by a limit (once a minute) */
   LOG_WEB,        /* a request of the page's server was refused, or its client dropped */
   LOG_CONTROL,    /* a control client was refused or dropped */
   LOG_TOPIC_COUNT
@@ -37,6 +39,8 @@ struct log {
 #define LOG_REFILL_US SEC(1)  /* and one more in this time */
 #define LOG_BURST_DEBUG 2000u /* who asks for debug wants to see it; still bounded */
 #define LOG_REFILL_DEBUG_US MSEC(5)
+#define LOG_RARE_US \
+  SEC(60) /* what only attacks and mistakes cause: one line, and one more in this time */
 
 void log_init(struct log *log, FILE *file, enum trace_level level);
 /* Unlimited: for what happens a bounded number of times. */

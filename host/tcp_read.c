@@ -129,7 +129,7 @@ static void take_words(struct conn *conn, struct slice bytes) {
 static void tls_failed(struct conn *conn) {
   char text[ADDRESS_TEXT_BYTES];
   conn->owner->stats.unproven++;
-  log_often(conn->owner->loop->log, LOG_CONNECTION, TRACE_INFO, "tls: %s: %s",
+  log_often(conn->owner->loop->log, LOG_TLS, TRACE_INFO, "tls: %s: %s",
             address_text(&conn->peer, text), tls_reason(conn->tls));
   conn_flush(conn); /* the alert that says why */
   conn_close(conn, ERR_REFUSED);

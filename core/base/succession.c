@@ -43,6 +43,11 @@ struct slice succession_find(struct slice content) {
   return slice_skip(text, at);
 }
 
+bool succession_is_all(struct slice text) {
+  size_t around = BEFORE.len + BEFORE_END.len;
+  return text.len > around && succession_find(text).len == text.len - around;
+}
+
 bool succession_read(struct slice base64, struct slice key_text, struct buf *statement,
                      struct succession *out) {
   uint8_t bytes[SUCCESSION_BYTES_MAX + 3];

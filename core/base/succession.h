@@ -21,6 +21,8 @@ void succession_put_unsigned(struct buf *out, struct slice key_text, struct slic
 void succession_put(struct buf *out, struct slice statement);
 /* That element's base64 at the end of a value; empty: there is none. */
 struct slice succession_find(struct slice content);
+/* Is `text` that element and nothing else? */
+bool succession_is_all(struct slice text);
 
 struct succession {
   struct key from, to; /* keys of owners */

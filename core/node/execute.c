@@ -60,6 +60,7 @@ static void execute_overlay(struct step *s, const struct reply_to *to, enum over
   /* overlay.route comes from afar, and its sender is checked before it is believed. */
   if (to->errand == 0 && method != OVERLAY_ROUTE && !sender_is(s, &request.sender.id)) {
     s->node->stats.unproven++;
+    limits_note(s, LIMIT_UNPROVEN, &to->from);
     reply_fault(s, to, 403, "o:self is not the Peer-ID that this connection has proven",
                 SLICE_EMPTY);
     return;
@@ -138,6 +139,7 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
                               const struct xml_body *body, struct slice text) {
   if (links_are_proven(s->node) && s->proven == NULL) { /* */
     s->node->stats.unproven++;
+    limits_note(s, LIMIT_UNPROVEN, &to->from);
     reply_fault(s, to, 403, "only a peer may copy records: connect with TLS and a key",
                 SLICE_EMPTY);
     return;

@@ -136,14 +136,14 @@ struct input {
 
 /* ---- commands: typed; JSON is the host's ---- */
 enum node_command_kind {
-  COMMAND_STATUS,  /* one NODE_ROW_STATUS per field: text = name, text2 or n = value */
-  COMMAND_RING,    /* predecessor, self, successors: text = role, key, at */
-  COMMAND_PEERS,   /* every known peer: key, at, text = role, n = smoothed RTT in us (0 unknown) */
-  COMMAND_RECORDS, /* held here: key, text = key text, text2 = "live" or "removed", n = version,
-                      n2 = expires (ms since 1970), n3 = bytes */
-  COMMAND_BINDINGS, /* phones registered here: text = address, text2 = contact, at = where its REGISTER
-                       came from, n = expires (ms since 1970) */
-  COMMAND_LOOKUP,  /* uri: who is responsible; trace: a row per hop: key, at, n = us, n2 = hop */
+  COMMAND_STATUS,   /* one NODE_ROW_STATUS per field: text = name, text2 or n = value */
+  COMMAND_RING,     /* predecessor, self, successors: text = role, key, at */
+  COMMAND_PEERS,    /* every known peer: key, at, text = role, n = smoothed RTT in us (0 unknown) */
+  COMMAND_RECORDS,  /* held here: key, text = key text, text2 = "live" or "removed", n = version,
+                       n2 = expires (ms since 1970), n3 = bytes */
+  COMMAND_BINDINGS, /* phones registered here: text = address, text2 = contact, at = where its
+                       REGISTER came from, n = expires (ms since 1970) */
+  COMMAND_LOOKUP,   /* uri: who is responsible; trace: a row per hop: key, at, n = us, n2 = hop */
   COMMAND_GET, /* uri: contacts: text = contact URI, text2 = Path, n = expires, n2 = q permille */
   COMMAND_PUT, /* uri, contact, expires_s: n = copies */
   COMMAND_REMOVE,    /* uri, contact: n = records removed */
@@ -208,6 +208,8 @@ unsigned node_peers(const struct node *node, struct peer *out, unsigned max);
   X(LIMIT_GUESSES, "source-passwords", "wrong passwords from one address prefix: 503")        \
   X(LIMIT_FULL, "table-full", "a request for which a table has no room: 503")                 \
   X(LIMIT_ANSWER, "answer-cut", "an answer larger than the request to an unproven address")   \
+  X(LIMIT_UNPROVEN, "sender-unproven",                                                        \
+    "a request by who has not proven to be the peer it names: 403")                           \
   X(LIMIT_FORGED, "record-forged", "a record whose signature or layout was refused: 403")     \
   X(LIMIT_OLDER, "record-older", "a write older than what is here, as a replay is: 412")      \
   X(LIMIT_BODY, "body-refused", "a body that is not XML as allowed, or too large: 400, 413")

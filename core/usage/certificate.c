@@ -60,7 +60,7 @@ static bool take(struct slice *rest, struct slice before, struct slice *out) {
   return out->len > 0;
 }
 
-bool certificate_read_value(struct slice value, struct certificate_value *out) {
+static bool read_value(struct slice value, struct certificate_value *out) {
   struct slice since;
   *out = (struct certificate_value){0};
   if (!take(&value, SINCE, &since) || !xml_time_parse(since, &out->since) || out->since == 0 ||
@@ -69,7 +69,13 @@ bool certificate_read_value(struct slice value, struct certificate_value *out) {
   if (slice_starts(value, RECEIVES) && !take(&value, RECEIVES, &out->receives)) return false;
   if (!slice_take(&value, END)) return false;
   out->before = succession_find(value);
-  return value.len == 0 || out->before.len > 0;
+  return value.len == 0 || succession_is_all(value);
+}
+
+bool certificate_read_value(struct slice value, struct certificate_value *out) {
+  if (read_value(value, out)) return true;
+  *out = (struct certificate_value){0};
+  return false;
 }
 
 bool certificate_read_before(struct slice before, struct slice key_text, const struct key *owner,

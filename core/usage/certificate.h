@@ -30,7 +30,7 @@ struct certificate_value {
   struct slice signs, receives; /* base64; `receives` may be empty */
   struct slice before;          /* base64 of a statement; may be empty */
 };
-/* Of the bytes between the tags of <value>. False: not in the layout of. */
+/* Of the bytes between the tags of <value>. False: not in the layout of; *out is empty. */
 bool certificate_read_value(struct slice value, struct certificate_value *out);
 
 /* The key that named `owner` as its successor, by a statement that a verified record of that key

@@ -9,9 +9,13 @@
 
 #include <libxml/parser.h>
 #include <libxml/relaxng.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <cmocka.h>
 
 #include "base/immutable.h"
+#include "base/succession.h"
+#include "crypto/seal.h"
 #include "support/records.h"
 #include "support/world.h"
 #include "xml/body.h"
@@ -22,6 +26,7 @@ static struct net net;
 static xmlRelaxNGPtr schema;
 static struct seen {
   unsigned calls[METHODS], answers, records, faults, pages, parts, items, signed_ones, immutable;
+  unsigned certificates, statements, sealed;
 } seen;
 
 static int begin(void **state) {
@@ -48,6 +53,19 @@ static bool is_valid(struct slice body) {
   return valid;
 }
 
+/* A statement is a record too, though it travels in base64. */
+static void note_value(struct slice value) {
+  uint8_t bytes[SUCCESSION_BYTES_MAX];
+  size_t len = sizeof bytes;
+  struct slice before = succession_find(value);
+  seen.certificates += slice_starts(value, SLICE("<o:since>"));
+  seen.sealed += slice_starts(value, SLICE("<EncryptedData "));
+  if (before.len == 0) return;
+  assert_true(base64_decode(before, bytes, &len));
+  if (!is_valid(slice_of(bytes, len))) fail_msg("not valid: %.*s", (int)len, (char *)bytes);
+  seen.statements++;
+}
+
 static void note(struct net *w, const struct xml_body *body) {
   if (body->call) seen.calls[body->method]++;
   if (!body->call && !body->fault) seen.answers++;
@@ -58,6 +76,7 @@ static void note(struct net *w, const struct xml_body *body) {
   seen.items += body->sync.item_count > 0;
   for (unsigned i = 0; i < body->record_count; i++) {
     seen.immutable += body->record[i].immutable;
+    note_value(body->record[i].value);
     seen.signed_ones += body->record[i].has_value && !body->record[i].immutable;
   }
   (void)w;
@@ -151,6 +170,23 @@ static void draw_items(void) {
   }
 }
 
+/* Certificates, a key that follows another, and keys under seal. */
+static void draw_certificates(void) {
+  char memory[SEAL_BYTES_MAX];
+  struct buf sealed = buf_over(memory, sizeof memory);
+  struct seal_recipient to = {net.at[9].config.id, EVP_RSA_gen(3072)};
+  assert_int_equal(seal_make(&to, 1, SLICE("keys"), &sealed), OK);
+  EVP_PKEY_free(to.key);
+  (void)net_succeed(&net, 9, SLICE("sip:u3@example.net"));
+  const struct node_command commands[] = {
+      {.kind = COMMAND_PUBLISH, .uri = SLICE("sip:u3@example.net")},
+      {.kind = COMMAND_STORE, .uri = SLICE("private:u3@example.net"), .value = buf_slice(&sealed)}};
+  for (unsigned i = 0; i < 2; i++)
+    assert_int_equal(net_command(&net, 9, &commands[i], SEC(12))->code, 200);
+  ask(COMMAND_FETCH, "certificate:u3@example.net", false);
+  ask(COMMAND_FETCH, "private:u3@example.net", false);
+}
+
 static void test_life_of_a_ring(void **state) {
   (void)state;
   char uri[64], contact[64];
@@ -188,6 +224,7 @@ static void test_life_of_a_ring(void **state) {
                                        .uri = SLICE("sip:x@example.net"),
                                        .contact = SLICE("sip:x@192.0.2.4")};
   assert_int_equal(net_command(&net, 2, &removal, SEC(12))->code, 200);
+  draw_certificates();
   draw_faults();
   draw_items();
   kill_restart(5);
@@ -220,10 +257,17 @@ static void test_life_of_a_ring(void **state) {
     const char *name;
     unsigned count, least;
   } kinds[] = {
-      {"answers", seen.answers, 100},   {"answers with records", seen.records, 2},
-      {"faults", seen.faults, 8},       {"pages", seen.pages, 1},
-      {"parts", seen.parts, 1},         {"items", seen.items, 1},
-      {"signed", seen.signed_ones, 60}, {"immutable", seen.immutable, 60},
+      {"answers", seen.answers, 100},
+      {"answers with records", seen.records, 2},
+      {"faults", seen.faults, 8},
+      {"pages", seen.pages, 1},
+      {"parts", seen.parts, 1},
+      {"items", seen.items, 1},
+      {"signed", seen.signed_ones, 60},
+      {"immutable", seen.immutable, 60},
+      {"certificates", seen.certificates, 20},
+      {"statements", seen.statements, 2},
+      {"sealed", seen.sealed, 2},
   };
   for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (kinds[i].count < kinds[i].least) fail_msg("%u %s", kinds[i].count, kinds[i].name);

@@ -3,11 +3,17 @@
 """R-6.29 to R-6.31: a closed overlay, made with `locser ca` and `locser identity` as its operator
 would: who is let in, and who is not any more."""
 import contextlib
+import datetime
+import hashlib
 import os
+import shutil
+import ssl
 import subprocess
 import tempfile
+import time
 
-from peer import LOCSER, Peer, main, refused, run, until
+from peer import LOCSER, Peer, Skip, main, read_head, refused, run, tcp, until
+from signer import Signer
 
 
 class Overlay:
@@ -153,7 +159,7 @@ def test_a_users_certificate_opens_no_link():
 
 
 def test_strangers_stay_outside():
-    """Of an open overlay, of another CA, and with a certificate that has run out."""
+    """Of an open overlay, and of another CA."""
     overlay, other = Overlay(), Overlay()
     with ring(overlay, "one") as (one,):
         with Peer("--join", one.address) as unknown:
@@ -163,6 +169,93 @@ def test_strangers_stay_outside():
         with Peer("--join", one.address, data=other.member("two")) as foreign:
             until(lambda: one.ask("status")["tls_failed"] > before, "it is turned away")
             assert not knows(one, foreign.id)
+
+
+class Issued:
+    """A key of P-256 and a certificate by the overlay's CA that ran out, or did not."""
+
+    def __init__(self, overlay, days, extensions):
+        if shutil.which("openssl") is None:
+            raise Skip("openssl is not installed")
+        self.folder = tempfile.TemporaryDirectory(prefix="locser-test-")
+        self.key, self.certificate = self.folder.name + "/key", self.folder.name + "/crt"
+        request, more = self.folder.name + "/csr", self.folder.name + "/ext"
+        with open(more, "w", encoding="ascii") as file:
+            file.write(extensions)
+        ca = ["-CA", overlay.ca_dir + "/ca.pem", "-CAkey", overlay.ca_dir + "/ca.key"]
+        for words in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                       "-nodes", "-subj", "/CN=x", "-keyout", self.key, "-out", request],
+                      ["x509", "-req", "-in", request, *ca, "-days", str(days), "-extfile", more,
+                       "-out", self.certificate]):
+            done = subprocess.run(["openssl", *words], capture_output=True, text=True, timeout=30,
+                                  check=False)
+            assert done.returncode == 0, done.stderr
+
+    def opens_a_link(self, peer):
+        """TLS 1.3 says after the handshake whether a client was let in: by an answer, or an alert."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["locser"])
+        context.load_cert_chain(self.certificate, self.key)
+        try:
+            with tcp(peer.at) as plain, context.wrap_socket(plain) as connection:
+                connection.sendall(peer.sip(transport="TLS"))
+                return read_head(connection).startswith("SIP/2.0 ")
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+
+PEER = "extendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n"
+USER = ("extendedKeyUsage=emailProtection\nbasicConstraints=critical,CA:FALSE\n"
+        "subjectAltName=URI:sip:bob@example.net\n")
+
+
+def test_an_expired_member_is_not_let_in():
+    """Again and again: each is counted, one line a minute says so, and members go on."""
+    overlay = Overlay()
+    with ring(overlay, "one", "two") as (one, two):
+        assert Issued(overlay, 1, PEER).opens_a_link(one)
+        expired = Issued(overlay, -1, PEER)
+        before = one.ask("status")["tls_failed"]
+        for _ in range(30):
+            assert not expired.opens_a_link(one)
+        assert one.ask("status")["tls_failed"] == before + 30
+        assert one.errors().count("tls: ") == 1, one.errors()
+        overlay.user("two", "bob@example.net")
+        assert put(two, "bob@example.net")[0] == 0
+        assert "x@127" in one.cli("get", "sip:bob@example.net")[1]
+
+
+def test_an_expired_user_writes_no_more():
+    """R-6.14: a signature that is right, by a certificate of the CA's that ran out; one in force by
+    the same CA is taken."""
+    overlay = Overlay()
+    with ring(overlay, "one") as (one,):
+        for days, wanted in ((-1, 403), (1, 200)):
+            issued = Issued(overlay, days, USER)
+            signer = Signer(issued.key, issued.certificate)
+            at = datetime.datetime.fromtimestamp(time.time() + 3600, datetime.timezone.utc)
+            at = at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            record = signer.fill(
+                '<dhtRecord xmlns="urn:ietf:params:xml:ns:dht"><key xmlns="urn:ietf:params:xml:ns:dht"'
+                ' Id="One">sip:bob@example.net</key><value xmlns="urn:ietf:params:xml:ns:dht" '
+                f'xmlns:o="urn:ietf:params:xml:ns:p2p-sip:overlay" Id="Two" expires="{at}" nonce="n" '
+                f'o:floor="{at}" o:owner="{signer.owner}" o:version="{int(time.time() * 1000) * 256}">'
+                '<a></a></value>{SIGNATURE}</dhtRecord>')
+            body = ('<?xml version="1.0" encoding="UTF-8"?>\n<methodCall><methodName>put-auth'
+                    f"</methodName><params><param>{record}</param></params></methodCall>")
+            key = hashlib.sha1(b"sip:bob@example.net").hexdigest().upper()
+            with tcp(one.at) as connection:
+                for _ in range(5):
+                    connection.sendall(one.sip(method="LOCSER", transport="TCP", body=body, more=(
+                        f"Overlay-Key: {key}\r\nContent-Type: text/xml\r\n")))
+                    head = read_head(connection)
+                    while head.startswith("SIP/2.0 1"):
+                        head = head.split("\r\n\r\n", 1)[1] or read_head(connection)
+                    assert head.startswith(f"SIP/2.0 {wanted}"), head
+        assert one.ask("status")["not-allowed"] == 5
+        assert one.errors().count("record.not-allowed") == 1
 
 
 def test_a_revoked_member_is_put_out():

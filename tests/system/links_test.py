@@ -108,6 +108,9 @@ def test_spoofed_neighbours():
         assert by_tls(one, who, *requests) == [403] * 6
         assert unproven(one) == 18
         assert one.ask("ring") == before
+        assert one.ask("status")["limit-sender-unproven"] == 18
+        told = [line for line in one.errors().splitlines() if "a=sender-unproven" in line]
+        assert len(told) == 1, told
 
 
 def test_records_are_copied_among_peers_only():
@@ -163,6 +166,7 @@ def test_noise_instead_of_tls():
                 except ConnectionResetError:
                     pass
         assert peer.ask("status")["tls_failed"] > 0
+        assert peer.errors().count("tls: ") == 1, "one line a minute"
         with tcp(peer.at) as connection:
             connection.sendall(peer.sip(transport="TCP"))
             assert read_head(connection).startswith("SIP/2.0 ")

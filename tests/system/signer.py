@@ -41,18 +41,22 @@ def raw_signature(der):
 
 
 class Signer:
-    """One P-256 key with a self-signed certificate."""
+    """One P-256 key with a self-signed certificate, or with those of the files given."""
 
-    def __init__(self):
+    def __init__(self, key=None, certificate=None):
         if not shutil.which("openssl"):
             raise Skip("the openssl command is not installed")
         self.folder = tempfile.TemporaryDirectory()
-        self.key = os.path.join(self.folder.name, "key")
+        self.key = key or os.path.join(self.folder.name, "key")
         self.made = {}
-        self.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
-                     "-out", self.key)
-        self.certificate = self.openssl("req", "-x509", "-new", "-key", self.key, "-subj",
-                                        "/CN=test", "-days", "3650", "-outform", "DER")
+        if key is None:
+            self.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
+                         "-out", self.key)
+        if certificate is None:
+            self.certificate = self.openssl("req", "-x509", "-new", "-key", self.key, "-subj",
+                                            "/CN=test", "-days", "3650", "-outform", "DER")
+        else:
+            self.certificate = self.openssl("x509", "-in", certificate, "-outform", "DER")
         public = self.openssl("pkey", "-in", self.key, "-pubout", "-outform", "DER")
         digest = hashlib.sha1(public).digest()
         self.owner = digest.hex().upper()

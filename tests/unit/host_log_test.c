@@ -84,6 +84,23 @@ static void a_flood_is_cut_and_counted(void **state) {
   assert_int_equal(lines(w), LOG_BURST + 2);
 }
 
+/* what attacks cause is told once a minute, each kind by itself. */
+static void an_attack_is_told_once_a_minute(void **state) {
+  struct world *w = *state;
+  const struct trace refused = {.kind = TRACE_NOT_ALLOWED, .a = SLICE("sip:bob@example.net")};
+  for (unsigned minute = 0; minute < 3; minute++) {
+    for (int i = 0; i < 1000; i++) {
+      log_often(&w->log, LOG_REFUSED, TRACE_WARNING, "forged");
+      log_often(&w->log, LOG_TLS, TRACE_INFO, "not let in");
+      log_often(&w->log, LOG_AWAY, TRACE_WARNING, "turned away");
+      log_trace(&w->log, &refused);
+    }
+    assert_int_equal(lines(w), 4 * (minute + 1));
+    now_us += LOG_RARE_US;
+  }
+  assert_non_null(strstr(w->text, "forged (999 more like this were left out)"));
+}
+
 static void traces_of_strangers_are_cut_too(void **state) {
   struct world *w = *state;
   log_init(&w->log, w->file, TRACE_DEBUG);
@@ -133,6 +150,7 @@ int main(void) {
       TEST(levels_choose),
       TEST(masks_follow_levels),
       TEST(a_flood_is_cut_and_counted),
+      TEST(an_attack_is_told_once_a_minute),
       TEST(traces_of_strangers_are_cut_too),
       TEST(a_quiet_time_never_saves_up_more_than_a_burst),
       TEST(fields_stay_on_their_line),

@@ -605,6 +605,8 @@ static void test_quota_of_one_owner(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(test_idle_sources_need_no_memory),
+      TEST(test_the_table_at_its_bound),
       TEST(test_a_prefix_is_one_source),
       TEST(test_a_meter_at_its_bound),
       TEST(test_a_source_holds_half_of_a_table),
