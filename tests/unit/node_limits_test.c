@@ -115,7 +115,7 @@ static void test_idle_sources_need_no_memory(void **state) {
     now += MSEC(500);
     struct source source = {.row = row};
     assert_true(sources_take(&s, source, SOURCE_REQUESTS, 1, now));
-    if (row == 15) assert_false(sources_take(&s, (struct source){.row = 1}, SOURCE_PUTS, 5, now));
+    if (row == 15) assert_false(sources_take(&s, (struct source){.row = 1}, SOURCE_PUTS, 7, now));
   }
   assert_true(s.rows.used <= 16);
   assert_false(sources_hold(&s, 2, SOURCE_HOPS, 2, now));
