@@ -81,6 +81,8 @@ def _call_linphone(place, transport):
         raise Skip(line.capture.why)
     line.call(alice, lin)
     line.call(lin, alice)
+    if not re.search(r"^Contact: <sip:lin@example\.net;gr=urn:uuid:", lin.log(), re.M):
+        raise Failure("Linphone did not use the GRUU it was given")
     ring.check_alive()
 
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SIPp at both ends: what phones do that two friendly ones never do."""
-import subprocess
-
 from lib import sipp
-from lib.place import LOCSER, Failure, free_ports, until
+from lib.place import Failure, free_ports, until
 from lib.ring import Ring
+from lib.user import grant
 
 BOB = "sip:bob@example.net"
 FLOOD = 200
@@ -55,28 +54,13 @@ def sipp_nobody(place):
     ring.check_alive()
 
 
-def _grant(place, home, other):
-    """The user's keys go to another peer, too, once that has made its own (R-6.9)."""
-    other.call("publish")
-
-    def granted():
-        done = subprocess.run([LOCSER, "user", "--data", place.path(home.name), "--control",
-                               home.control_path, "grant", BOB, other.id],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                              timeout=60, check=False)
-        if done.returncode != 0 and "publish" not in done.stderr:
-            raise Failure(f"locser user grant: {done.stderr.strip()}")
-        return done.returncode == 0
-    until(granted, "the user is granted", 120)  # a peer's RSA key takes long on a busy machine
-
-
 def sipp_fork(place):
     """two contacts at two peers, to which the user is granted, ring: one answers, the other is
     cancelled"""  # R-7.15
     ring = Ring(place, 3)
     slow = sipp.callee(place, "cancelled", ring.peers[0], sipp.IS_CANCELLED)
     until(lambda: all(len(found) == 1 for found in _contacts(ring)), "the first is found")
-    _grant(place, *ring.peers[:2])
+    grant(place, *ring.peers[:2], BOB)
     quick = sipp.callee(place, "answers", ring.peers[1], sipp.answers(400))
     until(lambda: all(len(found) == 2 for found in _contacts(ring)), "both contacts are found")
     sipp.run(place, "caller", ring.peers[2], sipp.CALL)

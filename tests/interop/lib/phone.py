@@ -31,7 +31,7 @@ module_app ctrl_tcp.so
 ACCOUNT = ('<sip:{user}@{domain};transport={transport}>;auth_user={auth_user};'
            'auth_pass={auth_pass};regint={regint};'
            'outbound="sip:{home};transport={transport}";answermode=auto;'
-           'audio_codecs=PCMU/8000/1{media}\n')
+           'audio_codecs=PCMU/8000/1{media}{flows}\n')
 DTLS_MODULES = "module srtp.so\nmodule dtls_srtp.so\nmodule ice.so\n"
 RTP_PORTS = 8
 SIP_TRACE = re.compile(r"^(UDP|TCP) (\S+) -> (\S+)\n((?:SIP/2\.0 \d|[A-Z]+ sips?:).*?)^\x1b\[;m",
@@ -42,10 +42,11 @@ LIFE_S = 300  # it ends by itself after that, whatever happens to us
 
 
 class Phone:
-    """dtls: it speaks to browsers, over any interface but loopback."""
+    """dtls: it speaks to browsers, over any interface but loopback. second: it uses Outbound
+    (RFC 5626), with a flow to that peer too."""
 
     def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60,
-                 password="", dtls=False):
+                 password="", dtls=False, second=None):
         need("baresip", "baresip-core")
         need("stdbuf", "coreutils")
         self.place, self.user, self.home, self.transport = place, user, home, transport
@@ -56,7 +57,7 @@ class Phone:
         self.address = f"127.0.0.1:{self.sip_port}"
         self.events, self.changed = [], threading.Condition()
         self.name = f"phone-{user}"
-        self._write(domain, regint, password, dtls)
+        self._write(domain, regint, password, dtls, second)
         folder = place.path(self.name)
         self.process = place.start(self.name, ["stdbuf", "-oL", "baresip", "-4", "-s", "-v", "-f",
                                                folder, "-t", LIFE_S], env={"HOME": folder,
@@ -65,10 +66,12 @@ class Phone:
         place.closers.append(self.socket.close)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _write(self, domain, regint, password, dtls):
+    def _write(self, domain, regint, password, dtls, second):
         folder = self.place.path(self.name)
         os.mkdir(folder)
-        values = {"sip": self.sip_port, "rtp": self.rtp_first, "ctrl": self.ctrl_port,
+        flows = f';sipnat=outbound;outbound2="sip:{second.address};transport={self.transport}"' \
+            if second else ""
+        values = {"flows": flows, "sip": self.sip_port, "rtp": self.rtp_first, "ctrl": self.ctrl_port,
                   "rtp_end": self.rtp_first + RTP_PORTS - 1, "user": self.user, "domain": domain,
                   "home": self.home.address, "transport": self.transport, "regint": regint,
                   "net": "rtcp_mux yes\n" if dtls else "net_interface 127.0.0.1\n",
