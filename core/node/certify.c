@@ -94,6 +94,18 @@ static bool is_named(const struct step *s, const struct errand *errand, const st
          key_equal(&from, &errand->pinned);
 }
 
+/* Phones of a new address that come at once each have it certified, and keys are slow: were each
+ * put to say another `since`, one that is overtaken would be refused (R-6.15). 0: no other. */
+static msec_wall since_under_way(const struct node *node, const struct errand *errand) {
+  uint32_t index = 0;
+  const struct errand *other;
+  while ((other = pool_next(&node->errands, &index)) != NULL)
+    if (other != errand && other->kind == ERRAND_CERTIFY && other->since != 0 &&
+        slice_equal(other->key_text, errand->key_text))
+      return other->since;
+  return 0;
+}
+
 void certify_on_user(struct step *s, struct errand *errand, const struct record *user,
                      struct slice signs, struct slice before) {
   msec_wall now = node_wall(s->node, s->now);
@@ -111,6 +123,7 @@ void certify_on_user(struct step *s, struct errand *errand, const struct record 
     errand_finish(s, errand, 200, NULL, SLICE_EMPTY);
     return;
   }
+  if (errand->since == 0) errand->since = since_under_way(s->node, errand);
   if (errand->since == 0) errand->since = now;
   errand->version = errand_next_version(s, errand);
   errand->floor = now + CERTIFICATE_LIFE_MS;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Digest authentication in SIP: RFC 7616 with the algorithms of RFC 8760 and the forms of RFC 2617.
- * Pure: what a nonce is worth, and who has which secret, is the caller's. */
+/* Digest authentication in SIP: RFC 7616 with the algorithms of RFC 8760 and the forms of RFC 2617
+ * (R-7.39). Pure: what a nonce is worth, and who has which secret, is the caller's. */
 #ifndef SIP_DIGEST_H
 #define SIP_DIGEST_H
 

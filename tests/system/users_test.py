@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""R-7.36, R-7.43: users with passwords, made and changed beside a running locserd, by the commands
+"""R-7.36, R-7.42, R-7.43: users with passwords, made and changed beside a running locserd, by the commands
 that people use. Phones are UDP sockets."""
 import hashlib
 import os
@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 
-from peer import BRANCH, LOCSER, LOCSERD, LIMIT_S, Peer, main, run
+from peer import BRANCH, LOCSER, LOCSERD, LIMIT_S, Peer, main, run, until
 
 BOB = "bob@example.net"
 
@@ -143,6 +143,19 @@ def test_one_algorithm_alone():
         phone = Phone(peer)
         assert "SHA-256" not in phone.ask()
         assert phone.registers("x", "MD5") == 200
+
+
+def test_guessing_is_limited_and_told():
+    """R-7.42; R-6.53: counted in the status, one line in the log."""
+    with Peer("--trusted-address", "none") as peer:
+        assert user(peer.data, "add", BOB, text="secret\n")[0] == 0
+        phone = Phone(peer)
+        answers = [phone.registers("guess") for _ in range(24)]
+        assert answers[:20] == [401] * 20 and 503 in answers, answers
+        refused = answers.count(503)
+        until(lambda: peer.ask("status")["limit-source-passwords"] == refused, "counted")
+        lines = [line for line in peer.errors().splitlines() if "source-passwords" in line]
+        assert len(lines) == 1, lines
 
 
 main(globals())

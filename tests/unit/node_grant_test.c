@@ -154,6 +154,38 @@ static void test_pins_learnt_do_not_count_as_asked_for(void **state) {
   end();
 }
 
+/* R-6.34: phones of a new address at one peer at the same moment. Keys take as long as a busy pool
+ * of threads needs, so what was begun first may end last. */
+static void test_phones_of_a_new_address_at_once(void **state) {
+  (void)state;
+  ring_of(5, NODE_OPEN);
+  for (unsigned i = 0; i < 10; i++) {
+    char uri[64];
+    uint64_t ticket[3];
+    snprintf(uri, sizeof uri, "sip:new%u@example.net", i);
+    for (unsigned k = 0; k < 3; k++) {
+      char contact[64];
+      snprintf(contact, sizeof contact, "sip:phone%u@192.0.2.7", k);
+      const struct node_command command = {
+          .kind = COMMAND_PUT, .uri = slice_cstr(uri), .contact = slice_cstr(contact)};
+      ticket[k] = net_ask(&net, 0, &command);
+      net.keys_us = MSEC(60 - 25 * k);
+      net_run_for(&net, MSEC(5 + 2 * i));
+    }
+    for (unsigned ms = 0; ms < 400; ms++) {
+      net.keys_us = MSEC(1 + (ms + i) * 7 % 40);
+      net_run_for(&net, MSEC(1));
+    }
+    net_run_for(&net, SEC(8));
+    for (unsigned k = 0; k < 3; k++) {
+      const struct net_reply *reply = net_reply_of(&net, ticket[k]);
+      if (!reply->done || reply->code != 200)
+        fail_msg("address %u, phone %u: %u %s", i, k, reply->code, reply->text);
+    }
+  }
+  end();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_without_a_grant_it_is_403),
@@ -162,6 +194,7 @@ int main(void) {
       cmocka_unit_test(test_in_a_closed_overlay),
       cmocka_unit_test(test_what_is_stored),
       cmocka_unit_test(test_pins_learnt_do_not_count_as_asked_for),
+      cmocka_unit_test(test_phones_of_a_new_address_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
