@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/immutable.h"
+#include "sim/liar.h"
 
 #define ANSWER_US SEC(30) /* a command is answered by then */
 #define EXPIRES_S 7200u
@@ -345,6 +346,14 @@ static bool has_version(const struct item *item, const struct node_reply *reply)
   return false;
 }
 
+/* Whoever lies: nobody acts on what its owner has not signed. */
+static void check_not_forged(struct ledger *ledger, uint32_t peer, const struct node_reply *reply) {
+  const char forged[] = {'s', 'i', 'p', ':', LIAR_MARK};
+  for (unsigned i = 0; i < reply->row_count; i++)
+    if (slice_starts(reply->row[i].text, slice_of(forged, sizeof forged)))
+      world_fail(ledger->world, "peer %u believes a forged record", peer);
+}
+
 static void on_read_of_liars(struct ledger *ledger, const struct item *item,
                              const struct node_reply *reply, bool seen) {
   struct ledger_counts *counts = &ledger->counts;
@@ -365,6 +374,7 @@ static void on_read(struct ledger *ledger, struct item *item, uint32_t peer,
   bool seen = item->immutable ? is_value(ledger, item, peer, reply)
                               : reply->code == 200 && has_contact(reply, item->contact);
   if (ledger->world->lying) {
+    check_not_forged(ledger, peer, reply);
     on_read_of_liars(ledger, item, reply, seen);
     return;
   }

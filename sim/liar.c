@@ -20,6 +20,7 @@ uint8_t liar_draw(struct world *world) {
   if (dice(world, of[MISROUTERS], 1000)) lies |= LIE_MISROUTE;
   if (dice(world, of[DECEIVERS], 1000)) lies |= LIE_NEIGHBORS;
   if (dice(world, of[STALE], 1000)) lies |= LIE_STALE;
+  if (dice(world, of[FORGERS], 1000)) lies |= LIE_FORGE;
   return (uint8_t)lies;
 }
 
@@ -235,6 +236,25 @@ static bool gives_old(struct world *world, const struct event *event,
   return true;
 }
 
+/* "sip:u7@..." becomes "sip:x7@...": the signature is not of that. */
+static bool forges(struct world *world, const struct event *event,
+                   const struct question *question) {
+  const struct record *record =
+      question->get ? held(&world->peer[event->peer].disk, question) : NULL;
+  if (record == NULL) return false;
+  size_t at = slice_find(record->bytes, SLICE("<contact "));
+  at += slice_find(slice_skip(record->bytes, at), SLICE(">sip:u"));
+  if (at >= record->bytes.len) return false;
+  struct record forged = *record;
+  char *bytes = sim_take(record->bytes.len);
+  memcpy(bytes, record->bytes.at, record->bytes.len);
+  bytes[at + 5] = LIAR_MARK;
+  forged.bytes = slice_of(bytes, record->bytes.len);
+  answer_records(world, event, &forged, 1);
+  free(bytes);
+  return true;
+}
+
 /* Asked as somebody it has invented: it plays that peer, to whoever does not look at its key. */
 static bool poses(struct world *world, const struct event *event, const struct question *question) {
   bool as_itself = key_equal(&question->key, &world->peer[event->peer].id);
@@ -267,6 +287,7 @@ bool liar_takes(struct world *world, const struct event *event) {
   world->diverting = false;
   if (!world->lying || peer->lies == 0 || !read_question(event, &question)) return false;
   if ((peer->lies & LIE_STALE) != 0 && gives_old(world, event, &question)) return true;
+  if ((peer->lies & LIE_FORGE) != 0 && forges(world, event, &question)) return true;
   if ((peer->lies & LIE_NEIGHBORS) != 0 && poses(world, event, &question)) return true;
   return (peer->lies & LIE_MISROUTE) != 0 && misroutes(world, event, &question);
 }

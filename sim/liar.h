@@ -7,10 +7,13 @@
 
 #include "sim/world.h"
 
+#define LIAR_MARK 'x' /* the user part of a forged contact begins with it, and no other does */
+
 enum lie {
   LIE_MISROUTE = 1,  /* passes requests on to anybody, or answers as if it were responsible */
   LIE_NEIGHBORS = 2, /* names peers of its kind, or such as do not exist, for its neighbours */
   LIE_STALE = 4,     /* of what it holds, gives out the oldest version, or says it has none */
+  LIE_FORGE = 8,     /* of what it holds, gives out a contact with another address in it */
 };
 
 /* Which lies a new peer tells, drawn from the weather. */

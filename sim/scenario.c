@@ -127,6 +127,12 @@ static void liars(struct weather *weather, struct rng *rng) {
   weather->of[ROUNDS] = 1;
 }
 
+static void forgers(struct weather *weather, struct rng *rng) {
+  liars(weather, rng);
+  weather->of[LIARS] = 0;
+  weather->of[FORGERS] = 300;
+}
+
 /* As the papers have it: stabilisation every 30 s; on a map, up to 150 ms from end to end. */
 static void million(struct weather *weather, struct rng *rng) {
   calm(weather, rng);
@@ -165,6 +171,8 @@ static const struct scenario scenarios[] = {
     {"million", "a computed ring of very many peers, which come, go and look keys up", 10000,
      million, NULL, CLAIM_NONE},
     {"liars", "three of ten peers lie about records, routes and neighbours", 100, liars, NULL,
+     CLAIM_LIARS},
+    {"forgers", "three of ten peers alter the records that they give out", 30, forgers, NULL,
      CLAIM_LIARS},
     {"crowd", "the ring doubles at once", 24, stormy, join_many, CLAIM_NONE},
 };

@@ -46,6 +46,7 @@
   X(MISROUTERS, "misrouters", 0, "of 1000 peers, which pass requests to anybody, or answer 404")   \
   X(DECEIVERS, "deceivers", 0, "of 1000 peers, which name false neighbours")                       \
   X(STALE, "stale", 0, "of 1000 peers, which give out old records, or none")                       \
+  X(FORGERS, "forgers", 0, "of 1000 peers, which alter the records that they give out")            \
   X(WARY, "wary", 1, "peers look again where an answer may be a lie; 2: at each read; 0: never")   \
   X(LINK_IDLE_S, "link-idle-s", 0, "seconds after which an unused connection is closed; 0: never") \
   X(LOOKUPS, "lookups", 0, "a peer, in the phase of faults; if any, the ring is computed")         \

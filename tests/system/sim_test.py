@@ -47,7 +47,7 @@ def test_budgets():
 
 
 def test_scenarios():
-    for scenario in ("crowd", "disks", "failure", "partition", "leaves", "immutable"):
+    for scenario in ("crowd", "disks", "failure", "partition", "leaves", "immutable", "forgers"):
         assert hashes(BUILD, "--scenario", scenario), scenario
 
 
