@@ -139,6 +139,7 @@ static void answer_bindings(struct edge_step *step, const struct edge_request *r
   put_outbound(step, request, aor);
   put_service_route(step, request);
   sip_put_header(out, "Supported", SLICE(EDGE_SUPPORTED));
+  sip_put_date(out, step->wall); /* desk phones set their clock by it */
   edge_reply_end(step, request, 200, mark);
 }
 

@@ -5,10 +5,13 @@
 #define SIP_PRINT_H
 
 #include "base/buf.h"
+#include "base/usec.h"
 #include "sip/message.h"
 
 void sip_put_header(struct buf *out, const char *name, struct slice value);
 void sip_put_header_u64(struct buf *out, const char *name, uint64_t value);
+/* "Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n" (RFC 3261 section 20.17); years up to 9999. */
+void sip_put_date(struct buf *out, msec_wall wall);
 /* Standard phrase ("Not Found"); "Unknown" for a code without one. */
 const char *sip_reason(uint16_t status);
 

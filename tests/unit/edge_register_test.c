@@ -62,6 +62,7 @@ static void answers_after_the_overlay(void **state) {
   struct sent *ok = world_expect(&w, &bob, "SIP/2.0 200 ");
   assert_true(sent_has(ok, "Contact: <sip:bob@192.0.2.9:5070>;expires=3600\r\n"));
   assert_true(sent_has(ok, ";tag="));
+  assert_true(sent_has(ok, "Date: Fri, 01 May 2026 12:00:00 GMT\r\n"));
   assert_int_equal(w.traces[TRACE_REGISTERED], 1);
   assert_int_equal(edge_stats(w.edge[0]).bindings, 1);
   world_close(&w);

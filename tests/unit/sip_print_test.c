@@ -266,6 +266,31 @@ static void too_little_room_is_an_overflow(void **state) {
   }
 }
 
+/* RFC 3261 section 20.17; leap days, ends of years and of centuries. */
+static void dates_are_those_of_the_calendar(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t seconds;
+    const char *text;
+  } rows[] = {
+      {0, "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"},
+      {1289690940, "Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n"},
+      {951782399, "Date: Mon, 28 Feb 2000 23:59:59 GMT\r\n"},
+      {951782400, "Date: Tue, 29 Feb 2000 00:00:00 GMT\r\n"},
+      {1709251199, "Date: Thu, 29 Feb 2024 23:59:59 GMT\r\n"},
+      {1798761599, "Date: Thu, 31 Dec 2026 23:59:59 GMT\r\n"},
+      {4107542400, "Date: Mon, 01 Mar 2100 00:00:00 GMT\r\n"},
+      {253402300799, "Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    char memory[64];
+    struct buf line = buf_over(memory, sizeof memory);
+    sip_put_date(&line, rows[i].seconds * 1000 + 999);
+    assert_int_equal(line.len, strlen(rows[i].text));
+    assert_memory_equal(line.at, rows[i].text, line.len);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(single_headers_are_written, fresh),
@@ -281,6 +306,7 @@ int main(void) {
       cmocka_unit_test_setup(a_response_loses_its_topmost_via, fresh),
       cmocka_unit_test_setup(ack_and_cancel_follow_their_invite, fresh),
       cmocka_unit_test_setup(too_little_room_is_an_overflow, fresh),
+      cmocka_unit_test(dates_are_those_of_the_calendar),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
