@@ -162,6 +162,7 @@ static void configure_live(struct node_config *config, const struct settings *se
                               : strcmp(digest, "sha-256") == 0 ? NODE_SHA256
                                                                : NODE_SHA256 | NODE_MD5;
   config->record_route = !settings_flag(settings, SET_NO_RECORD_ROUTE);
+  config->redirect = settings_flag(settings, SET_REDIRECT);
 }
 
 /* The secrets are nowhere but in the node, afterwards. */

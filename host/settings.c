@@ -294,7 +294,7 @@ static bool same_value(const struct setting_value *a, const struct setting_value
 const char *settings_restart_needed(const struct settings *running, const struct settings *fresh) {
   for (unsigned i = 0; i < SETTING_COUNT; i++) {
     bool at_once = i == SET_DOMAIN || i == SET_NO_DIGEST || i == SET_DIGEST ||
-                   i == SET_NO_RECORD_ROUTE || i == SET_LOG;
+                   i == SET_NO_RECORD_ROUTE || i == SET_REDIRECT || i == SET_LOG;
     if (!at_once && !same_value(&running->value[i], &fresh->value[i])) return infos[i].name;
   }
   return NULL;

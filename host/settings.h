@@ -55,6 +55,8 @@ enum setting_kind {
     "algorithms in which phones are asked for passwords")                                         \
   X(SET_NO_RECORD_ROUTE, "no-record-route", SETTING_FLAG, "", 0, 0,                               \
     "leave the path of a call once it is set up")                                                 \
+  X(SET_REDIRECT, "redirect", SETTING_FLAG, "", 0, 0,                                             \
+    "tell callers the contacts of an address (302) in place of proxying")                         \
   X(SET_LOG, "log", SETTING_CHOICE, "error|warning|info|debug", 0, 0, "log level")                \
   X(SET_PEER_TRANSPORT, "peer-transport", SETTING_CHOICE, "tls|tcp|udp", 0, 0,                    \
     "how peers reach each other; all but tls only with --lab")                                    \

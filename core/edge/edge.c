@@ -5,6 +5,7 @@
 #include "edge/fork.h"
 #include "edge/keep.h"
 #include "edge/order.h"
+#include "edge/redirect.h"
 #include "edge/route.h"
 #include "edge/state.h"
 #include "edge/target.h"
@@ -111,6 +112,7 @@ struct edge *edge_new(const struct edge_config *config) {
                                         .digest_off = config->digest_off,
                                         .algorithms = config->algorithms,
                                         .record_route = config->record_route,
+                                        .redirect = config->redirect,
                                         .crypto = config->crypto,
                                         .ticket_tag = config->ticket_tag};
   if (edge->config.limits.bindings_per_aor_max > ORDER_CONTACTS_MAX)
@@ -169,6 +171,7 @@ enum err edge_reconfigure(struct edge *edge, const struct edge_config *config) {
   edge->config.algorithms = config->algorithms;
   edge->config.digest_off = config->digest_off;
   edge->config.record_route = config->record_route;
+  edge->config.redirect = config->redirect;
   return OK;
 }
 
@@ -376,10 +379,14 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
   struct fork *fork = fork_located(edge, user, &aor, &instance);
   if (fork == NULL) return;
   bool sure = status == OK || status == ERR_NOT_FOUND;
-  unsigned found =
-      target_add_contacts(&step, fork, aor, instance, contacts, status == OK ? count : 0);
+  const struct contact *all[TARGET_CONTACTS_MAX];
+  bool first = fork_is_first_location(fork);
+  unsigned found = target_collect(&step, aor, instance, contacts, status == OK ? count : 0, all);
   trace_located(&step, aor, found != 0 ? 200 : sure ? 404 : 503, found);
-  if (found == 0 && !sure)
+  if (found != 0 && first && edge->config.redirect && redirect_answer(&step, fork, all, found))
+    return;
+  target_add_contacts(&step, fork, all, found);
+  if (found == 0 && !sure && first)
     fork_refuse(&step, fork, 503, "Location Cannot Be Known Now"); /* */
   else
     fork_run(&step, fork);

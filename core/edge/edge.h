@@ -41,6 +41,7 @@ struct edge_config {
   unsigned algorithms; /* offered: 1 << DIGEST_..., at least one */
   bool digest_off;     /* --no-digest: REGISTER from anywhere, and no passwords */
   bool record_route;   /* on by default */
+  bool redirect;       /* answer 302 with the contacts of an address in place of proxying */
   const struct memory *memory;
   const struct crypto *crypto;
   const uint8_t *seed; /* 16 bytes; keys the flow tokens */

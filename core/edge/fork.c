@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/assert.h"
 #include "edge/fork_state.h"
+#include "edge/redirect.h"
 #include "sip/print.h"
 
 #define POOL_CHUNK 16u
@@ -13,6 +14,7 @@ void fork_init(struct edge *edge) {
 static void drop_texts(struct edge *edge, struct fork *fork) {
   edge_drop(edge, &fork->uri);
   edge_drop(edge, &fork->instance);
+  edge_drop(edge, &fork->first_aor);
   best_clear(edge, &fork->best);
   for (unsigned i = 0; i < fork->count; i++) {
     edge_drop(edge, &fork->branch[i].texts);
@@ -35,8 +37,10 @@ uint64_t fork_user(const struct edge *edge, const struct fork *fork) {
   return handle_pack(pool_handle_of(&edge->forks, fork));
 }
 
+bool fork_is_secure(const struct fork *fork) { return fork->secure; }
+
 struct fork *fork_new(struct edge_step *step, const struct edge_request *request, unsigned drop,
-                      struct slice uri) {
+                      struct slice uri, bool secure) {
   struct edge *edge = step->edge;
   struct handle handle;
   struct fork *fork = pool_take(&edge->forks, &handle);
@@ -53,6 +57,8 @@ struct fork *fork_new(struct edge_step *step, const struct edge_request *request
   fork->drop = drop;
   fork->invite = request->message->method == SIP_INVITE;
   fork->breadth_all = fork_breadth_of(request->message);
+  fork->q_scale = 1000;
+  fork->secure = secure;
   fork->timer.owner = handle_pack(handle);
   fork->timer.kind = EDGE_TIMER_FORK;
   if (fork->invite) edge->calls++;
@@ -78,6 +84,7 @@ enum err fork_add(struct edge_step *step, struct fork *fork, const struct fork_t
   if (fork->count == FORK_BRANCHES_MAX || fork->count >= limit) return ERR_FULL;
   struct branch *branch = &fork->branch[fork->count];
   *branch = (struct branch){.target = *target};
+  branch->target.q_permille = (uint16_t)((uint32_t)target->q_permille * fork->q_scale / 1000);
   size_t mark = outbox_mark(step->out);
   buf_put(&step->out->bytes, target->uri);
   buf_put(&step->out->bytes, target->routes);
@@ -118,7 +125,8 @@ static void end_branch(struct edge *edge, struct branch *branch) {
 void fork_stop_waiting(struct edge_step *step, struct fork *fork) {
   for (unsigned i = 0; i < fork->count; i++) {
     struct branch *branch = &fork->branch[i];
-    if (branch->state == BRANCH_WAITING || branch->state == BRANCH_NAMING)
+    if (branch->state == BRANCH_LOCATING) fork->locating = false;
+    if (branch->state != BRANCH_SENT && branch->state != BRANCH_DONE)
       end_branch(step->edge, branch);
   }
 }
@@ -131,7 +139,7 @@ static void cancel_branches(struct edge_step *step, struct fork *fork) {
       transactions_cancel(&step->edge->transactions, step->now, fork->branch[i].client, step->out);
 }
 
-static void finished(struct edge_step *step, struct fork *fork) {
+void fork_finished(struct edge_step *step, struct fork *fork) {
   fork->finished = true;
   fork->locating = false;
   timers_clear(&step->edge->timers, &fork->timer);
@@ -147,7 +155,7 @@ static void answer(struct edge_step *step, struct fork *fork, uint16_t status, c
     else
       edge_reply(step, &request, status, reason);
   }
-  finished(step, fork);
+  fork_finished(step, fork);
 }
 
 void fork_refuse(struct edge_step *step, struct fork *fork, uint16_t status, const char *reason) {
@@ -172,7 +180,7 @@ static void answer_best(struct edge_step *step, struct fork *fork) {
     best_put(&step->out->bytes, &fork->best);
     transactions_respond(&step->edge->transactions, step->now, fork->server, fork->best.status,
                          outbox_text(step->out, mark), step->out);
-    finished(step, fork);
+    fork_finished(step, fork);
   }
 }
 
@@ -196,7 +204,7 @@ static void stop_other_flows(struct fork *fork, const struct branch *branch) {
 unsigned fork_busy(const struct fork *fork) {
   unsigned count = 0;
   for (unsigned i = 0; i < fork->count; i++)
-    count += fork->branch[i].state == BRANCH_SENT || fork->branch[i].state == BRANCH_NAMING;
+    count += fork->branch[i].state != BRANCH_WAITING && fork->branch[i].state != BRANCH_DONE;
   return count;
 }
 
@@ -239,9 +247,11 @@ void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor,
     fork_refuse(step, fork, 503, NULL);
     return;
   }
+  fork->first_aor = edge_keep(step->edge, aor);
   fork->locating = true;
   fork->located = true;
-  timers_set(&step->edge->timers, &fork->timer, step->now + FORK_LOCATE_TIMEOUT);
+  fork->locating_until = step->now + FORK_LOCATE_TIMEOUT;
+  timers_set(&step->edge->timers, &fork->timer, fork->locating_until);
   edge_call_add(step, EDGE_LOCATE, fork_user(step->edge, fork), fork->uri, NULL, 0);
 }
 
@@ -251,6 +261,12 @@ struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor,
   if (fork == NULL || !fork->locating) return NULL;
   fork->locating = false;
   timers_clear(&edge->timers, &fork->timer);
+  for (unsigned i = 0; i < fork->count; i++) {
+    struct branch *branch = &fork->branch[i];
+    if (branch->state != BRANCH_LOCATING) continue;
+    fork->q_scale = branch->target.q_permille; /* its contacts take its place */
+    end_branch(edge, branch);
+  }
   *aor = fork->uri;
   *instance = fork->instance;
   return fork;
@@ -302,7 +318,7 @@ static void on_success(struct edge_step *step, struct fork *fork, struct branch 
   end_branch(step->edge, branch);
   forward_up(step, fork, response); /* every 2xx of an INVITE goes up at once */
   if (fork->finished) return;
-  finished(step, fork);
+  fork_finished(step, fork);
   cancel_branches(step, fork);
 }
 
@@ -335,7 +351,7 @@ static void on_failure(struct edge_step *step, struct fork *fork, struct branch 
     if (fork_send_next(step, fork, branch)) return;
   }
   if (!is_of_flow(branch, response->status)) stop_other_flows(fork, branch);
-  best_take(step->edge, &fork->best, response);
+  if (!redirect_follow(step, fork, branch, response)) best_take(step->edge, &fork->best, response);
   if (response->status >= 600) cancel_branches(step, fork);
   fork_run(step, fork);
 }
@@ -385,7 +401,7 @@ void fork_on_ended(struct edge_step *step, const struct transaction_event *event
   } else {
     fork->server_alive = false;
     fork_stop_waiting(step, fork);
-    finished(step, fork);
+    fork_finished(step, fork);
   }
   reap(step->edge, fork);
 }
@@ -419,13 +435,26 @@ void fork_on_names(struct edge *edge, usec now) {
         timers_set(&edge->timers, &fork->branch[i].timer, now);
 }
 
+static void on_location_late(struct edge_step *step, struct fork *fork) {
+  fork->locating = false;
+  for (unsigned i = 0; i < fork->count; i++) {
+    if (fork->branch[i].state != BRANCH_LOCATING) continue;
+    fork_branch_failed(step, fork, &fork->branch[i], 503, NULL);
+    fork_run(step, fork);
+    return;
+  }
+  answer(step, fork, 503, "The Overlay Does Not Answer");
+}
+
+bool fork_is_first_location(const struct fork *fork) { return fork->count == 0; }
+
 void fork_on_timer(struct edge_step *step, struct timer *timer) {
   struct fork *fork = fork_at(step->edge, timer->owner);
   ASSERT(fork != NULL);
   if (timer->kind == EDGE_TIMER_BRANCH)
     on_branch_timer(step, fork, branch_of_timer(fork, timer));
-  else if (fork->locating)
-    answer(step, fork, 503, "The Overlay Does Not Answer");
+  else if (fork->locating && step->now >= fork->locating_until)
+    on_location_late(step, fork);
   else
     fork_run(step, fork);
 }

@@ -19,6 +19,9 @@ struct fork_target {
   struct slice routes; /* whole Route lines, put before those that remain */
   struct slice next;   /* if not empty: the URI whose host is a name that leads to the hop */
   struct hop hop;
+  bool secure;   /* by TLS or WSS alone */
+  bool by_peer;  /* the hop is another peer, or proxy, by a Path */
+  bool locate;   /* `uri` is an Address-of-Record of the overlay, to be looked up */
   bool by_token; /* the hop was named by a token: Record-Route names it again */
   uint16_t q_permille;
   uint64_t phone; /* of targets with the same, one is tried at a time; 0: like no other */
@@ -31,7 +34,8 @@ void fork_free_all(struct edge *edge);
 
 /* A context for the request; NULL when the table is full. `drop`: Route values to leave out. */
 struct fork *fork_new(struct edge_step *step, const struct edge_request *request, unsigned drop,
-                      struct slice uri);
+                      struct slice uri, bool secure);
+bool fork_is_secure(const struct fork *fork);
 /* Copies the texts. ERR_FULL: as many branches as allowed; ERR_MEMORY. */
 enum err fork_add(struct edge_step *step, struct fork *fork,
                   const struct fork_target *target) MUST_USE;
@@ -44,6 +48,8 @@ void fork_locate(struct edge_step *step, struct fork *fork, struct slice aor,
 /* Ends a context that has sent nothing, with this answer. */
 void fork_refuse(struct edge_step *step, struct fork *fork, uint16_t status, const char *reason);
 
+/* Nothing was sent, or found, for this request yet. */
+bool fork_is_first_location(const struct fork *fork);
 /* The context that waits for its location; NULL: it is over. `aor` and `instance` are good until
  * the context is changed. */
 struct fork *fork_located(struct edge *edge, uint64_t user, struct slice *aor,

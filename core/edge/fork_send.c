@@ -2,6 +2,7 @@
 /* What a response context sends, and where to: groups of equal q (RFC 3261 16.6, R-7.15), names by
  * the DNS, and the next address of a name when one has failed (RFC 3263 4.3; R-7.47, R-7.48). */
 #include "edge/fork_state.h"
+#include "edge/redirect.h"
 #include "sip/locate.h"
 #include "sip/print.h"
 
@@ -37,6 +38,11 @@ static enum locate_status locate(struct edge_step *step, struct slice next, size
                                .families = families_of(edge),
                                .large = bytes > LARGE_BYTES};
   return locate_run(&edge->names->cache, step->now, &query, &edge->rng, step->out, result);
+}
+
+/* TLS to other domains is not offered: nothing would say whose the other end is. */
+static bool is_secure(const struct hop *hop) {
+  return hop->at.transport == TRANSPORT_TLS || hop->at.transport == TRANSPORT_WSS;
 }
 
 static bool is_avoided(const struct edge *edge, usec now, const struct endpoint *at) {
@@ -113,6 +119,10 @@ static unsigned hop_count(const struct branch *branch) {
 static void send_branch(struct edge_step *step, struct fork *fork, struct branch *branch,
                         const struct edge_request *request) {
   struct edge *edge = step->edge;
+  if (branch->target.secure && !is_secure(&branch->target.hop)) {
+    fork_branch_failed(step, fork, branch, 480, "No Contact By TLS");
+    return;
+  }
   char branch_text[FORK_BRANCH_BYTES];
   struct buf text = buf_over(branch_text, sizeof branch_text);
   fork_put_branch(&text, edge, request->message, rng_u64(&edge->rng));
@@ -214,6 +224,7 @@ bool fork_send_next(struct edge_step *step, struct fork *fork, struct branch *br
 /* It waits, and no other flow of the same phone is tried or comes before it. */
 static bool is_ready(const struct fork *fork, unsigned i) {
   if (fork->branch[i].state != BRANCH_WAITING) return false;
+  if (fork->branch[i].target.locate && fork->locating) return false; /* one after the other */
   for (unsigned j = 0; j < fork->count; j++) {
     const struct branch *other = &fork->branch[j];
     bool before = other->state == BRANCH_SENT || other->state == BRANCH_NAMING ||
@@ -266,11 +277,13 @@ bool fork_send_group(struct edge_step *step, struct fork *fork, const struct edg
     ready[i] = is_ready(fork, i) && fork->branch[i].target.q_permille == fork->q;
   for (unsigned i = 0; i < fork->count; i++) {
     struct branch *branch = &fork->branch[i];
-    if (!ready[i]) continue;
+    if (!ready[i] || (branch->target.locate && fork->locating)) continue;
     if (!has_breadth(fork)) return true; /* the others when these have failed */
     if (!outbox_has(step->out, LOCATE_QUESTIONS_MAX + 8, request->message->bytes.len + 8192))
       return false;
-    if (branch->target.next.len != 0)
+    if (branch->target.locate)
+      redirect_locate(step, fork, branch);
+    else if (branch->target.next.len != 0)
       name_branch(step, fork, branch, request);
     else
       send_branch(step, fork, branch, request);

@@ -8,8 +8,9 @@
 #include "edge/fork.h"
 
 enum branch_state {
-  BRANCH_WAITING, /* not sent yet */
-  BRANCH_NAMING,  /* the DNS is asked where to */
+  BRANCH_WAITING,  /* not sent yet */
+  BRANCH_NAMING,   /* the DNS is asked where to */
+  BRANCH_LOCATING, /* the overlay is asked for its contacts */
   BRANCH_SENT,
   BRANCH_DONE, /* its final answer is known */
 };
@@ -38,9 +39,13 @@ struct fork {
   struct slice instance; /* owned: of the GRUU asked for, or empty */
   bool invite;
   bool locating, located;
-  bool finished;  /* a final answer went out, or nobody waits for one */
-  bool cancelled; /* by the caller */
-  bool ending;    /* nothing new is sent: there was a 2xx or 6xx, or it was cancelled */
+  usec locating_until;
+  struct slice first_aor; /* owned: what was looked up first */
+  uint16_t q_scale; /* contacts of an address that a 3xx named: by its own q, in thousandths */
+  bool secure;      /* the Request-URI is sips */
+  bool finished;    /* a final answer went out, or nobody waits for one */
+  bool cancelled;   /* by the caller */
+  bool ending;      /* nothing new is sent: there was a 2xx or 6xx, or it was cancelled */
   bool server_alive;
   uint16_t q;           /* of the group that is being tried */
   uint32_t breadth_all; /* Max-Breadth of the request */
@@ -61,6 +66,8 @@ bool fork_same_phone(const struct branch *a, const struct branch *b);
 /* The branch is over with this answer, which nobody sent. reason: static, or NULL. */
 void fork_branch_failed(struct edge_step *step, struct fork *fork, struct branch *branch,
                         uint16_t status, const char *reason);
+/* A final answer went out. */
+void fork_finished(struct edge_step *step, struct fork *fork);
 /* What was not sent will not be. */
 void fork_stop_waiting(struct edge_step *step, struct fork *fork);
 

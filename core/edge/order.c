@@ -93,7 +93,7 @@ static bool grant(struct reader *r, const struct sip_address *address, uint32_t 
   return true;
 }
 
-static uint16_t read_q(struct slice params) {
+uint16_t order_read_q(struct slice params) {
   struct slice text;
   if (!sip_param_get(params, "q", &text) || text.len == 0 || text.at[0] != '0') return 1000;
   unsigned permille = 0;
@@ -263,7 +263,7 @@ static bool read_contact(struct reader *r, struct slice text) {
   if (address.uri.text.len > ORDER_URI_BYTES_MAX) return refuse(r, 400, "Contact Too Long");
   struct change *change = &order->change[order->count];
   *change = (struct change){.contact = {.uri = address.uri.text}};
-  change->contact.q_permille = read_q(address.params);
+  change->contact.q_permille = order_read_q(address.params);
   if (!read_instance(r, address.params, &change->contact)) return false;
   if (!grant(r, &address, &change->granted_s)) return false;
   if (!add_path(r, &address.uri, change)) return false;

@@ -45,6 +45,8 @@ struct refusal {
   const char *reason;
 };
 
+/* The q of a Contact, in thousandths; 1000 unless given. */
+uint16_t order_read_q(struct slice params);
 /* Fills order->aor from To. ERR_SYNTAX, ERR_UNSUPPORTED, ERR_LIMIT. */
 enum err order_read_aor(struct order *order, const struct sip_message *message) MUST_USE;
 /* Steps 1 to 5: the address alone, before it is asked who may register it. */

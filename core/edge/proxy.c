@@ -220,6 +220,7 @@ static void decide(struct decision *d, const struct edge_step *step,
   } else {
     good = follow_uri(d, edge, step->now, request, uri, routes);
   }
+  d->target.secure |= uri->scheme == SIP_SCHEME_SIPS; /* */
   d->target.routes = buf_slice(routes);
   if (good && routes->overflow) refuse(d, 400, "Route Too Long");
 }
@@ -254,8 +255,8 @@ static bool check(struct edge_step *step, const struct edge_request *request,
   forget_own_flow(plan, request);
   if (plan->token == ROUTE_TOKEN_FORGED) {
     reply_or_drop(step, request, 403, "Route Was Not Made By This Peer");
-  } else if (sip_uri_parse(plan->uri, uri) != OK || uri->scheme != SIP_SCHEME_SIP) {
-    reply_or_drop(step, request, 416, NULL); /* sips is for TLS alone */
+  } else if (sip_uri_parse(plan->uri, uri) != OK || uri->host.len == 0) {
+    reply_or_drop(step, request, 416, NULL);
   } else if (uri->headers.at != NULL) {
     reply_or_drop(step, request, 400, "Request-URI Has Headers"); /* RFC 4475 3.1.2.11 */
   } else {
@@ -308,7 +309,7 @@ static void start(struct edge_step *step, const struct edge_request *request,
     edge_reply(step, request, 404, NULL);
     return;
   }
-  struct fork *fork = fork_new(step, request, d->drop, d->target.uri);
+  struct fork *fork = fork_new(step, request, d->drop, d->target.uri, d->target.secure);
   if (fork == NULL) {
     edge_reply_busy(step, request, "Too Many Requests At Once");
     return;
@@ -364,6 +365,9 @@ void proxy_on_ack(struct edge_step *step, const struct edge_request *request) {
   /* Where the name is not known yet it will be when the 2xx, and with it the ACK, is repeated. */
   if (d.target.next.len != 0 &&
       !fork_name_hop(step, d.target.next, request->message->bytes.len, &d.target.hop))
+    return;
+  if (d.target.secure && d.target.hop.at.transport != TRANSPORT_TLS &&
+      d.target.hop.at.transport != TRANSPORT_WSS)
     return;
   struct buf branch = buf_over(branch_memory, sizeof branch_memory);
   fork_put_branch(&branch, edge, request->message,

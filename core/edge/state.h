@@ -44,7 +44,7 @@ struct edge_settings {
   struct endpoint advertise;
   struct prefix *trusted; /* owned */
   unsigned trusted_count;
-  bool digest_off, record_route;
+  bool digest_off, record_route, redirect;
   unsigned algorithms;
   const struct crypto *crypto;
   uint8_t ticket_tag;

@@ -4,9 +4,10 @@
 
 #include "base/assert.h"
 #include "edge/fork.h"
+#include "edge/order.h"
 
 /* Headers of a Contact URI are for who dials it, not for a Request-URI (RFC 3261 19.1.5). */
-static struct slice without_headers(const struct sip_uri *uri) {
+struct slice target_without_headers(const struct sip_uri *uri) {
   if (uri->headers.at == NULL) return uri->text;
   return slice_first(uri->text, slice_find_byte(uri->text, '?'));
 }
@@ -28,6 +29,7 @@ static bool by_path(const struct edge *edge, const struct contact *contact,
   } else if (sip_uri_endpoint(&path.uri, &target->hop.at) != OK) {
     target->next = path.uri.text;
   }
+  target->by_peer = i == 0;
   for (; i < contact->path_count; i++) {
     buf_put_cstr(routes, "Route: ");
     buf_put(routes, contact->path[i]);
@@ -36,7 +38,7 @@ static bool by_path(const struct edge *edge, const struct contact *contact,
   return !routes->overflow;
 }
 
-static bool has_transport(const struct fork_target *target) {
+bool target_has_transport(const struct fork_target *target) {
   const struct hop *hop = &target->hop;
   return target->next.len != 0 || hop->flow != 0 || hop->at.transport == TRANSPORT_UDP ||
          hop->at.transport == TRANSPORT_TCP;
@@ -45,8 +47,10 @@ static bool has_transport(const struct fork_target *target) {
 bool target_of_contact(const struct edge *edge, const struct contact *contact,
                        struct fork_target *target, struct buf *routes) {
   struct sip_uri uri;
-  if (sip_uri_parse(contact->uri, &uri) != OK || uri.scheme != SIP_SCHEME_SIP) return false;
-  *target = (struct fork_target){.uri = without_headers(&uri), .q_permille = contact->q_permille};
+  if (sip_uri_parse(contact->uri, &uri) != OK || uri.host.len == 0) return false;
+  *target =
+      (struct fork_target){.uri = target_without_headers(&uri), .q_permille = contact->q_permille};
+  target->secure = uri.scheme == SIP_SCHEME_SIPS;
   if (contact->path_count != 0) {
     if (!by_path(edge, contact, target, routes)) return false;
   } else if (route_is_address(edge, &uri)) {
@@ -56,7 +60,19 @@ bool target_of_contact(const struct edge *edge, const struct contact *contact,
   }
   if (contact->instance.len != 0) target->phone = hash_slice(edge->hash, contact->instance) | 1;
   target->routes = buf_slice(routes);
-  return has_transport(target);
+  return target_has_transport(target);
+}
+
+/* Over a Path the link to the other peer is TLS, at the same port, and the Request-URI says sips,
+ * so that it takes no less care (R-7.34). */
+static void make_secure(struct fork_target *target, struct buf *uri) {
+  target->secure = true;
+  if (!target->by_peer) return;
+  if (target->hop.at.transport == TRANSPORT_TCP) target->hop.at.transport = TRANSPORT_TLS;
+  if (!slice_starts_nocase(target->uri, SLICE("sip:"))) return;
+  buf_put_cstr(uri, "sips");
+  buf_put(uri, slice_skip(target->uri, 3));
+  if (!uri->overflow) target->uri = buf_slice(uri);
 }
 
 static void add(struct edge_step *step, struct fork *fork, const struct contact *contact) {
@@ -64,6 +80,9 @@ static void add(struct edge_step *step, struct fork *fork, const struct contact 
   struct buf routes = buf_over(memory, sizeof memory);
   struct fork_target target;
   if (!target_of_contact(step->edge, contact, &target, &routes)) return;
+  char uri_memory[ORDER_URI_BYTES_MAX + 8];
+  struct buf uri = buf_over(uri_memory, sizeof uri_memory);
+  if (fork_is_secure(fork) || target.secure) make_secure(&target, &uri);
   enum err added = fork_add(step, fork, &target);
   (void)added; /* beyond the limit of branches, or without memory: the others are tried */
 }
@@ -83,16 +102,6 @@ static void sort(const struct contact **contact, unsigned count,
     for (; at > 0 && before(moved, contact[at - 1]); at--) contact[at] = contact[at - 1];
     contact[at] = moved;
   }
-}
-
-/* Contacts are added from the highest q down, so that a limit on branches drops the last. Of equal
- * q those held here come first, then the latest: of the flows of a phone that one is likeliest to
- * be alive. */
-static void add_all(struct edge_step *step, struct fork *fork, const struct contact **contact,
-                    unsigned count, unsigned own) {
-  sort(contact + own, count - own, is_later);
-  sort(contact, count, is_preferred);
-  for (unsigned i = 0; i < count; i++) add(step, fork, contact[i]);
 }
 
 bool target_is_bound(const struct binding *binding, usec now) {
@@ -115,20 +124,25 @@ static bool is_of(const struct contact *contact, struct slice instance) {
   return instance.len == 0 || slice_equal(contact->instance, instance);
 }
 
-unsigned target_add_contacts(struct edge_step *step, struct fork *fork, struct slice aor,
-                             struct slice instance, const struct contact *contacts,
-                             unsigned contact_count) {
-  const struct contact *all[TARGET_CONTACTS_MAX];
+unsigned target_collect(const struct edge_step *step, struct slice aor, struct slice instance,
+                        const struct contact *contacts, unsigned contact_count,
+                        const struct contact *out[TARGET_CONTACTS_MAX]) {
   const struct bindings *table = &step->edge->bindings;
   unsigned count = 0;
   uint32_t at = bindings_start(table, aor);
   const struct binding *binding;
   while ((binding = bindings_next(table, aor, &at)) != NULL)
     if (target_is_bound(binding, step->now) && is_of(&binding->contact, instance))
-      count = join(all, count, 0, &binding->contact);
+      count = join(out, count, 0, &binding->contact);
   unsigned own = count;
   for (unsigned i = 0; i < contact_count; i++)
-    if (is_of(&contacts[i], instance)) count = join(all, count, own, &contacts[i]);
-  add_all(step, fork, all, count, own);
+    if (is_of(&contacts[i], instance)) count = join(out, count, own, &contacts[i]);
+  sort(out + own, count - own, is_later);
+  sort(out, count, is_preferred);
   return count;
+}
+
+void target_add_contacts(struct edge_step *step, struct fork *fork,
+                         const struct contact *const *contact, unsigned count) {
+  for (unsigned i = 0; i < count; i++) add(step, fork, contact[i]);
 }

@@ -66,6 +66,7 @@ static void edge_config_of(const struct node_config *config, const uint8_t seed[
       .advertise = config->advertise,
       .digest_off = config->digest_off,
       .record_route = config->record_route,
+      .redirect = config->redirect,
       .memory = config->memory,
       .crypto = config->crypto,
       .seed = seed,

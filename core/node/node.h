@@ -72,6 +72,7 @@ struct node_config {
   unsigned digest_algorithms; /* offered: bits of enum node_digest */
   bool digest_off;
   bool record_route;
+  bool redirect; /* */
   enum node_wary wary;    /* NODE_LOOKS_AGAIN */
   bool strangers;         /* anybody may join the overlay: it is open, and no laboratory */
   unsigned successors;    /* r = 8 */
@@ -185,7 +186,7 @@ void node_free(struct node *node);
 void node_step(struct node *node, usec now, const struct input *input, struct outbox *out);
 /* When to step with IN_TICK at the latest; USEC_NEVER: no need. */
 usec node_deadline(const struct node *node);
-/* New domains, users, digest_algorithms, digest_off, record_route; other fields are ignored.
+/* New domains, users, digest_algorithms, digest_off, record_route, redirect; other fields are ignored.
  * ERR_MEMORY leaves all as it was. */
 enum err node_reconfigure(struct node *node, const struct node_config *config) MUST_USE;
 

@@ -48,7 +48,8 @@ static void answers_by_itself(void **state) {
       {"WHATEVER", "sip:192.0.2.1", "", "", "SIP/2.0 501 ", ""},
       /* RFC 3261 16.3 */
       {"INVITE", "tel:+1", "", "", "SIP/2.0 416 ", ""},
-      {"INVITE", "sips:bob@example.net", "", "", "SIP/2.0 416 ", ""},
+      {"MESSAGE", "sips:bob@example.net", "", "", "SIP/2.0 480 ", ""},
+      {"MESSAGE", "sips:bob@192.0.2.9", "", "", "SIP/2.0 404 ", ""}, /* */
       {"INVITE", "unknown:bob", "", "", "SIP/2.0 416 ", ""},
       {"MESSAGE", "sip:bob@example.net", "", "Max-Forwards: 0\n", "SIP/2.0 483 ", ""},
       {"OPTIONS", "sip:bob@example.net", "", "Max-Forwards: 0\n", "SIP/2.0 483 ", ""},

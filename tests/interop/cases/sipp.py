@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SIPp at both ends: what phones do that two friendly ones never do."""
+import re
+
 from lib import sipp
 from lib.place import Failure, free_ports, until
 from lib.ring import Ring
@@ -179,6 +181,52 @@ def sipp_flood_digest(place):
     ring.check_alive()
 
 
-CASES = [sipp_digest, sipp_wrong_password, sipp_stale, sipp_flood_digest,
-         sipp_call, sipp_cancel, sipp_busy, sipp_nobody, sipp_fork, sipp_refresh, sipp_unregister,
-         sipp_flood]
+def sipp_redirected(place):
+    """the callee answers 302 to another address of the overlay, which answers the call"""  # R-7.49
+    ring = Ring(place, 3)
+    moved = sipp.callee(place, "moved", ring.peers[2],
+                        sipp.redirects(f"sip:carol@{sipp.DOMAIN}"))
+    carol = sipp.callee(place, "carol", ring.peers[0], sipp.answers(), "carol")
+    messages = sipp.run(place, "caller", ring.peers[1], sipp.CALL)
+    moved.wait()
+    carol.wait()
+    if "SIP/2.0 302" in messages:
+        raise Failure("the caller saw the 302")
+    ring.check_alive()
+
+
+def sipp_redirect_mode(place):
+    """a peer with --redirect tells the contacts: 302, best q first"""  # R-7.50
+    ring = Ring(place, 2, "--redirect")
+    port = free_ports(4)
+    for number, q in (port, 0.3), (port + 2, 0.8):
+        sipp.run(place, f"phone{number}", ring.peers[0],
+                 [sipp.register(params=f";q={q}"), sipp.receive(200)], port=number)
+    until(lambda: len(_contacts(ring)[1]) == 2, "both contacts are found")
+    messages = sipp.run(place, "caller", ring.peers[1], sipp.refused(302))
+    found = re.findall(r"^Contact: <sip:bob@127.0.0.1:(\d+)>;q=0\.(\d+)", messages.split("302")[1],
+                       re.MULTILINE)
+    if found != [(str(port + 2), "800"), (str(port), "300")]:
+        raise Failure(f"the 302 has the contacts {found}")
+    ring.check_alive()
+
+
+def sipp_q_order(place):
+    """two contacts of different q: the better one is busy, then the other answers"""  # R-7.15
+    ring = Ring(place, 3)
+    ports = free_ports(2), free_ports(2)
+    for name, number, q in ("better", ports[0], 0.8), ("other", ports[1], 0.3):
+        sipp.run(place, name + "-registers", ring.peers[0],
+                 [sipp.register(params=f";q={q}"), sipp.receive(200)], port=number)
+    until(lambda: all(len(found) == 2 for found in _contacts(ring)), "both contacts are found")
+    better = sipp.Run(place, "better", ring.peers[0], sipp.refuses(486, "Busy Here"), port=ports[0])
+    other = sipp.Run(place, "other", ring.peers[0], sipp.answers(), port=ports[1])
+    sipp.run(place, "caller", ring.peers[2], sipp.CALL)
+    better.wait()
+    other.wait()
+    ring.check_alive()
+
+
+CASES = [sipp_digest, sipp_wrong_password, sipp_stale, sipp_flood_digest, sipp_call, sipp_cancel,
+         sipp_busy, sipp_nobody, sipp_fork, sipp_q_order, sipp_redirected, sipp_redirect_mode,
+         sipp_refresh, sipp_unregister, sipp_flood]

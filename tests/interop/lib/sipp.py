@@ -124,6 +124,12 @@ def refuses(status, reason):
     return [receive("INVITE"), answer(status, reason), receive("ACK")]
 
 
+def redirects(contact):
+    """302 to that URI."""
+    return [receive("INVITE"),
+            send(f"SIP/2.0 302 Moved Temporarily\n[Back]\nContact: <{contact}>"), receive("ACK")]
+
+
 # The 487 repeats the INVITE's Via values, not the CANCEL's; what stands between them does no harm.
 _STORE = "".join(
     f'<ereg regexp="{regexp}" search_in="msg" assign_to="{name}"/>' for name, regexp in (
@@ -139,10 +145,11 @@ IS_CANCELLED = [
 AGAIN = 'retrans="500"'  # as RFC 3261 wants it over UDP
 
 
-def register(number=1, expires=300, user="[service]"):
+def register(number=1, expires=300, user="[service]", params=""):
     return send(f"REGISTER sip:{DOMAIN} SIP/2.0\n[Via]\nFrom: <sip:{user}@{DOMAIN}>;tag=[pid]r\n"
                 f"To: <sip:{user}@{DOMAIN}>\nCSeq: {number} REGISTER\n"
-                f"Contact: <sip:{user}@[local_ip]:[local_port]>\nExpires: {expires}", more=AGAIN)
+                f"Contact: <sip:{user}@[local_ip]:[local_port]>{params}\nExpires: {expires}",
+                more=AGAIN)
 
 
 REGISTERS = [register(), receive(200)]
