@@ -8,6 +8,7 @@
 #include "host/loop.h"
 
 #define WEB_LISTENERS_MAX 2u
+/* */
 #define WEB_MESSAGE_BYTES_MAX 65535u            /* received, of any kind: more closes (1009) */
 #define WEB_SIP_BYTES_MAX ((size_t)1 << 20)     /* waiting on one SIP WebSocket; more: closed */
 #define WEB_EVENT_BYTES_MAX ((size_t)256 << 10) /* for one events client; more is lost, counted */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Questions: JSON-RPC 2.0 over POST /api and over /events, those of the control socket's methods
- * that change nothing (docs/web.md). */
+ * that change nothing (docs/web.md, R-7.75). */
 #include <stdlib.h>
 #include <string.h>
 

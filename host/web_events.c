@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What happens, as it happens, and how things stand, every second: to whoever watches. */
+/* What happens, as it happens, and how things stand, every second: to whoever watches. */
 #include <stdlib.h>
 #include <string.h>
 

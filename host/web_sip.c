@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SIP over WebSocket (RFC 7118): a message of the one is a message of the other. */
+/* SIP over WebSocket (RFC 7118, R-7.71): a message of the one is a message of the other. */
 #include "host/address.h"
 #include "host/web_internal.h"
 
@@ -38,7 +38,7 @@ void web_sip_message(struct web_client *client) {
                 .kind = IN_MESSAGE, .flow = client->number, .peer = client->from, .data = text});
 }
 
-/* May come from a timer of libwebsockets, so the turn is made sure of. */
+/* May come from a timer of libwebsockets, so the turn is made sure of. */
 void web_sip_close(struct web_client *client) {
   struct web *web = client->web;
   web->stats.flows--;

@@ -44,7 +44,7 @@ static void put_own(struct buf *out, const struct edge *edge, enum transport tra
     buf_put_char(out, '@');
   }
   endpoint_put(out, &edge->config.advertise);
-  /* A URI says "ws" of both (RFC 7118 section 5.2); the token knows which. */
+  /* A URI says "ws" of both (RFC 7118 section 5.2, R-7.72); the token knows which. */
   buf_put_cstr(out, ";transport=");
   buf_put_cstr(out, transport_name(transport == TRANSPORT_WSS ? TRANSPORT_WS : transport));
   buf_put_cstr(out, end);

@@ -72,7 +72,7 @@ def test_registers_and_is_known_to_the_ring():
         assert ask(web_at(peer), "bindings")["result"] == [row]
 
 
-# ---- calls ----
+# ---- calls (R-7.72) ----
 
 def talk(caller, callee):
     """A whole call, and both ends of it agree; the callee hangs up."""
@@ -144,7 +144,7 @@ def test_over_wss():
             assert status == 200 and f"wss://{at[0]}" in fields["content-security-policy"]
 
 
-# ---- flows ----
+# ---- flows (R-7.72) ----
 
 def test_a_reloaded_page_takes_the_place_of_the_one_before():
     with Peer(*WEB) as peer, Phone(peer, "alice", udp=True) as alice:
@@ -196,7 +196,7 @@ def test_pings_of_both_kinds():
         registered(bob)
 
 
-# ---- frames ----
+# ---- frames (R-7.71) ----
 
 def test_a_message_in_many_frames():
     with Peer(*WEB) as peer, Phone(peer, "bob") as bob:
@@ -264,7 +264,25 @@ def test_a_message_that_never_ends():
         assert slow.read_close() in (1008, 1006)
 
 
-# ---- who may ----
+def test_a_phone_that_does_not_read_is_let_go():
+    """R-7.73: what waits for it is bounded, and its binding ends with its flow."""
+    with Peer(*WEB) as peer, Phone(peer, "eve") as eve, Phone(peer, "bob") as bob:
+        registered(bob)
+        bob.socket.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+        def let_go():
+            for _ in range(20):
+                eve.socket.send(eve.request("MESSAGE", "sip:bob@example.net", body="x" * 50000,
+                                            more="Content-Type: text/plain\r\n"))
+            # The answer says that the messages before were taken.
+            eve.socket.send(eve.request("OPTIONS", f"sip:{peer.address}"))
+            eve.response("OPTIONS")
+            return peer.ask("status")["web_bad"] == 1
+        until(let_go, "the phone is let go", 60)
+        bound(peer, "sip:bob@example.net", 0)
+
+
+# ---- who may (R-7.74) ----
 
 def upgrade(at, **more):
     """The status of an attempt."""
@@ -369,7 +387,7 @@ def test_a_token_for_everybody():
             assert not os.path.exists(os.path.join(peer.data, "web-token"))
 
 
-# ---- HTTP as strangers may use it ----
+# ---- HTTP as strangers may use it (R-7.73) ----
 
 def test_requests_that_are_refused():
     with Peer(*WEB) as peer:
@@ -477,7 +495,7 @@ def test_files_of_a_folder():
                 assert http(at, path="/" + name)[0] == 404, name
 
 
-# ---- events ----
+# ---- events (R-7.75) ----
 
 def test_events_say_what_happens():
     with Peer(*WEB, "--domain", "example.net") as peer, \
