@@ -37,7 +37,7 @@ class Browser:
             env={"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, "LC_ALL": "C.UTF-8",
                  "CHROMIUM": shutil.which("chromium"), "LOOPBACK_MEDIA": str(int(loopback_media))})
         place.closers.append(self.close)
-        self._answer("starting Chromium")
+        self.begun = False  # it starts while others do
 
     def _answer(self, what):
         line = self.process.stdout.readline()
@@ -49,6 +49,9 @@ class Browser:
         return answer["result"]
 
     def do(self, act, page, **more):
+        if not self.begun:
+            self._answer("starting Chromium")
+            self.begun = True
         self.last_id += 1
         asked = {"id": self.last_id, "do": act, "page": page, **more}
         self.process.stdin.write(json.dumps(asked).encode() + b"\n")

@@ -243,6 +243,10 @@ export class NetworkView {
 
   #drawLookups() {
     const shown = [...this.model.lookups.values()].slice(-LISTED_LOOKUPS).reverse();
+    const now = shown.map(({ id, status, tries, key, method }) =>
+      [id, status, tries, method, this.model.names.get(key)].join()).join("\n");
+    if (now === this.shownLookups) return;
+    this.shownLookups = now;
     this.noLookups.hidden = shown.length > 0;
     this.lookups.replaceChildren(...shown.map((lookup) => {
       const peer = this.model.peerAt(lookup.hop);

@@ -193,6 +193,8 @@ export class PhoneView {
         (parts.talkFace = h("span", { class: "face", "aria-hidden": "true" })),
         h("div", { class: "me-text" }, (parts.talkName = h("h2", { id: "talk-name" })),
           (parts.talkReach = h("span", { class: "reach" }))),
+        h("button", { class: "icon-button", type: "button", "aria-label": "Forget this conversation",
+          title: "Forget this conversation", onclick: () => this.#forget(this.open) }, icon("forget")),
         h("button", { class: "icon-button accent", type: "button", "aria-label": "Call",
           onclick: () => this.#call(this.open) }, icon("call"))),
       parts.log,
@@ -248,7 +250,15 @@ export class PhoneView {
   }
 
   #call(uri) {
-    this.#say(this.agent.dial(uri));
+    this.#say(uri === this.agent.line.uri ? "That is your own address." : this.agent.dial(uri));
+  }
+
+  #forget(uri) {
+    if (!confirm(`Forget everything with ${short(uri)} in this browser?`)) return;
+    this.history.forget(uri);
+    this.#keep();
+    this.#show(null);
+    this.parts.to.focus();
   }
 
   #show(uri) {
@@ -304,6 +314,7 @@ export class PhoneView {
       this.#keep();
       this.parts.keypad.hidden = true;
     });
+    addEventListener("pagehide", () => agent.hangUp());
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && this.open) this.#read(this.open);
     });
