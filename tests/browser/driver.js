@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const WITHIN_MS = 30000;
+const WITHIN_MS = 60000;
 const FRAMES_MAX = 500;
 const TABS_MAX = 40;
 
