@@ -139,12 +139,12 @@ void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges
 /* ---- what waits ---- */
 
 static const struct interval *items_of(const struct parts *parts) {
-  return parts->more != NULL ? parts->more : parts->few;
+  return parts->more != NULL ? parts->more : &parts->one;
 }
 
 struct interval *parts_first(struct parts *parts) {
   if (parts->count == 0) return NULL;
-  return parts->more != NULL ? parts->more : parts->few;
+  return parts->more != NULL ? parts->more : &parts->one;
 }
 
 struct ranges parts_get(const struct parts *parts) {
@@ -181,9 +181,8 @@ bool parts_cover(const struct parts *parts, const struct interval *interval) {
 
 /* False: no memory for so many, the set stays as it was. */
 static bool put(struct parts *parts, const struct memory *memory, const struct ranges *set) {
-  const unsigned few = sizeof parts->few / sizeof parts->few[0];
-  if (set->count > few && set->count > parts->room) {
-    unsigned room = 2 * few;
+  if (set->count > 1 && set->count > parts->room) {
+    unsigned room = 2;
     while (room < set->count) room *= 2;
     struct interval *more = memory_take(memory, room * sizeof *more);
     if (more == NULL) return false;
@@ -191,8 +190,9 @@ static bool put(struct parts *parts, const struct memory *memory, const struct r
     parts->more = more;
     parts->room = (uint8_t)room;
   }
-  if (set->count <= few) give_more(parts, memory);
-  memcpy(parts->more != NULL ? parts->more : parts->few, set->item, set->count * sizeof *set->item);
+  if (set->count <= 1) give_more(parts, memory);
+  memcpy(parts->more != NULL ? parts->more : &parts->one, set->item,
+         set->count * sizeof *set->item);
   parts->count = (uint8_t)set->count;
   return true;
 }

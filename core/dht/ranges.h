@@ -41,8 +41,8 @@ void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges
  * gives its memory back. Nothing here fails: where there are too many intervals, or no memory, it
  * holds more than it was given (all keys from the first to the last) or, by parts_keep, less. */
 struct parts {
-  struct interval few[2];
-  struct interval *more; /* instead of few */
+  struct interval one;   /* as in nearly all peers: a range that does not contain zero */
+  struct interval *more; /* instead of it */
   uint8_t count, room;
 };
 
@@ -53,7 +53,7 @@ bool parts_has(const struct parts *parts, const struct key *key);
 /* Is all of the interval in it? */
 bool parts_cover(const struct parts *parts, const struct interval *interval);
 void parts_set(struct parts *parts, const struct memory *memory, const struct ranges *set);
-/* Without memory for more than two: the first alone. */
+/* Without memory for more than one: the first alone. */
 void parts_keep(struct parts *parts, const struct memory *memory, const struct ranges *set);
 void parts_add(struct parts *parts, const struct memory *memory, const struct interval *interval);
 void parts_remove_first(struct parts *parts, const struct memory *memory);
