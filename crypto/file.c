@@ -33,29 +33,81 @@ static bool write_all(int fd, struct slice bytes) {
     if (n <= 0) return false;
     bytes = slice_skip(bytes, (size_t)n);
   }
-  return fsync(fd) == 0;
+  return true;
 }
 
-enum err file_save(const char *dir, const char *name, struct slice bytes, mode_t mode,
-                   struct key_error *why) {
-  char path[FILE_PATH_BYTES], beside[FILE_PATH_BYTES + 8];
+#define BESIDE_BYTES (FILE_PATH_BYTES + 8)
+static enum err name_beside(char out[BESIDE_BYTES], const char *dir, const char *name,
+                            struct key_error *why) {
+  char path[FILE_PATH_BYTES];
   enum err err = file_path(path, dir, name, why);
+  if (err == OK) snprintf(out, BESIDE_BYTES, "%s.new", path);
+  return err;
+}
+
+static enum err write_beside(const char *dir, const struct file_new *file, mode_t mode,
+                             struct key_error *why) {
+  char beside[BESIDE_BYTES];
+  enum err err = name_beside(beside, dir, file->name, why);
   if (err != OK) return err;
-  snprintf(beside, sizeof beside, "%s.new", path);
   unlink(beside); /* left by a crash; nobody else writes in a locked data folder */
   int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   if (fd < 0) return file_error(why, ERR_IO, beside, strerror(errno));
   errno = EIO;
-  bool good = write_all(fd, bytes);
+  if (!write_all(fd, file->bytes)) err = file_error(why, ERR_IO, beside, strerror(errno));
+  /* The disk begins with all of them before the first is waited for. */
+  if (err == OK && !file->hasty) (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+  close(fd);
+  return err;
+}
+
+static bool sync_beside(const char *beside) {
+  int fd = open(beside, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return false;
+  bool good = fsync(fd) == 0;
   int error = errno;
   close(fd);
-  if (good && (rename(beside, path) != 0 || !sync_dir(dir))) {
-    good = false;
-    error = errno;
+  errno = error;
+  return good;
+}
+
+static enum err put_in_place(const char *dir, const struct file_new *file, struct key_error *why) {
+  char beside[BESIDE_BYTES], path[FILE_PATH_BYTES];
+  enum err err = name_beside(beside, dir, file->name, why);
+  if (err == OK) err = file_path(path, dir, file->name, why);
+  if (err != OK) return err;
+  if ((file->hasty || sync_beside(beside)) && rename(beside, path) == 0) return OK;
+  return file_error(why, ERR_IO, path, strerror(errno));
+}
+
+enum err file_save_many(const char *dir, const struct file_new *files, unsigned count, mode_t mode,
+                        struct key_error *why) {
+  enum err err = OK;
+  char beside[BESIDE_BYTES];
+  bool sync = false;
+  for (unsigned i = 0; i < count && err == OK; i++) err = write_beside(dir, &files[i], mode, why);
+  for (unsigned i = 0; i < count && err == OK; i++) err = put_in_place(dir, &files[i], why);
+  for (unsigned i = 0; i < count; i++) sync = sync || !files[i].hasty;
+  if (err == OK && sync && !sync_dir(dir)) err = file_error(why, ERR_IO, dir, strerror(errno));
+  for (unsigned i = 0; i < count && err != OK; i++) {
+    struct key_error unused;
+    if (name_beside(beside, dir, files[i].name, &unused) == OK) unlink(beside);
   }
-  if (good) return OK;
-  unlink(beside);
-  return file_error(why, ERR_IO, path, strerror(error));
+  return err;
+}
+
+enum err file_save(const char *dir, const char *name, struct slice bytes, mode_t mode,
+                   struct key_error *why) {
+  const struct file_new file = {name, bytes, false};
+  return file_save_many(dir, &file, 1, mode, why);
+}
+
+enum err file_rename(const char *dir, const char *from, const char *to, struct key_error *why) {
+  char before[FILE_PATH_BYTES], after[FILE_PATH_BYTES];
+  enum err err = file_path(before, dir, from, why);
+  if (err == OK) err = file_path(after, dir, to, why);
+  if (err != OK || (rename(before, after) == 0 && sync_dir(dir))) return err;
+  return file_error(why, ERR_IO, after, strerror(errno));
 }
 
 static enum err load(int fd, const char *path, bool secret, char *at, size_t cap, size_t *len,

@@ -19,15 +19,21 @@ bool key_file_is_p256(EVP_PKEY *key) {
          strcmp(group, "prime256v1") == 0;
 }
 
-/* The PEM text goes through memory that is wiped. */
-enum err key_file_save(const char *dir, const char *name, EVP_PKEY *key, struct key_error *why) {
+BIO *key_file_text(EVP_PKEY *key, struct slice *out) {
   BIO *memory = BIO_new(BIO_s_secmem());
   char *text = NULL;
   bool good =
       memory != NULL && PEM_write_bio_PKCS8PrivateKey(memory, key, NULL, NULL, 0, NULL, NULL) == 1;
   long len = good ? BIO_get_mem_data(memory, &text) : 0;
-  enum err err = len > 0 ? file_save(dir, name, slice_of(text, (size_t)len), 0600, why)
-                         : file_error(why, ERR_MEMORY, name, "OpenSSL wrote no key");
+  *out = slice_of(text, len > 0 ? (size_t)len : 0);
+  return memory;
+}
+
+enum err key_file_save(const char *dir, const char *name, EVP_PKEY *key, struct key_error *why) {
+  struct slice text;
+  BIO *memory = key_file_text(key, &text);
+  enum err err = text.len > 0 ? file_save(dir, name, text, 0600, why)
+                              : file_error(why, ERR_MEMORY, name, "OpenSSL wrote no key");
   BIO_free(memory);
   return err;
 }

@@ -21,6 +21,9 @@ enum err key_file_load(const char *dir, const char *name, EVP_PKEY **out,
 enum key_file_kind { KEY_FILE_P256, KEY_FILE_RSA /* of 2048 to 4096 bits */ };
 enum err key_file_load_kind(const char *dir, const char *name, enum key_file_kind kind,
                             EVP_PKEY **out, struct key_error *why) MUST_USE;
+/* The key in PEM, in memory that the caller frees with BIO_free, which wipes it. *out empty: it
+ * cannot be written. */
+BIO *key_file_text(EVP_PKEY *key, struct slice *out) MUST_USE;
 /* Mode 0600, in place of whatever is there. */
 enum err key_file_save(const char *dir, const char *name, EVP_PKEY *key,
                        struct key_error *why) MUST_USE;

@@ -47,12 +47,14 @@ static const struct {
               [USER_RECEIVES] = {".rsa.pem", ".rsa.crt", KEY_FILE_RSA}};
 #define ADDRESS_END ".aor"
 #define BEFORE_END ".before"
-#define STATEMENT_DAYS 90 /* longer than a record of the key before lives */
-#define LOCK_NAME "lock"  /* held while anything is written: locserd and locser may both write */
+#define MADE_END ".rsa.made" /* a second key on its way: whoever makes it may be slow */
+#define STATEMENT_DAYS 90    /* longer than a record of the key before lives */
+#define LOCK_NAME "lock"     /* held while anything is written: locserd and locser may both write */
 
 struct user_keys {
   char dir[PATH_BYTES];
-  pthread_mutex_t lock;
+  pthread_mutex_t writing; /* the folder and `users`; syncs are waited for under it */
+  pthread_mutex_t lock;    /* the cache; taken within `writing`, and never for long */
   uint32_t users, users_max;
   uint32_t turn; /* which way of a set is replaced next */
   atomic_bool stopped;
@@ -94,6 +96,7 @@ struct user_keys *user_keys_open(const char *data_dir, uint32_t users_max, struc
     free(keys);
     return NULL;
   }
+  pthread_mutex_init(&keys->writing, NULL);
   pthread_mutex_init(&keys->lock, NULL);
   keys->users_max = users_max;
   keys->users = count_users(keys->dir);
@@ -149,34 +152,48 @@ static struct user *cache_find(struct user_keys *keys, const struct key *address
 }
 
 static void cache_drop(struct user_keys *keys, const struct key *address) {
+  pthread_mutex_lock(&keys->lock);
   struct user *user = cache_find(keys, address);
   if (user != NULL) user_free(user);
+  pthread_mutex_unlock(&keys->lock);
+}
+
+/* A copy, to be freed. ERR_NOT_FOUND: it is not there. */
+static enum err cache_take(struct user_keys *keys, const struct key *address, struct user *out) {
+  pthread_mutex_lock(&keys->lock);
+  const struct user *user = cache_find(keys, address);
+  enum err err = user != NULL ? user_copy(user, out) : ERR_NOT_FOUND;
+  pthread_mutex_unlock(&keys->lock);
+  return err;
 }
 
 /* Takes the user over. */
-static struct user *cache_put(struct user_keys *keys, const struct key *address,
-                              const struct user *user) {
+static void cache_put(struct user_keys *keys, const struct key *address, const struct user *user) {
+  pthread_mutex_lock(&keys->lock);
   struct cached *set = cache_set(keys, address);
   unsigned at = keys->turn++ % CACHE_WAYS;
   for (unsigned i = 0; i < CACHE_WAYS; i++)
     if (set[i].user.key[USER_SIGNS] == NULL) at = i;
   user_free(&set[at].user);
   set[at] = (struct cached){*address, *user};
-  return &set[at].user;
+  pthread_mutex_unlock(&keys->lock);
 }
 
 void user_keys_renew(struct user_keys *keys) {
+  pthread_mutex_lock(&keys->writing);
   pthread_mutex_lock(&keys->lock);
   for (unsigned i = 0; i < CACHE_SETS; i++)
     for (unsigned k = 0; k < CACHE_WAYS; k++) user_free(&keys->cache[i][k].user);
-  keys->users = count_users(keys->dir);
   pthread_mutex_unlock(&keys->lock);
+  keys->users = count_users(keys->dir);
+  pthread_mutex_unlock(&keys->writing);
 }
 
 void user_keys_close(struct user_keys *keys) {
   if (keys == NULL) return;
   user_keys_renew(keys);
   pthread_mutex_destroy(&keys->lock);
+  pthread_mutex_destroy(&keys->writing);
   free(keys);
 }
 
@@ -209,7 +226,7 @@ static void drop_file(const struct user_keys *keys, const char *name) {
 /* Two threads, or two processes, must not make two keys for one address. -1: it cannot be had. */
 static int lock_folder(struct user_keys *keys) {
   char path[PATH_BYTES + NAME_BYTES];
-  pthread_mutex_lock(&keys->lock);
+  pthread_mutex_lock(&keys->writing);
   snprintf(path, sizeof path, "%s/%s", keys->dir, LOCK_NAME);
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd >= 0) (void)flock(fd, LOCK_EX);
@@ -218,7 +235,7 @@ static int lock_folder(struct user_keys *keys) {
 
 static void unlock_folder(struct user_keys *keys, int fd) {
   if (fd >= 0) close(fd);
-  pthread_mutex_unlock(&keys->lock);
+  pthread_mutex_unlock(&keys->writing);
 }
 
 /* The certificate there, if it is of this key. */
@@ -240,15 +257,16 @@ static bool load_certificate(const struct user_keys *keys, const char *name, uns
   return len > 0 && len <= (int)RECORD_CERTIFICATE_MAX;
 }
 
-static enum err save_certificate(const char *dir, const char *name, X509 *certificate) {
+/* hasty: of crypto/file.h. */
+static enum err save_certificate(const char *dir, const char *name, X509 *certificate, bool hasty) {
   BIO *memory = BIO_new(BIO_s_mem());
   struct key_error why;
   char *text = NULL;
   long len = memory != NULL && PEM_write_bio_X509(memory, certificate) == 1
                  ? BIO_get_mem_data(memory, &text)
                  : 0;
-  enum err err =
-      len > 0 ? file_save(dir, name, slice_of(text, (size_t)len), 0600, &why) : ERR_MEMORY;
+  const struct file_new file = {name, slice_of(text, len > 0 ? (size_t)len : 0), hasty};
+  enum err err = len > 0 ? file_save_many(dir, &file, 1, 0600, &why) : ERR_MEMORY;
   BIO_free(memory);
   return err;
 }
@@ -256,7 +274,7 @@ static enum err save_certificate(const char *dir, const char *name, X509 *certif
 static enum err save_der(const char *dir, const char *name, struct slice der) {
   const unsigned char *at = (const unsigned char *)der.at;
   X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
-  enum err err = certificate != NULL ? save_certificate(dir, name, certificate) : ERR_MEMORY;
+  enum err err = certificate != NULL ? save_certificate(dir, name, certificate, true) : ERR_MEMORY;
   X509_free(certificate);
   return err;
 }
@@ -363,22 +381,88 @@ static enum err take_user(struct user_keys *keys, struct slice address, bool mak
   struct key hash;
   *out = (struct user){0};
   if (!hash_address(address, &hash)) return ERR_UNSUPPORTED;
-  pthread_mutex_lock(&keys->lock);
-  const struct user *user = cache_find(keys, &hash);
-  enum err err = user != NULL ? user_copy(user, out) : ERR_NOT_FOUND;
-  pthread_mutex_unlock(&keys->lock);
-  if (user != NULL) return err;
+  enum err err = cache_take(keys, &hash, out);
+  if (err != ERR_NOT_FOUND) return err;
   int fd = lock_folder(keys);
-  user = cache_find(keys, &hash);
-  err = OK;
-  if (user == NULL) {
+  err = cache_take(keys, &hash, out);
+  if (err == ERR_NOT_FOUND) {
     struct user opened = {0};
     err = open_user(keys, &hash, address, make, &opened);
-    if (err == OK) user = cache_put(keys, &hash, &opened);
+    if (err == OK) {
+      err = user_copy(&opened, out);
+      cache_put(keys, &hash, &opened);
+    }
   }
-  if (err == OK) err = user_copy(user, out);
   unlock_folder(keys, fd);
   return err;
+}
+
+/* ---- many at once ---- */
+
+struct fresh {
+  struct key hash;
+  char name[2][NAME_BYTES]; /* of the key, of the address */
+  BIO *text;
+};
+
+static bool is_fresh(const struct user_keys *keys, const struct fresh *fresh, unsigned count) {
+  const struct fresh *last = &fresh[count];
+  for (unsigned i = 0; i < count; i++)
+    if (key_equal(&fresh[i].hash, &last->hash)) return false;
+  return !has_file(keys, last->name[0]);
+}
+
+/* Returns how many: file[] has two for each. */
+static unsigned make_fresh(const struct user_keys *keys, const struct slice *address,
+                           unsigned count, struct fresh *fresh, struct file_new *file) {
+  unsigned made = 0;
+  for (unsigned i = 0; i < count && keys->users + made < keys->users_max; i++) {
+    struct fresh *f = &fresh[made];
+    struct slice text;
+    if (!hash_address(address[i], &f->hash)) continue;
+    name_file(&f->hash, files[USER_SIGNS].key, f->name[0]);
+    name_file(&f->hash, ADDRESS_END, f->name[1]);
+    if (!is_fresh(keys, fresh, made)) continue;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    f->text = key != NULL ? key_file_text(key, &text) : NULL;
+    EVP_PKEY_free(key);
+    if (f->text == NULL) break;
+    file[2 * made] = (struct file_new){.name = f->name[0], .bytes = text};
+    file[2 * made + 1] = (struct file_new){.name = f->name[1], .bytes = address[i]};
+    made++;
+  }
+  return made;
+}
+
+static bool are_cached(struct user_keys *keys, const struct slice *address, unsigned count) {
+  bool all = true;
+  pthread_mutex_lock(&keys->lock);
+  for (unsigned i = 0; i < count && all; i++) {
+    struct key hash;
+    all = hash_address(address[i], &hash) && cache_find(keys, &hash) != NULL;
+  }
+  pthread_mutex_unlock(&keys->lock);
+  return all;
+}
+
+void user_keys_prepare(void *context, const struct slice *address, unsigned count) {
+  struct user_keys *keys = context;
+  if (are_cached(keys, address, count)) return;
+  struct fresh *fresh = calloc(count, sizeof *fresh);
+  struct file_new *file = calloc(count, 2 * sizeof *file);
+  struct key_error why;
+  if (fresh != NULL && file != NULL) {
+    int fd = lock_folder(keys);
+    unsigned made = make_fresh(keys, address, count, fresh, file);
+    if (made > 0 && file_save_many(keys->dir, file, 2 * made, 0600, &why) == OK)
+      keys->users += made;
+    else if (made > 0)
+      keys->users = count_users(keys->dir);
+    unlock_folder(keys, fd);
+    for (unsigned i = 0; i < made; i++) BIO_free(fresh[i].text);
+  }
+  free(fresh);
+  free(file);
 }
 
 /* ---- signing ---- */
@@ -460,7 +544,7 @@ enum err user_keys_complete(void *context, struct slice address) {
   struct user_keys *keys = context;
   struct user user;
   struct key hash;
-  char name[NAME_BYTES];
+  char name[NAME_BYTES], made[NAME_BYTES];
   struct key_error why;
   enum err err = take_user(keys, address, true, &user);
   if (err != OK) return err;
@@ -474,11 +558,17 @@ enum err user_keys_complete(void *context, struct slice address) {
     return ERR_MEMORY;
   }
   name_file(&hash, files[USER_RECEIVES].key, name);
+  name_file(&hash, MADE_END, made);
+  err = key_file_save(keys->dir, made, key, &why);
+  EVP_PKEY_free(key);
+  if (err != OK) return err;
   int fd = lock_folder(keys);
-  if (!has_file(keys, name)) err = key_file_save(keys->dir, name, key, &why);
+  if (!has_file(keys, name))
+    err = file_rename(keys->dir, made, name, &why);
+  else
+    drop_file(keys, made);
   cache_drop(keys, &hash);
   unlock_folder(keys, fd);
-  EVP_PKEY_free(key);
   return err;
 }
 
@@ -541,7 +631,7 @@ static unsigned save_certificates(struct user_keys *keys, const struct key *hash
       char name[NAME_BYTES];
       if (key[i] == NULL || EVP_PKEY_eq(X509_get0_pubkey(x), key[i]) != 1) continue;
       name_file(hash, files[i].certificate, name);
-      *err = save_certificate(keys->dir, name, x);
+      *err = save_certificate(keys->dir, name, x, false);
       count++;
     }
   }
@@ -687,8 +777,8 @@ enum err user_keys_certify(struct user_keys *keys, struct slice address, struct 
 }
 
 enum err user_keys_remove(struct user_keys *keys, struct slice address) {
-  static const char *const ends[] = {".pem",     ".crt",     ".rsa.pem",
-                                     ".rsa.crt", BEFORE_END, ADDRESS_END};
+  static const char *const ends[] = {".pem",     ".crt",      ".rsa.pem", ".rsa.crt",
+                                     BEFORE_END, ADDRESS_END, MADE_END};
   struct key hash;
   char name[NAME_BYTES];
   if (!hash_address(address, &hash)) return ERR_UNSUPPORTED;

@@ -32,6 +32,9 @@ void user_keys_renew(struct user_keys *keys);
 /* The owner (R-4.2) for whom this address's records are written. Makes the first key if there is
  * none. ERR_FULL: users_max are there. Slow: reads, maybe writes and syncs a file. */
 enum err user_keys_owner(struct user_keys *keys, struct slice address, struct key *owner) MUST_USE;
+/* Makes the first keys of all these addresses that have none, with few syncs: what is called for
+ * each of them next is quick. What cannot be made here will fail there. */
+void user_keys_prepare(void *context, const struct slice *address, unsigned count);
 /* Answers OUT_SIGN: appends `record` signed (crypto/record_sign.h) for that address. context:
  * struct user_keys. ERR_FULL: out has no room, or too many users. Slow as user_keys_owner. */
 enum err user_keys_sign(void *context, struct slice address, struct slice record,

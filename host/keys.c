@@ -3,12 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/succession.h"
 
+#define USERS_BATCH 64u
 #define NAMES_BYTES 512u /* what a certificate is for; longer lists lose their end */
 
-struct request {
+struct keys_request {
+  struct keys_request *next;
   uv_work_t work;
   struct loop *loop;
   enum input_kind answer;
@@ -21,8 +24,7 @@ struct request {
   const char *why;
 };
 
-static void run(uv_work_t *work) {
-  struct request *r = work->data;
+static void run_one(struct keys_request *r) {
   const struct loop_keys *keys = &r->loop->keys;
   if (r->answer == IN_SIGNED)
     r->status = keys->sign(keys->signer, r->address, r->record, &r->result);
@@ -34,9 +36,11 @@ static void run(uv_work_t *work) {
     r->status = keys->verify(keys->verifier, r->record, &r->result, &r->issued, &r->why);
 }
 
+static void run(uv_work_t *work) { run_one(work->data); }
+
 static int shown(struct slice text) { return (int)(text.len < 100 ? text.len : 100); }
 
-static void complain(const struct request *r) {
+static void complain(const struct keys_request *r) {
   struct log *log = r->loop->log;
   if (r->answer == IN_VERIFIED) {
     if (r->status == ERR_REFUSED && r->why != NULL)
@@ -54,8 +58,7 @@ static void complain(const struct request *r) {
 
 static void want_second(struct loop *loop, struct slice address);
 
-static void done(uv_work_t *work, int status) {
-  struct request *r = work->data;
+static void done_one(struct keys_request *r, int status) {
   struct loop *loop = r->loop;
   loop->keys_busy--;
   if (status != 0) r->status = ERR_CLOSED;
@@ -70,6 +73,62 @@ static void done(uv_work_t *work, int status) {
   if (r->answer == IN_USER && r->status == OK && r->second.len == 0) want_second(loop, r->address);
   free(r);
 }
+
+static void done(uv_work_t *work, int status) { done_one(work->data, status); }
+
+/* ---- users: those that come while one batch is at the disk are the next ---- */
+
+struct users_batch {
+  uv_work_t work;
+  struct loop *loop;
+  unsigned count;
+  struct keys_request *request[USERS_BATCH];
+};
+
+static void run_batch(uv_work_t *work) {
+  const struct users_batch *batch = work->data;
+  const struct loop_keys *keys = &batch->loop->keys;
+  struct slice address[USERS_BATCH];
+  for (unsigned i = 0; i < batch->count; i++) address[i] = batch->request[i]->address;
+  if (keys->prepare != NULL) keys->prepare(keys->signer, address, batch->count);
+  for (unsigned i = 0; i < batch->count; i++) run_one(batch->request[i]);
+}
+
+static void begin_batch(struct loop *loop);
+
+static void done_batch(uv_work_t *work, int status) {
+  struct users_batch *batch = work->data;
+  struct loop *loop = batch->loop;
+  loop->users_busy = false;
+  for (unsigned i = 0; i < batch->count; i++) done_one(batch->request[i], status);
+  free(batch);
+  begin_batch(loop);
+}
+
+static void begin_batch(struct loop *loop) {
+  if (loop->users_busy || loop->users_first == NULL) return;
+  struct users_batch *batch = host_take(sizeof *batch);
+  *batch = (struct users_batch){.loop = loop};
+  while (loop->users_first != NULL && batch->count < USERS_BATCH) {
+    batch->request[batch->count++] = loop->users_first;
+    loop->users_first = loop->users_first->next;
+  }
+  batch->work.data = batch;
+  loop->users_busy = true;
+  if (uv_queue_work(&loop->uv, &batch->work, run_batch, done_batch) != 0)
+    done_batch(&batch->work, UV_ECANCELED);
+}
+
+static void add_user(struct loop *loop, struct keys_request *r) {
+  if (loop->users_first == NULL)
+    loop->users_first = r;
+  else
+    loop->users_last->next = r;
+  loop->users_last = r;
+  begin_batch(loop);
+}
+
+/* ---- one request ---- */
 
 static size_t room_for(enum input_kind answer, struct slice record) {
   if (answer == IN_OPENED) return 0;
@@ -86,9 +145,9 @@ static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, s
   size_t room = room_for(answer, record);
   size_t second = answer == IN_USER ? RECORD_CERTIFICATE_MAX : 0;
   size_t before = answer == IN_USER ? SUCCESSION_BYTES_MAX : 0;
-  struct request *r = host_take(sizeof *r + address.len + record.len + room + second + before);
+  struct keys_request *r = host_take(sizeof *r + address.len + record.len + room + second + before);
   char *bytes = (char *)(r + 1);
-  *r = (struct request){.loop = loop, .answer = answer, .ticket = ticket};
+  *r = (struct keys_request){.loop = loop, .answer = answer, .ticket = ticket};
   if (owner != NULL) r->owner = *owner;
   if (address.len > 0) memcpy(bytes, address.at, address.len);
   if (record.len > 0) memcpy(bytes + address.len, record.at, record.len);
@@ -101,7 +160,10 @@ static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, s
   r->before = buf_over(bytes + room + second, before);
   r->work.data = r;
   loop->keys_busy++;
-  if (uv_queue_work(&loop->uv, &r->work, run, done) != 0) done(&r->work, UV_ECANCELED);
+  if (answer == IN_USER)
+    add_user(loop, r);
+  else if (uv_queue_work(&loop->uv, &r->work, run, done) != 0)
+    done(&r->work, UV_ECANCELED);
 }
 
 void keys_sign(struct loop *loop, uint64_t ticket, struct slice address, struct slice record) {
@@ -125,11 +187,14 @@ void keys_open(struct loop *loop, uint64_t ticket, struct slice address, const s
                &(struct input){.kind = IN_OPENED, .ticket = ticket, .status = ERR_UNSUPPORTED});
 }
 
-/* ---- second keys: one at a time, on one thread of the pool ---- */
+/* ---- second keys: one at a time, on a thread of low priority ---- */
+
+#define SECOND_NICE 10
 
 struct keys_wanted {
   struct keys_wanted *next;
-  uv_work_t work;
+  uv_thread_t thread;
+  uv_async_t made;
   struct loop *loop;
   enum err (*complete)(void *signer, struct slice address);
   enum err status;
@@ -139,30 +204,41 @@ struct keys_wanted {
 
 static struct slice address_of(const struct keys_wanted *w) { return slice_of(w->address, w->len); }
 
-static void make_second(uv_work_t *work) {
-  struct keys_wanted *w = work->data;
+/* Phones are answered first: each key takes most of a second of a processor. */
+static void make_second(void *context) {
+  struct keys_wanted *w = context;
+  (void)setpriority(PRIO_PROCESS, 0, SECOND_NICE); /* of this thread alone, in Linux */
   w->status = w->complete(w->loop->keys.signer, address_of(w));
+  uv_async_send(&w->made);
 }
 
-static void made_second(uv_work_t *work, int status);
+static void on_made(uv_async_t *made);
+
+static void free_wanted(uv_handle_t *made) { free(made->data); }
 
 static void begin_second(struct loop *loop) {
   struct keys_wanted *w = loop->wanted_first;
-  if (w != NULL && uv_queue_work(&loop->uv, &w->work, make_second, made_second) != 0)
-    made_second(&w->work, UV_ECANCELED);
+  if (w == NULL) return;
+  uv_async_init(&loop->uv, &w->made, on_made);
+  w->made.data = w;
+  if (uv_thread_create(&w->thread, make_second, w) == 0) return;
+  w->status = ERR_MEMORY;
+  w->thread = 0;
+  uv_async_send(&w->made);
 }
 
-static void made_second(uv_work_t *work, int status) {
-  struct keys_wanted *w = work->data;
+static void on_made(uv_async_t *made) {
+  struct keys_wanted *w = made->data;
   struct loop *loop = w->loop;
+  if (w->thread != 0) uv_thread_join(&w->thread);
   loop->wanted_first = w->next;
   loop->wanted--;
-  if (status == 0 && w->status == OK)
+  if (w->status == OK)
     loop_later(loop, &(struct input){.kind = IN_USER, .data = address_of(w)});
-  else if (status == 0 && loop->keys.complete != NULL)
+  else if (loop->keys.complete != NULL)
     log_often(loop->log, LOG_KEYS, TRACE_ERROR, "keys: no second key for '%.*s': %s",
               shown(address_of(w)), w->address, err_text(w->status));
-  free(w);
+  uv_close((uv_handle_t *)made, free_wanted);
   begin_second(loop);
 }
 
@@ -175,14 +251,13 @@ static void want_second(struct loop *loop, struct slice address) {
   struct keys_wanted *w = host_take(sizeof *w + address.len);
   *w = (struct keys_wanted){.loop = loop, .complete = loop->keys.complete, .len = address.len};
   if (address.len > 0) memcpy(w->address, address.at, address.len);
-  w->work.data = w;
   *last = w;
   loop->wanted++;
   if (loop->wanted_first == w) begin_second(loop);
 }
 
 void keys_stop(struct loop *loop) {
-  struct keys_wanted *w = loop->wanted_first; /* the thread pool has it */
+  struct keys_wanted *w = loop->wanted_first; /* its thread ends soon */
   loop->keys.complete = NULL;
   if (loop->keys.stop != NULL) loop->keys.stop(loop->keys.signer);
   if (w == NULL) return;

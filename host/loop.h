@@ -18,6 +18,7 @@ struct tcp;
 struct journal;
 struct control;
 struct web;
+struct keys_request;
 struct keys_wanted;
 
 /* What crypto/ does for OUT_SIGN, OUT_VERIFY and OUT_USER. Called on pool threads, several at a
@@ -31,6 +32,9 @@ struct loop_keys {
    * empty. */
   enum err (*user)(void *signer, struct slice address, struct key *owner, struct buf *signs,
                    struct buf *receives, struct buf *before);
+  /* Before `user` for each of them: makes together what is missing. NULL: there is no such thing.
+   */
+  void (*prepare)(void *signer, const struct slice *address, unsigned count);
   /* Makes what `user` had not: takes long. NULL: it is never made. */
   enum err (*complete)(void *signer, struct slice address);
   void (*stop)(void *signer); /* ends that early */
@@ -57,7 +61,9 @@ struct loop {
   uint64_t log_mask; /* trace kinds that the log wants; the control socket adds its own */
   int64_t clock_offset_us;
   uint32_t keys_busy; /* requests of OUT_SIGN, OUT_VERIFY and OUT_USER in the thread pool */
-  struct keys_wanted *wanted_first; /* users whose second key is to be made (keys.c) */
+  struct keys_request *users_first, *users_last; /* OUT_USER that wait for the next batch */
+  bool users_busy;                               /* a batch of them is in the thread pool */
+  struct keys_wanted *wanted_first;              /* users whose second key is to be made (keys.c) */
   uint32_t wanted;
 
   uv_check_t after_poll;

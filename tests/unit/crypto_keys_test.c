@@ -196,6 +196,42 @@ static struct slice sign(struct user_keys *keys, char *memory, size_t cap) {
 }
 
 /* R-4.14, R-4.20, R-6.7 */
+static void owner_of(struct user_keys *keys, struct slice address, struct key *owner) {
+  assert_int_equal(user_keys_owner(keys, address, owner), OK);
+}
+
+/* Addresses that come together, one of them twice and one that has its key. */
+static void keys_are_prepared_together(void **state) {
+  struct folder *folder = *state;
+  struct key_error why;
+  const struct slice all[] = {SLICE("sip:ann@example.net"), SLICE("sip:bob@example.net"),
+                              SLICE("sip:ann@example.net"), SLICE("sip:eve@example.net"),
+                              SLICE("sip:zoe@example.net")};
+  struct user_keys *keys = user_keys_open(folder->path, 3, &why);
+  struct key bob, ann, again;
+  assert_non_null(keys);
+  owner_of(keys, all[1], &bob);
+  user_keys_prepare(keys, all, 5);
+  user_keys_renew(keys); /* counts them anew */
+  owner_of(keys, all[0], &ann);
+  owner_of(keys, all[3], &again);
+  assert_false(key_equal(&ann, &again));
+  assert_int_equal(user_keys_owner(keys, all[4], &again), ERR_FULL);
+  owner_of(keys, all[1], &again);
+  assert_true(key_equal(&bob, &again));
+  user_keys_prepare(keys, all, 4);
+  user_keys_close(keys);
+  keys = user_keys_open(folder->path, 3, &why);
+  owner_of(keys, all[0], &again);
+  assert_true(key_equal(&ann, &again));
+  user_keys_close(keys);
+  char path[128], command[192];
+  in_folder(folder, "users", path);
+  snprintf(command, sizeof command, "test $(ls %s/*.pem | wc -l) = 3 && ! ls %s/*.new 2>/dev/null",
+           path, path);
+  assert_int_equal(system(command), 0);
+}
+
 static void signs_for_an_address(void **state) {
   struct folder *folder = *state;
   struct key_error why;
@@ -404,6 +440,7 @@ int main(void) {
       TEST(no_folder_is_an_error),
       TEST(one_key_for_each_address),
       TEST(keys_have_a_limit),
+      TEST(keys_are_prepared_together),
       TEST(signs_for_an_address),
       TEST(damaged_certificate_is_replaced),
       TEST(signing_refuses_what_is_no_record),
