@@ -401,7 +401,9 @@ static enum err take_user(struct user_keys *keys, struct slice address, bool mak
 
 struct fresh {
   struct key hash;
+  struct slice address;
   char name[2][NAME_BYTES]; /* of the key, of the address */
+  EVP_PKEY *key;
   BIO *text;
 };
 
@@ -423,15 +425,29 @@ static unsigned make_fresh(const struct user_keys *keys, const struct slice *add
     name_file(&f->hash, files[USER_SIGNS].key, f->name[0]);
     name_file(&f->hash, ADDRESS_END, f->name[1]);
     if (!is_fresh(keys, fresh, made)) continue;
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    f->text = key != NULL ? key_file_text(key, &text) : NULL;
-    EVP_PKEY_free(key);
-    if (f->text == NULL) break;
+    f->address = address[i];
+    f->key = EVP_EC_gen("P-256");
+    f->text = f->key != NULL ? key_file_text(f->key, &text) : NULL;
+    if (f->text == NULL) {
+      EVP_PKEY_free(f->key);
+      break;
+    }
     file[2 * made] = (struct file_new){.name = f->name[0], .bytes = text};
     file[2 * made + 1] = (struct file_new){.name = f->name[1], .bytes = address[i]};
     made++;
   }
   return made;
+}
+
+/* What is on disk now, as if it had been read. */
+static void remember_fresh(struct user_keys *keys, struct fresh *f) {
+  struct user user = {.key = {[USER_SIGNS] = f->key}};
+  f->key = NULL;
+  if (key_file_hash(user.key[USER_SIGNS], &user.owner) == OK &&
+      open_certificate(keys, &f->hash, f->address, USER_SIGNS, &user) == OK)
+    cache_put(keys, &f->hash, &user);
+  else
+    user_free(&user);
 }
 
 static bool are_cached(struct user_keys *keys, const struct slice *address, unsigned count) {
@@ -454,12 +470,14 @@ void user_keys_prepare(void *context, const struct slice *address, unsigned coun
   if (fresh != NULL && file != NULL) {
     int fd = lock_folder(keys);
     unsigned made = make_fresh(keys, address, count, fresh, file);
-    if (made > 0 && file_save_many(keys->dir, file, 2 * made, 0600, &why) == OK)
-      keys->users += made;
-    else if (made > 0)
-      keys->users = count_users(keys->dir);
+    bool good = file_save_many(keys->dir, file, 2 * made, 0600, &why) == OK;
+    keys->users = good ? keys->users + made : count_users(keys->dir);
+    for (unsigned i = 0; i < made; i++) {
+      if (good) remember_fresh(keys, &fresh[i]);
+      EVP_PKEY_free(fresh[i].key);
+      BIO_free(fresh[i].text);
+    }
     unlock_folder(keys, fd);
-    for (unsigned i = 0; i < made; i++) BIO_free(fresh[i].text);
   }
   free(fresh);
   free(file);
