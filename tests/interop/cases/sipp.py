@@ -99,8 +99,7 @@ def sipp_unregister(place):
 
 
 def sipp_flood(place):
-    """200 addresses register at one peer at once: each is answered 200, in the end where the
-    machine is busy, and found"""  # R-7.44
+    """200 addresses register at one peer at once: each is answered 200 in the end, and found"""
     ring = Ring(place, 3)
     sipp.run(place, "phones", ring.peers[1],
              sipp.until_registered(sipp.register("[cseq]", user="user[call_number]"), 5),
