@@ -15,6 +15,7 @@
 #include "cmd/grant.h"
 #include "cmd/invite.h"
 #include "cmd/password.h"
+#include "cmd/provision.h"
 #include "crypto/ca.h"
 #include "crypto/membership.h"
 #include "crypto/user_keys.h"
@@ -23,7 +24,7 @@
 #include "host/settings.h"
 
 struct words {
-  const char *data, *folder, *days_text, *name, *control, *password;
+  const char *data, *folder, *days_text, *name, *control, *password, *provision;
   unsigned days;
   bool private, none, generate;
   const char *verb, *argument, *file;
@@ -302,9 +303,13 @@ static int change_password(const struct words *words, enum password_change chang
   struct password_words how = {.data = words->data,
                                .control = words->control,
                                .given = words->password,
-                               .generate = words->generate};
+                               .generate = words->generate,
+                               .provision = words->provision};
   bool there;
   if (!put_address(words->argument, &address)) return fail("an address is USER@DOMAIN");
+  if (words->provision != NULL && !words->generate)
+    return fail("--provision goes with --generate: the password waits in a file for the phone");
+  if (words->provision != NULL && !provision_word_good(words->provision)) return CLI_REFUSED;
   if (!words->none) return password_set(&how, buf_slice(&address), change);
   if (change == PASSWORD_NEW) return fail("--none is for passwd");
   int status = password_remove(&how, buf_slice(&address), &there);
@@ -313,6 +318,13 @@ static int change_password(const struct words *words, enum password_change chang
 
 static int user_add(const struct words *words) { return change_password(words, PASSWORD_NEW); }
 static int user_passwd(const struct words *words) { return change_password(words, PASSWORD_OTHER); }
+
+static int user_qr(const struct words *words) {
+  char text[1024];
+  struct buf address = buf_over(text, sizeof text);
+  if (!put_address(words->argument, &address)) return fail("an address is USER@DOMAIN");
+  return provision_show(words->data, words->control, buf_slice(&address));
+}
 
 static int user_request(const struct words *words) {
   char address_text[1024], text[USER_PEM_BYTES];
@@ -396,6 +408,8 @@ static const struct verb verbs[] = {
     {"user", "add", "ADDRESS", NULL, user_add,
      "a user with a password, asked for or read from standard input"},
     {"user", "passwd", "ADDRESS", NULL, user_passwd, "another password (--none: no more)"},
+    {"user", "qr", "ADDRESS", NULL, user_qr,
+     "show again what --provision qr showed: a QR code for Linphone"},
     {"user", "list", NULL, NULL, user_list,
      "the users here: those with passwords, those with keys"},
     {"user", "request", "ADDRESS", NULL, user_request,
@@ -432,6 +446,8 @@ static void usage(const char *group, FILE *to) {
     fputs(
         "  --control PATH   control socket of the running locserd (control in the data folder)\n"
         "  --generate       add, passwd: make a password and print it\n"
+        "  --provision MAC  with --generate: it waits for this phone (qr: as a QR code for "
+        "Linphone)\n"
         "  --password TEXT  add, passwd: this one, which others on this machine can see\n",
         to);
   fputs("FILE may be - for standard input.\n", to);
@@ -454,6 +470,7 @@ static int read_words(struct words *words, const char *group, int argc, char *co
       {"private", no_argument, NULL, 'p'},
       {"password", required_argument, NULL, 's'},
       {"none", no_argument, NULL, '0'},
+      {"provision", required_argument, NULL, 'v'},
       {"generate", no_argument, NULL, 'g'},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
@@ -468,6 +485,7 @@ static int read_words(struct words *words, const char *group, int argc, char *co
     if (c == 'p') words->private = true;
     if (c == 's') words->password = optarg;
     if (c == '0') words->none = true;
+    if (c == 'v') words->provision = optarg;
     if (c == 'g') words->generate = true;
     if (c == 'h') *help = true;
     if (c == ':') return complain(group, "needs a value", argv[optind - 1]);

@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "cmd/provision.h"
 #include "host/cli.h"
 #include "host/client.h"
 #include "host/settings.h"
@@ -104,14 +105,21 @@ int password_set(const struct password_words *words, struct slice address,
   struct key_error why = {""};
   if (!find_password(words, password, sizeof password)) return CLI_REFUSED;
   enum err err = passwords_set(words->data, address, slice_cstr(password), change, &why);
-  if (err == OK && words->generate) printf("password: %s\n", password);
+  if (err == OK) provision_forget(words->data, address); /* with a password that is no more */
+  bool put = err == OK && words->provision != NULL &&
+             provision_put(words->data, address, password, words->provision);
+  if (err == OK && words->generate && !put) printf("password: %s\n", password);
   OPENSSL_cleanse(password, sizeof password);
-  return err == OK ? tell(words) : fail(why.text);
+  if (err != OK) return fail(why.text);
+  int status = tell(words);
+  if (put && status == CLI_DONE) return provision_show(words->data, words->control, address);
+  return words->provision == NULL || put ? status : CLI_REFUSED;
 }
 
 int password_remove(const struct password_words *words, struct slice address, bool *there) {
   struct key_error why = {""};
   enum err err = passwords_remove(words->data, address, &why);
+  if (err == OK) provision_forget(words->data, address);
   *there = err == OK;
   if (err == ERR_NOT_FOUND) return CLI_DONE;
   return err == OK ? tell(words) : fail(why.text);

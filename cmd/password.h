@@ -11,6 +11,7 @@ struct password_words {
   const char *given;          /* on the command line; NULL: it is asked for */
   bool none;                  /* passwd: take it away */
   bool generate;              /* make one, and print it */
+  const char *provision; /* it waits for this phone, in place of being printed (cmd/provision.h) */
 };
 
 /* Each returns an exit status and has said why. A running locserd is told. */

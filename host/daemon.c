@@ -19,6 +19,8 @@
 #include "host/keys.h"
 #include "host/listen.h"
 #include "host/notify.h"
+#include "host/pnp.h"
+#include "host/provision.h"
 #include "host/remember.h"
 #include "host/tcp.h"
 #include "host/udp.h"
@@ -39,6 +41,8 @@ struct peer_process {
   struct node_config config;
   struct memory memory;
   struct tls *tls;
+  struct provision *provision; /* NULL: phones are not provisioned */
+  struct pnp *pnp;
   struct journal_restored restored;
   uv_signal_t signal[3];
   uv_timer_t timer;    /* of leaving, then of draining */
@@ -80,6 +84,7 @@ static void stop(struct peer_process *p) {
   if (p->udp_up) udp_stop(p->loop.udp);
   if (p->tcp_up) tcp_stop(p->loop.tcp);
   if (p->control_up) control_stop(p->loop.control);
+  pnp_stop(p->pnp);
   web_stop(p->loop.web);
   if (p->loop.dns != NULL) dns_stop(p->loop.dns);
   if (p->signals_up) close_signals(p);
@@ -193,6 +198,7 @@ static enum err reconfigure(struct peer_process *p, struct node_config *config, 
 
 static bool read_users(void *context, struct why *why) {
   struct peer_process *p = context;
+  if (p->provision != NULL) provision_renew(p->provision);
   enum err err = reconfigure(p, &p->config, why);
   if (err == OK)
     log_line(&p->log, TRACE_INFO, "users: read again");
@@ -280,6 +286,16 @@ static void add_web(const struct peer_process *p, json_t *object) {
   add_number(object, "web_lost", web.lost);
 }
 
+static void add_provision(const struct peer_process *p, json_t *object) {
+  struct pnp_stats pnp = pnp_stats(p->pnp);
+  if (p->provision == NULL) return;
+  json_object_set_new(object, "provision", json_string(provision_base(p->provision)));
+  add_number(object, "provision_waiting", provision_waiting(p->provision));
+  add_number(object, "provision_asked", pnp.asked);
+  add_number(object, "provision_answered", pnp.answered);
+  add_number(object, "provision_limited", pnp.limited);
+}
+
 static void add_status(void *context, void *result) {
   const struct peer_process *p = context;
   json_t *object = result;
@@ -316,6 +332,7 @@ static void add_status(void *context, void *result) {
   add_number(object, "tls_resumed", tcp.resumed);
   add_number(object, "tls_failed", tcp.unproven);
   add_web(p, object);
+  add_provision(p, object);
 }
 
 /* ---- the beginning ---- */
@@ -444,8 +461,36 @@ static enum err open_control(struct peer_process *p, struct why *why) {
   return p->control_up ? OK : ERR_IO;
 }
 
+static enum err open_provision(struct peer_process *p, struct why *why) {
+  const struct settings *settings = p->setup->settings;
+  if (!settings_flag(settings, SET_PROVISION)) return OK;
+  return provision_new(settings_text(settings, SET_DATA),
+                       settings_text(settings, SET_PROVISION_TEMPLATES), &p->provision, why);
+}
+
+/* R-7.81: at the first IPv4 address that is listened on by UDP, which is there (check_provision).
+ */
+static enum err open_pnp(struct peer_process *p, struct why *why) {
+  struct endpoint group, at = {0};
+  char base[PROVISION_URL_BYTES];
+  if (p->provision == NULL) return OK;
+  for (unsigned i = p->config.listen_count; i-- > 0;)
+    if (p->config.listen[i].family == 4 && p->config.listen[i].transport == TRANSPORT_UDP)
+      at = p->config.listen[i];
+  bool good = endpoint_parse(slice_cstr(settings_text(p->setup->settings, SET_PROVISION_GROUP)),
+                             TRANSPORT_UDP, 5060, &group);
+  ASSERT(good);
+  if (at.family == 0 || !web_provision_base(p->loop.web, &at, base, sizeof base))
+    return why_say(why, ERR_IO,
+                   "provision: phones fetch their settings from the page's server, which is not "
+                   "there: --web HOST:PORT");
+  provision_at(p->provision, &at, base);
+  return pnp_new(&p->loop, p->provision, &group, &at, &p->pnp, why);
+}
+
 static enum err open_web(struct peer_process *p, struct why *why) {
   struct web_setup setup = {.loop = &p->loop,
+                            .provision = p->provision,
                             .settings = p->setup->settings,
                             .config = &p->config,
                             .version = p->setup->version,
@@ -510,7 +555,9 @@ static enum err start(struct peer_process *p, struct why *why) {
   if (err == OK) err = open_control(p, why);
   if (err == OK) err = open_dns(p, why);
   if (err == OK) join_remembered(p);
+  if (err == OK) err = open_provision(p, why);
   if (err == OK) err = open_web(p, why);
+  if (err == OK) err = open_pnp(p, why);
   if (err == OK) err = open_node(p, why);
   if (err == OK) udp_start(p->loop.udp);
   if (err == OK) loop_start(&p->loop);
@@ -556,6 +603,8 @@ static void free_all(struct peer_process *p) {
   tls_free(p->tls);
   if (p->control_up) control_free(p->loop.control);
   web_free(p->loop.web);
+  pnp_free(p->pnp);
+  provision_free(p->provision);
   if (p->loop.dns != NULL) dns_free(p->loop.dns);
   loop_free(&p->loop);
 }

@@ -19,6 +19,7 @@ enum log_topic {
   LOG_TLS,        /* somebody was not let in over TLS (once a minute) */
   LOG_AWAY,       /* a connection was turned away by a limit (once a minute) */
   LOG_WEB,        /* a request of the page's server was refused, or its client dropped */
+  LOG_PROVISION,  /* a phone asked for settings, or took them */
   LOG_CONTROL,    /* a control client was refused or dropped */
   LOG_TOPIC_COUNT
 };

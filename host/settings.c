@@ -86,6 +86,7 @@ void settings_init(struct settings *settings) {
   put_default(settings, SET_LOG, "info");
   put_default(settings, SET_DIGEST, "both");
   put_default(settings, SET_WEB, "127.0.0.1:8088");
+  put_default(settings, SET_PROVISION_GROUP, "224.0.1.75:5060");
   put_default(settings, SET_PEER_TRANSPORT, "tls");
   number_defaults(settings);
 }
@@ -121,6 +122,12 @@ static bool is_choice(const char *words, const char *text) {
   return false;
 }
 
+static bool is_group(const char *text) {
+  struct endpoint group;
+  return endpoint_parse(slice_cstr(text), TRANSPORT_UDP, SIP_PORT, &group) && group.family == 4 &&
+         group.addr[0] >= 224 && group.addr[0] < 240;
+}
+
 static enum err check_text(enum setting setting, const char *text, struct why *why) {
   if (*text == '\0') return why_say(why, ERR_SYNTAX, "must not be empty");
   if (setting == SET_OVERLAY && !name_characters(text, "-.!%*_+`'~"))
@@ -137,6 +144,8 @@ static enum err check_text(enum setting setting, const char *text, struct why *w
       (!endpoint_parse(slice_cstr(text), TRANSPORT_UDP, DNS_PORT, &server) || strlen(text) > 80))
     return why_say(why, ERR_SYNTAX, "'%.100s' is no address such as 192.0.2.53 or [::1]:5353",
                    text);
+  if (setting == SET_PROVISION_GROUP && !is_group(text))
+    return why_say(why, ERR_SYNTAX, "'%.100s' is no multicast group such as 224.0.1.75:5060", text);
   const char *address = setting == SET_LISTEN ? without_transport(text) : text;
   if (setting == SET_WEB && strcmp(text, "off") == 0) return OK;
   bool is_web = setting == SET_WEB || setting == SET_WEB_TLS;
@@ -241,6 +250,33 @@ static enum err check_advertise(const struct settings *settings, struct why *why
   return OK;
 }
 
+/* the address for phones is the one in whose network they are. */
+static enum err check_provision(const struct settings *settings, struct why *why) {
+  const struct setting_value *listen = &settings->value[SET_LISTEN];
+  bool good = false;
+  for (unsigned i = 0; i < listen->count; i++) {
+    struct endpoint e;
+    const char *text = listen->text[i];
+    if (strncmp(text, "tcp:", 4) == 0 ||
+        !endpoint_parse(slice_cstr(without_transport(text)), TRANSPORT_UDP, SIP_PORT, &e))
+      continue;
+    if (endpoint_is_wildcard(&e))
+      return why_say(why, ERR_SYNTAX,
+                     "provision: '%s' does not say in which network the phones are; listen on the "
+                     "address there",
+                     text);
+    good = good || e.family == 4;
+  }
+  if (!good)
+    return why_say(why, ERR_SYNTAX, "provision: phones need an IPv4 address to listen on by UDP");
+  if (strcmp(settings_text(settings, SET_WEB), "off") == 0 &&
+      settings->value[SET_WEB_TLS].count == 0)
+    return why_say(
+        why, ERR_SYNTAX,
+        "provision: phones fetch their settings from the page's server: --web HOST:PORT");
+  return OK;
+}
+
 enum err settings_finish(struct settings *settings, struct why *why) {
   if (settings->value[SET_DATA].count == 0)
     return why_say(why, ERR_SYNTAX, "data: there is no home directory; say --data DIR");
@@ -262,6 +298,7 @@ enum err settings_finish(struct settings *settings, struct why *why) {
                    "and --tls-key FILE");
   enum err err = check_wildcard(settings, why);
   if (err == OK) err = check_advertise(settings, why);
+  if (err == OK && settings_flag(settings, SET_PROVISION)) err = check_provision(settings, why);
   if (err == OK &&
       settings_number(settings, SET_REPLICAS) > settings_number(settings, SET_SUCCESSORS) + 1)
     err = why_say(why, ERR_SYNTAX, "replicas: at most one more than successors");

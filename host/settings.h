@@ -47,6 +47,12 @@ enum setting_kind {
     "ask everybody for the token in FILE (default: only who is not on this machine)")             \
   X(SET_WEB_ROOT, "web-root", SETTING_TEXT, "DIR", 0, 0,                                          \
     "serve the files of DIR in place of those in the program")                                    \
+  X(SET_PROVISION, "provision", SETTING_FLAG, "", 0, 0,                                           \
+    "give desk phones that ask on the LAN (SIP PnP) the settings that wait for them")             \
+  X(SET_PROVISION_GROUP, "provision-group", SETTING_TEXT, "ADDRESS:PORT", 0, 0,                   \
+    "the multicast group on which they ask")                                                      \
+  X(SET_PROVISION_TEMPLATES, "provision-templates", SETTING_TEXT, "DIR", 0, 0,                    \
+    "templates of settings in place of those in the program")                                     \
   X(SET_DNS, "dns", SETTING_LIST, "ADDRESS:PORT", 0, 4,                                           \
     "a DNS server for domains outside the overlay (none: those of this machine)")                 \
   X(SET_NO_DIGEST, "no-digest", SETTING_FLAG, "", 0, 0,                                           \

@@ -21,8 +21,11 @@
 #define WEB_HANGUP_S 40        /* ... and closed here */
 #define WEB_FILE_BYTES_MAX ((size_t)8 << 20) /* of --web-root */
 
+struct provision;
+
 struct web_setup {
   struct loop *loop;
+  struct provision *provision; /* settings for phones; NULL: none are served */
   const struct settings *settings;
   const struct node_config *config; /* lives as long as the web, and is up to date */
   const char *version;
@@ -56,5 +59,8 @@ struct web_stats web_stats(const struct web *web);
 unsigned web_listen_count(const struct web *web);
 /* "http://127.0.0.1:8088" */
 const char *web_address(const struct web *web, unsigned i, char out[80]);
+/* "http://192.0.2.1:8088/provision/", by https and a name where there are these; `at` stands for
+ * every address. False: nothing is served. */
+bool web_provision_base(const struct web *web, const struct endpoint *at, char *out, size_t cap);
 
 #endif

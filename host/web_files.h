@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The page's files, put into the program by cmake/web.cmake. */
+/* The page's files and the templates of phones' settings, put into the program by cmake/web.cmake. */
 #ifndef HOST_WEB_FILES_H
 #define HOST_WEB_FILES_H
 
@@ -13,5 +13,7 @@ struct web_file {
 
 extern const struct web_file web_files[];
 extern const size_t web_file_count;
+extern const struct web_file provision_files[];
+extern const size_t provision_file_count;
 
 #endif

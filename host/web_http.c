@@ -95,6 +95,10 @@ static int refuse_and_close(struct web_client *client, unsigned status, const ch
   return -1;
 }
 
+int web_http_refuse(struct web_client *client, unsigned status, const char *text) {
+  return refuse(client, status, text);
+}
+
 void web_http_free(struct web_client *client) {
   free(client->answer.owned);
   client->answer = (struct web_answer){0};
@@ -120,6 +124,16 @@ static int write_body(struct web_client *client) {
   }
   web_http_free(client);
   return lws_http_transaction_completed(client->wsi) ? -1 : 0;
+}
+
+int web_http_serve(struct web_client *client, const char *type) {
+  struct head head;
+  begin(client, &head, 200, type, client->answer.len);
+  add(client->wsi, &head, "cache-control:", "no-store");
+  add_policy(client, &head, SLICE_EMPTY);
+  if (!finish(client, &head)) return -1;
+  client->answering = true;
+  return write_body(client);
 }
 
 /* ---- who asks ---- */
@@ -293,6 +307,10 @@ int web_http_request(struct web_client *client, const char *path) {
   if (reads && has_body) return refuse_and_close(client, 400, "A body is not expected.");
   if (reads && strcmp(path, "/") == 0 && slice_take(&args, SLICE("token=")))
     return log_in(client, args);
+  struct slice wanted = slice_cstr(path);
+  if (client->web->setup.provision != NULL && slice_take(&wanted, SLICE("/provision/")) &&
+      !has_body)
+    return web_provision(client, wanted, method == LWSHUMETH_GET);
   if (!web_token_good(&client->web->who, &asked.request))
     return refuse_and_close(client, 401,
                             "From another machine the token is needed once: http://.../?token=..."
@@ -329,14 +347,7 @@ void web_http_answer_json(struct web_client *client, char *text) {
 int web_http_writable(struct web_client *client) {
   if (client->dropped) return -1;
   if (client->answer.body == NULL) return 0;
-  if (client->answering) return write_body(client);
-  struct head head;
-  begin(client, &head, 200, "application/json", client->answer.len);
-  add(client->wsi, &head, "cache-control:", "no-store");
-  add_policy(client, &head, SLICE_EMPTY);
-  if (!finish(client, &head)) return -1;
-  client->answering = true;
-  return write_body(client);
+  return client->answering ? write_body(client) : web_http_serve(client, "application/json");
 }
 
 /* ---- WebSockets ---- */

@@ -116,6 +116,14 @@ int web_http_upgrade(struct web_client *client, const char *to);
 void web_http_answer_json(struct web_client *client, char *text);
 void web_http_free(struct web_client *client);
 
+/* For web_provision.c: a refusal in a line of text; an answer of `type` that is not to be kept,
+ * whose owned body is in client->answer. */
+int web_http_refuse(struct web_client *client, unsigned status, const char *text);
+int web_http_serve(struct web_client *client, const char *type);
+
+/* web_provision.c: KEY/NAME behind /provision/ (R-7.84) */
+int web_provision(struct web_client *client, struct slice path, bool get);
+
 /* web_ask.c */
 void web_ask(struct web_client *client, struct slice text);
 void web_ask_free(struct web *web);

@@ -158,4 +158,5 @@ def test_guessing_is_limited_and_told():
         assert len(lines) == 1, lines
 
 
-main(globals())
+if __name__ == "__main__":
+    main(globals())
