@@ -212,7 +212,12 @@ static void execute_get(struct step *s, const struct reply_to *to, const struct 
   const struct key *owner = owner_filter(body);
   const struct record_id *after = body->overlay.has_after ? &body->overlay.after : NULL;
   if (target->direct) { /* asked of this very peer */
-    reply_body(s, to, 200, SLICE_EMPTY, operation_held_records(s, key));
+    const struct key *told = PLANTED(17) ? &node->config.id : key; /* 17: it has nothing */
+    reply_body(s, to, 200, SLICE_EMPTY, operation_held_records(s, told));
+    return;
+  }
+  if (PLANTED(17) && to->errand == 0) { /* nor has anybody */
+    answer_nothing(s, to, false);
     return;
   }
   bool sure = overlay_is_responsible(node->overlay, key) && dht_is_complete(node->dht, key);

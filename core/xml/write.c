@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/assert.h"
 #include "base/immutable.h"
+#include "base/plant.h"
 #include "xml/reader.h" /* names of the namespaces */
 
 /* Bytes of the character at text[i] if it is one that XML 1.0 allows, else 0 (RFC 3629; XML 1.0
@@ -316,8 +317,17 @@ void xml_put_call(struct buf *out, enum xml_method method, const struct slice *r
   buf_put_cstr(out, "</params></methodCall>");
 }
 
+/* Planted: the last letter of each contact is another one. */
+static void forge(struct buf *out, size_t from) {
+  const struct slice end = SLICE("</contact>");
+  struct slice text = slice_of(out->at + from, out->len - from);
+  for (size_t at; (at = slice_find(text, end)) < text.len; text = slice_skip(text, at + end.len))
+    if (at > 0) out->at[out->len - text.len + at - 1] = '9';
+}
+
 void xml_put_answer(struct buf *out, int boolean, const struct slice *records,
                     unsigned record_count, const struct xml_overlay *overlay) {
+  size_t mark = out->len;
   buf_put_cstr(out, DECLARATION "<methodResponse><params>");
   if (boolean >= 0) {
     buf_put_cstr(out, "<param><value><boolean>");
@@ -327,6 +337,7 @@ void xml_put_answer(struct buf *out, int boolean, const struct slice *records,
     put_records(out, records, record_count);
   }
   if (overlay != NULL) put_overlay(out, overlay);
+  if (PLANTED(18)) forge(out, mark);
   buf_put_cstr(out, "</params></methodResponse>");
 }
 

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """R-10.9, R-10.17, R-10.18: exhaustive small worlds, optimised; and faults that they must find:
 one file of the core is compiled with -DPLANT=n (base/plant.h) and linked before the others."""
-import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
+import planted  # noqa: E402
+from planted import BUILD  # noqa: E402
+
 DEPTH = ["--deep"] if os.environ.get("LOCSER_DEEP") else []
 PLANTS = {  # number: (file, how to look, what is said, what is wrong)
     20: ("core/overlay/chord.c", "--budget 1,2,0,0,0,0 --depth 9 three-grow",
@@ -30,27 +30,6 @@ def worlds(program, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-def commands():
-    with open(os.path.join(BUILD, "compile_commands.json"), encoding="utf-8") as file:
-        return {os.path.relpath(c["file"], ROOT): c for c in json.load(file)}
-
-
-def planted(number, file, folder):
-    command = commands()[file]
-    words = shlex.split(command["command"])
-    planted_object = os.path.join(folder, "planted.o")
-    words[words.index("-o") + 1] = planted_object
-    words.insert(1, f"-DPLANT={number}")
-    subprocess.run(words, check=True, cwd=command["directory"])
-    program = os.path.join(folder, "ring_worlds")
-    main = os.path.join(BUILD, "CMakeFiles/ring_worlds.dir/tests/exhaustive/ring_worlds.c.o")
-    cc = next(word for word in words if os.path.basename(word) != "ccache")
-    libraries = [os.path.join(BUILD, name) for name in ("libpart-support.a", "libcore.a")]
-    subprocess.run([cc, "-fno-lto", "-o", program, main, planted_object, *libraries, "-lcmocka"],
-                   check=True)
-    return program
-
-
 def test_rings():
     status, output = worlds(os.path.join(BUILD, "tests", "ring_worlds"), *DEPTH)
     print(output, end="")
@@ -66,7 +45,8 @@ def test_merges():
 def test_faults_are_found():
     for number, (file, how, said, what) in PLANTS.items():
         with tempfile.TemporaryDirectory() as folder:
-            status, output = worlds(planted(number, file, folder), *how.split())
+            status, output = worlds(planted.build("tests/ring_worlds", number, [file], folder),
+                                    *how.split())
         assert status == 1 and "FAILED" in output and said in output, (number, what, output)
         sound, output = worlds(os.path.join(BUILD, "tests", "ring_worlds"), *how.split())
         assert sound == 0, output

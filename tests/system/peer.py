@@ -58,12 +58,13 @@ def for_anyone(*programs):
 class Peer:
     """Started on construction; stop() or kill() it, or use it in a `with`."""
 
-    def __init__(self, *words, data=None, listen="127.0.0.1:0", env=None, expect=True):
+    def __init__(self, *words, data=None, listen="127.0.0.1:0", env=None, expect=True,
+                 program=LOCSERD):
         self.folder = None if data else tempfile.TemporaryDirectory(prefix="locser-test-")
         self.data = data or os.path.join(self.folder.name, "data")
         self.control = os.path.join(self.data, "control")
         self.errors_file = tempfile.TemporaryFile("w+")
-        command = [LOCSERD, "--data", self.data]
+        command = [program, "--data", self.data]
         command += ["--listen", listen] if listen else []
         self.process = subprocess.Popen(command + [str(word) for word in words], text=True,
                                         stdout=subprocess.PIPE, stderr=self.errors_file,
