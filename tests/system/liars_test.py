@@ -79,6 +79,19 @@ def contact(address):
     return address.replace("r.example", HOST)
 
 
+def put(home, address):
+    said = []
+
+    def once():
+        status, _, errors = home.cli("put", address, contact(address))
+        said.append(errors.strip())
+        return status == 0
+    try:
+        until(once, f"a put of {address}", 60)
+    except AssertionError as never:
+        raise AssertionError(f"{never} by {home.id}: {collections.Counter(said)}") from never
+
+
 def read_all(peer, wanted):
     """What became of each read: right, missed, later, forged, or what else there was."""
     counts = collections.Counter()
@@ -100,9 +113,7 @@ def test_most_is_found_and_nothing_is_forged():
         honest = [peer for place, peer in enumerate(peers) if place not in CAST]
         wanted = addresses(peers)
         with concurrent.futures.ThreadPoolExecutor(len(honest)) as pool:
-            list(pool.map(lambda address, home: until(
-                lambda: home.cli("put", address, contact(address))[0] == 0, f"a put of {address}"),
-                wanted, itertools.cycle(honest)))
+            list(pool.map(put, itertools.cycle(honest), wanted))
             told = sum(pool.map(lambda peer: read_all(peer, wanted), honest),
                        collections.Counter())
         gullible = read_all(peers[8], wanted)
