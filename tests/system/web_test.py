@@ -10,10 +10,14 @@ import shutil
 import socket
 import ssl
 import tempfile
+import threading
 
-from peer import Peer, Skip, ended, main, refused, run, until
+from peer import LOCSER, Peer, Skip, ended, main, refused, run, until
 from ring_test import ring
-from websocket import (BINARY, OFFER, PING, PONG, TEXT, Phone, Refused, WebSocket, bound, header,
+from sought import is_in, passwords_of, secrets_of
+from users_test import Phone as PhoneWithPassword
+from users_test import user
+from websocket import (BINARY, CLOSE, OFFER, PING, PONG, TEXT, Phone, Refused, WebSocket, bound, header,
                        http, open_stream, read_answer, web_at)
 
 WEB = ("--web", "127.0.0.1:0", "--log", "debug")
@@ -535,6 +539,99 @@ def test_events_tell_no_secrets():
         assert b"sip:bob@example.net" in text and token.encode() not in text
         for method in ("get", "lookup"):
             assert token not in json.dumps(events.ask(method, uri="sip:bob@example.net"))
+
+
+class Watcher(threading.Thread):
+    """All that /events says until it is stopped."""
+
+    def __init__(self, peer, fields):
+        super().__init__()
+        self.socket = WebSocket(web_at(peer), "/events", "locser", fields=fields)
+        self.heard = []
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                kind, data = self.socket.read()
+                if kind == CLOSE:
+                    return
+                self.heard.append(data)
+        except OSError:
+            pass
+
+    def states(self):
+        return sum(data.startswith(b'{"jsonrpc":"2.0","method":"state"') for data in self.heard)
+
+    def stop(self):
+        before = self.states()
+        until(lambda: self.states() >= before + 2, "two more states")
+        self.socket.stream.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self.socket.close()
+        assert b'"method":"lost"' not in b"".join(self.heard)
+        return b"".join(self.heard)
+
+
+def everything_served(peer, fields):
+    """The files of the page with their header fields, and an answer to each question (docs/web.md)."""
+    at = web_at(peer)
+    said = []
+    index = http(at, fields=fields)[2]
+    paths = ["/"] + ["/" + name.decode().lstrip("/")
+                     for name in re.findall(rb'(?:src|href)="([^":#]+)"', index)]
+    for path in paths:
+        for fitting in (fields, {}):
+            status, named, body = http(at, path=path, fields=fitting)
+            assert status == (200 if fitting else 401), (path, status)
+            said.append(json.dumps(named).encode() + body)
+    for scheme in ("", "certificate:", "private:", "pin:", "presence:"):
+        for method in ("status", "ring", "peers", "records", "bindings", "lookup", "get", "users",
+                       "export", "trace"):
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {
+                "uri": scheme + "sip:bob@example.net", "trace": True}}).encode()
+            kind = {**fields, "Content-Type": "application/json"}
+            status, named, answer = http(at, "POST", "/api", kind, body)
+            assert status == 200, (method, status, answer)
+            said.append(json.dumps(named).encode() + answer)
+    return b"".join(said)
+
+
+def test_no_secret_is_on_the_page():
+    """R-6.12, R-7.75: of a user with a password, a phone that proves it, keys at two peers, and the
+    page's own token."""
+    token, password = os.urandom(16).hex(), "opensesame-" + os.urandom(8).hex()
+    fields = {"Authorization": f"Bearer {token}"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "token")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+            file.write(token + "\n")
+        with ring(2, *WEB, "--web-token", path) as peers:
+            home, second = peers
+            watchers = [Watcher(peer, fields) for peer in peers]
+            status, _, errors = user(home.data, "add", "bob@example.net", text=password + "\n")
+            assert status == 0, errors
+            phone = PhoneWithPassword(home)
+            assert phone.registers("wrong") == 401 and phone.registers(password) == 200
+            assert phone.registers(password, "MD5") == 200
+            assert home.cli("put", "sip:bob@example.net", "sip:bob@192.0.2.1")[0] == 0
+            assert second.cli("publish")[0] == 0
+            until(lambda: run(LOCSER, "user", "--data", home.data, "--control", home.control, "grant",
+                              "bob@example.net", second.id)[0] == 0, "granted", 120)
+            assert second.cli("put", "sip:bob@example.net", "sip:bob@192.0.2.2")[0] == 0
+            assert "192.0.2.2" in home.cli("get", "sip:bob@example.net")[1]
+            served = b"".join(everything_served(peer, fields) for peer in peers)
+            heard = b"".join(watcher.stop() for watcher in watchers)
+            secrets = {**secrets_of(home.data), **secrets_of(second.data),
+                       **passwords_of(home.data), "the token": bytes.fromhex(token),
+                       "the token's text": token.encode(), "the password": password.encode()}
+        assert len(secrets) >= 10, list(secrets)  # 2 peers' keys, bob's twice 2, 2 HA1s, these 3
+        for place, text in (("the page", served), ("/events", heard)):
+            assert is_in(bytes.fromhex(home.id), text), "what would be found?"
+            assert b"sip:bob@example.net" in text and b"192.0.2.2" in text or text is heard
+            for name, secret in secrets.items():
+                assert not is_in(secret, text), f"{name} is in {place}"
+        assert b"phone.registered" in heard
 
 
 def test_a_slow_watcher_loses_events_and_is_told():
