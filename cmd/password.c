@@ -45,6 +45,7 @@ static bool read_line(const char *prompt, char *out, size_t cap) {
 static bool ask(char *out, size_t cap) {
   char again[PASSWORD_BYTES_MAX + 3];
   bool typed = isatty(STDIN_FILENO) == 1;
+  (void)setvbuf(stdin, NULL, _IONBF, 0); /* a buffer would keep it */
   bool good = read_line("Password: ", out, cap);
   if (!good) fail("no password came on standard input");
   if (good && typed) {
@@ -103,7 +104,10 @@ int password_set(const struct password_words *words, struct slice address,
                  enum password_change change) {
   char password[PASSWORD_BYTES_MAX + 3];
   struct key_error why = {""};
-  if (!find_password(words, password, sizeof password)) return CLI_REFUSED;
+  if (!find_password(words, password, sizeof password)) {
+    OPENSSL_cleanse(password, sizeof password); /* one that was typed once */
+    return CLI_REFUSED;
+  }
   enum err err = passwords_set(words->data, address, slice_cstr(password), change, &why);
   if (err == OK) provision_forget(words->data, address); /* with a password that is no more */
   bool put = err == OK && words->provision != NULL &&

@@ -18,11 +18,12 @@ import resource
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
-from peer import LIMIT_S, LOCSERD, Control, Peer, Skip, main, read_head, sip, tcp, until
+from peer import LIMIT_S, LOCSER, LOCSERD, Control, Peer, Skip, main, read_head, sip, tcp, until
 from signer import Signer
-from sought import is_in, secrets_of
+from sought import PEM, files_of, is_in, memory_of, passwords_of, secrets_of
 
 STRANGERS = ("--trusted-address", "none")
 DHT = "urn:ietf:params:xml:ns:dht"
@@ -643,6 +644,56 @@ def test_secrets_are_in_no_log_and_no_trace():
                 assert not is_in(secret, text), f"{path} is in the {place}"
         for place, text in (("log", log), ("trace", traces)):
             assert marker.encode() not in text, f"a body or credential is in the {place}"
+
+
+def memory(pid):
+    try:
+        return memory_of(pid)
+    except PermissionError as error:
+        raise Skip("this user may not read the memory of a child") from error
+
+
+def test_a_password_is_wiped_from_the_command():
+    """R-7.36: it has been hashed and saved when the running locserd is told; nothing keeps it."""
+    password = b"opensesame-" + os.urandom(8).hex().encode()
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as locserd:
+        locserd.bind(os.path.join(folder, "control"))
+        locserd.listen(1)
+        locserd.settimeout(LIMIT_S)
+        process = subprocess.Popen([LOCSER, "user", "--data", folder, "--control",
+                                    os.path.join(folder, "control"), "add", "bob@example.net"],
+                                   stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process.stdin.write(password + b"\n")
+        process.stdin.close()
+        told, _ = locserd.accept()
+        told.recv(1)
+        held = memory(process.pid)
+        told.close()
+        process.wait(LIMIT_S)
+        assert b"bob@example.net" in held, "what would be found?"
+        # What free() takes back keeps all but its first 16 bytes.
+        assert password[16:] not in held
+        assert len(passwords_of(folder)) == 2
+
+
+def test_texts_of_keys_are_wiped():
+    """R-6.3: a locserd holds its keys as OpenSSL does, and hashes of passwords as it needs them. The
+    files' texts, which went through memory of its own, are gone."""
+    with Peer("--core-dumps") as peer:  # or its memory would be root's (R-6.54)
+        done = subprocess.run([LOCSER, "user", "--data", peer.data, "--control", peer.control, "add",
+                               "bob@example.net"], input=b"secret\n", stdout=subprocess.DEVNULL,
+                              timeout=LIMIT_S, check=False)
+        assert done.returncode == 0
+        serves(peer)
+        texts = [line for _, text in files_of(peer.data) for pem in PEM.findall(text)
+                 for line in pem.split(b"\n")]
+        assert len(texts) >= 2 * 3, "keys of the peer and of a user"
+        held = memory(peer.process.pid)
+        hashes = passwords_of(peer.data).values()
+        assert all(one in held for one in hashes), "what would be found?"
+        for text in texts:
+            assert text[16:48] == b"" or text[16:48] not in held, "a line of a key's file"
+        assert not any(one.hex().encode() in held for one in hashes), "the file of passwords"
 
 
 def crash(*words):

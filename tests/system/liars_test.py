@@ -4,8 +4,8 @@
 records, their own and others', and one alters every contact that it gives out. The others write and
 read. R-2.24, R-4.14, R-4.30, R-6.35, R-6.36, R-6.60 to R-6.63; R-10.16 is the same in the simulator.
 
-A peer that believes all that it is told (plant 19) reads, too: what liars can do to it shows that
-they do lie, and that the others are not right by chance."""
+A peer that believes all that it is told (plant 19) joins in the end and reads, too: what liars can do
+to it shows that they do lie, and that the others are not right by chance."""
 import collections
 import concurrent.futures
 import contextlib
@@ -25,7 +25,8 @@ DENIER, FORGER, GULLIBLE = 17, 18, 19
 FILES = {DENIER: ["core/node/execute.c", "core/node/receive.c"], FORGER: ["core/xml/write.c"],
          GULLIBLE: ["core/node/node.c"]}
 # By place on the ring. Two next to each other: a record of the first has one honest copy.
-CAST = {0: DENIER, 1: DENIER, 5: FORGER, 8: GULLIBLE}
+CAST = {0: DENIER, 1: DENIER, 5: FORGER}
+LAST_PLACE = 9  # of the gullible one, among them, far from the liars' ranges
 RECORDS_EACH = 2   # of each peer's range
 RIGHT_PERCENT = 90  # measured: see docs/simulation.md
 HOST = "192.0.2.1"  # a forger makes it 192.0.2.9
@@ -41,25 +42,27 @@ def programs():
 
 @contextlib.contextmanager
 def ring():
-    """The peers in the order of the ring; Peer-IDs are made first, so that who lies is at the same
-    place in every run."""
+    """The peers in the order of the ring, and how to start the gullible one. Peer-IDs are made first,
+    so that who lies is at the same place in every run."""
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(programs())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="locser-test-"))
         ids = {}
-        for i in range(COUNT):
+        for i in range(COUNT + 1):
             data = os.path.join(folder, str(i))
             assert run(LOCSER, "identity", "--data", data, "new")[0] == 0
             ids[run(LOCSER, "identity", "--data", data, "show")[1].split()[1]] = data
-        peers = []
-        for place, name in enumerate(sorted(ids)):
+        peers, order = [], sorted(ids)
+        last = order.pop(LAST_PLACE)
+        for place, name in enumerate(order):
             join = ("--join", peers[0].address) if peers else ()
             peers.append(stack.enter_context(
                 Peer(*join, "--web", "off", data=ids[name],
                      program=made[CAST[place]] if place in CAST else LOCSERD)))
             assert peers[-1].id == name
         until(lambda: whole(peers), "a ring", 60)
-        yield peers
+        yield peers, lambda: Peer("--join", peers[2].address, "--web", "off", data=ids[last],
+                                  program=made[GULLIBLE])
 
 
 def addresses(peers):
@@ -109,21 +112,23 @@ def read_all(peer, wanted):
 
 
 def test_most_is_found_and_nothing_is_forged():
-    with ring() as peers:
+    with ring() as (peers, gullible):
         honest = [peer for place, peer in enumerate(peers) if place not in CAST]
         wanted = addresses(peers)
         with concurrent.futures.ThreadPoolExecutor(len(honest)) as pool:
             list(pool.map(put, itertools.cycle(honest), wanted))
             told = sum(pool.map(lambda peer: read_all(peer, wanted), honest),
                        collections.Counter())
-        gullible = read_all(peers[8], wanted)
+        with gullible() as last:
+            until(lambda: whole(peers + [last]), "a ring with the gullible one", 60)
+            believed = read_all(last, wanted)
     right, reads = told["right"], len(honest) * len(wanted)
     print(f"     with defences: {100 * right / reads:.1f} % of {reads} reads right; {dict(told)}")
-    print(f"     without: {100 * gullible['right'] / len(wanted):.1f} % of {len(wanted)} reads "
-          f"right; {dict(gullible)}")
+    print(f"     without: {100 * believed['right'] / len(wanted):.1f} % of {len(wanted)} reads "
+          f"right; {dict(believed)}")
     assert set(told) <= {"right", "missed", "later"}, told
     assert right * 100 >= reads * RIGHT_PERCENT, told
-    assert gullible["forged"] > 0 and gullible["missed"] > 0, "the liars do not lie"
+    assert believed["forged"] > 0 and believed["missed"] > 0, "the liars do not lie"
 
 
 if __name__ == "__main__":

@@ -49,3 +49,20 @@ def spellings(secret):
 
 def is_in(secret, text):
     return any(spelling in text for spelling in spellings(secret))
+
+
+def memory_of(pid):
+    """What a process could have written and has not given back. PermissionError: not for us."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        parts = []
+        for line in maps:
+            span, mode = line.split()[:2]
+            if not mode.startswith("rw"):
+                continue
+            first, last = (int(number, 16) for number in span.split("-"))
+            try:
+                memory.seek(first)
+                parts.append(memory.read(last - first))
+            except (OSError, OverflowError):
+                pass  # gone since, or the kernel's
+        return b"".join(parts)
