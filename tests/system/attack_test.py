@@ -150,7 +150,8 @@ def datagrams(peer, requests, source="127.0.0.1", wait_s=0.5):
 
 
 def test_reflection_of_locser():
-    """Bytes out / bytes in <= 1 to an address that has not proven itself, repetitions included."""
+    """R-6.5, R-2.29, R-2.38: bytes out / bytes in <= 1 to an address that has not proven itself,
+    repetitions included."""
     with Peer(*STRANGERS) as one, Peer(*STRANGERS, "--join", one.address) as two:
         until(lambda: two.ask("status")["state"] == "ready", "both are ready")
         names = [f"sip:u{n}@example.net" for n in range(8)]
@@ -186,8 +187,8 @@ def flood(peer, make, source):
 
 
 def test_reflection_of_other_methods():
-    """The ratio, and how many requests of one prefix are answered at all; for others nothing
-    changes."""
+    """R-6.52: the ratio, and how many requests of one prefix are answered at all; for others
+    nothing changes."""
     methods = {"OPTIONS": lambda p: p.sip(),
                "REGISTER": lambda p: sip("sip:a.example", method="REGISTER",
                                          more="Contact: <sip:a@127.0.0.1:9>\r\n"),
@@ -211,8 +212,8 @@ def test_reflection_of_other_methods():
 # ---- a peer's store and time ----
 
 def test_storage_flood_by_one_prefix():
-    """Beyond the limit 503 with Retry-After; neighbours, this machine's user and other prefixes
-    go on."""
+    """R-6.49: beyond the limit 503 with Retry-After; neighbours, this machine's user and other
+    prefixes go on."""
     with Peer(*STRANGERS, "--source-puts", 2) as one, Peer("--join", one.address) as two:
         until(lambda: two.ask("status")["state"] == "ready", "both are ready")
         name = near(one, two)
@@ -244,8 +245,8 @@ def near(one, two):
 
 
 def test_storage_flood_by_one_owner():
-    """At the bound: 403 for one more, whatever the key; others' records are taken, and what is
-    there can be replaced."""
+    """R-6.48: at the bound: 403 for one more, whatever the key; others' records are taken, and what
+    is there can be replaced."""
     with Peer("--owner-records-max", 20) as peer, tcp(peer.at) as connection:
         def put(n):
             name = own(f"o{n}")
@@ -307,7 +308,7 @@ def test_lifetimes_of_certificates():
 # ---- records that are not what they say ----
 
 def test_forged_records():
-    """Each draws 403 or 400, nothing is stored, and the log does not flood."""
+    """R-4.29, R-4.30: each draws 403 or 400, nothing is stored, and the log does not flood."""
     name = own("bob")
     good = signer().fill(record(name, "n", 5 << 40, "<a>true</a>"))
     reference = re.compile(r'(<Reference URI="#)(One|Two)(">.*?</Reference>)')
@@ -348,7 +349,7 @@ def test_forged_records():
 
 
 def test_replays():
-    """An older version, and the removal of a registration that was renewed since: 412."""
+    """R-4.5: an older version, and the removal of a registration that was renewed since: 412."""
     name = own("bob")
     old = signer().fill(record(name, "n", 5 << 40, "<a>old</a>"))
     new = signer().fill(record(name, "n", 6 << 40, "<a>new</a>"))
@@ -391,8 +392,8 @@ def by(who, text):
 
 
 def test_others_addresses():
-    """A valid signature, but of another's address: 403, counted, and told in one line; whoever came
-    first keeps the address; a clock that is 10 minutes off pins nothing."""
+    """R-6.15, R-6.35: a valid signature, but of another's address: 403, counted, and told in one
+    line; whoever came first keeps the address; a clock that is 10 minutes off pins nothing."""
     mallory = Signer()
     now = int(time.time() * 1000) * 256
     with Peer() as peer, tcp(peer.at) as connection:
@@ -431,8 +432,8 @@ def test_others_addresses():
 
 
 def test_a_key_that_says_it_follows():
-    """R-6.64 to R-6.66: only the pinned key names its successor; nobody forges that, and the old key
-    has no say afterwards. Refused, counted, and told in one line of each kind."""
+    """R-6.64 to R-6.66: only the pinned key names its successor; nobody forges that, and the old
+    key has no say afterwards. Refused, counted, and told in one line of each kind."""
     mallory, heir = Signer(), Signer()
     now = int(time.time() * 1000) * 256
     pin, name = "bob@example.net", "sip:bob@example.net"
@@ -508,7 +509,8 @@ def sip_register(peer, aor, port):
 # ---- bodies ----
 
 def test_hostile_bodies():
-    """Oversized, deep, entities, a DTD, and more: refused, and none costs memory or time."""
+    """R-3.4, R-3.5: oversized, deep, entities, a DTD, and more: refused, and none costs memory or
+    time."""
     depth = "<a>" * 400 + "</a>" * 400
     bomb = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
     bodies = {
@@ -592,7 +594,7 @@ def test_connections_of_one_address_and_one_prefix():
 
 
 def test_requests_of_one_prefix():
-    """Reads too; and the connection of somebody else is not slower for it."""
+    """R-6.50: reads too; and the connection of somebody else is not slower for it."""
     name = own("bob")
     with Peer(*STRANGERS, "--source-requests", 5) as peer:
         get = GET.format(key=name)
@@ -608,7 +610,7 @@ def test_requests_of_one_prefix():
 # ---- secrets ----
 
 def test_secrets_are_in_no_log_and_no_trace():
-    """At the most verbose level, with a phone that registers and writes."""
+    """R-6.12: at the most verbose level, with a phone that registers and writes."""
     marker = "rosebud-that-nobody-else-may-read"
     with Peer("--log", "debug", "--no-digest") as peer:
         control = Control(peer.control)
@@ -677,8 +679,8 @@ def test_a_password_is_wiped_from_the_command():
 
 
 def test_texts_of_keys_are_wiped():
-    """R-6.3: a locserd holds its keys as OpenSSL does, and hashes of passwords as it needs them. The
-    files' texts, which went through memory of its own, are gone."""
+    """R-6.3: a locserd holds its keys as OpenSSL does, and hashes of passwords as it needs them.
+    The files' texts, which went through memory of its own, are gone."""
     with Peer("--core-dumps") as peer:  # or its memory would be root's (R-6.54)
         done = subprocess.run([LOCSER, "user", "--data", peer.data, "--control", peer.control, "add",
                                "bob@example.net"], input=b"secret\n", stdout=subprocess.DEVNULL,
@@ -730,7 +732,7 @@ def test_a_crash_leaves_no_core():
 
 
 def test_memory_is_closed_to_others_of_the_same_user():
-    """/proc/PID/mem of a process that is not dumpable belongs to root."""
+    """R-6.54: /proc/PID/mem of a process that is not dumpable belongs to root."""
     if os.geteuid() == 0:
         with Peer() as peer:
             status = open(f"/proc/{peer.process.pid}/limits", encoding="ascii").read()

@@ -83,6 +83,7 @@ def knows(peer, name):
 
 
 def test_members_find_each_other():
+    """R-6.29."""
     overlay = Overlay()
     with ring(overlay, "one", "two") as (one, two):
         assert knows(one, two.id) and knows(two, one.id)
@@ -129,6 +130,7 @@ def test_only_certified_users_write():
 
 
 def test_a_revoked_user_writes_no_more():
+    """R-6.14."""
     overlay = Overlay()
     with ring(overlay, "one", "two") as (one, two):
         overlay.user("one", "bob@example.net")
@@ -159,7 +161,7 @@ def test_a_users_certificate_opens_no_link():
 
 
 def test_strangers_stay_outside():
-    """Of an open overlay, and of another CA."""
+    """R-6.29: of an open overlay, and of another CA."""
     overlay, other = Overlay(), Overlay()
     with ring(overlay, "one") as (one,):
         with Peer("--join", one.address) as unknown:
@@ -212,7 +214,7 @@ USER = ("extendedKeyUsage=emailProtection\nbasicConstraints=critical,CA:FALSE\n"
 
 
 def test_an_expired_member_is_not_let_in():
-    """Again and again: each is counted, one line a minute says so, and members go on."""
+    """R-6.29: again and again: each is counted, one line a minute says so, and members go on."""
     overlay = Overlay()
     with ring(overlay, "one", "two") as (one, two):
         assert Issued(overlay, 1, PEER).opens_a_link(one)
@@ -259,6 +261,7 @@ def test_an_expired_user_writes_no_more():
 
 
 def test_a_revoked_member_is_put_out():
+    """R-6.31."""
     overlay = Overlay()
     with ring(overlay, "one", "two") as (one, two):
         revoked = overlay.ca("revoke", two.id)
@@ -271,6 +274,7 @@ def test_a_revoked_member_is_put_out():
 
 
 def test_a_member_needs_its_certificate():
+    """R-6.29, R-6.30."""
     overlay = Overlay()
     data = overlay.member("one")
     os.remove(os.path.join(data, "certificate.pem"))

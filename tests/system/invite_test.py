@@ -91,6 +91,7 @@ def knows(peer, name):
 
 
 def test_three_peers_by_invitation():
+    """R-6.43."""
     place = Place()
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(Peer("--overlay", "home", data=place.founder()))
@@ -113,6 +114,7 @@ def test_three_peers_by_invitation():
 
 
 def test_wrong_secret_is_refused():
+    """R-6.44."""
     place = Place()
     with invite(place) as invitation:
         status, _, errors = place.join("one", invitation.changed(4, "0" * 40))
@@ -125,6 +127,7 @@ def test_wrong_secret_is_refused():
 
 
 def test_used_line_is_refused():
+    """R-6.45."""
     place = Place()
     with invite(place) as invitation:
         assert place.join("one", invitation.line)[0] == 0
@@ -139,6 +142,7 @@ def test_used_line_is_refused():
 
 
 def test_a_line_for_two():
+    """R-6.45."""
     place = Place()
     with invite(place, "--uses", "2") as invitation:
         assert place.join("one", invitation.line)[0] == 0
@@ -147,6 +151,7 @@ def test_a_line_for_two():
 
 
 def test_late_line_is_refused():
+    """R-6.45."""
     place = Place()
     with invite(place, "--seconds", "1") as invitation:
         status, said = invitation.end()

@@ -76,6 +76,7 @@ def unproven(peer):
 
 
 def test_a_ring_of_proven_links():
+    """R-6.1."""
     with Peer() as one, Peer("--join", one.address) as two:
         until(lambda: two.ask("status")["state"] == "ready", "the second is ready")
         status, _, errors = one.cli("put", "sip:bob@example.net", "sip:bob@127.0.0.1:9")
@@ -87,6 +88,7 @@ def test_a_ring_of_proven_links():
 
 
 def test_a_key_that_is_shown_is_believed():
+    """R-6.1, R-6.27."""
     with Peer() as peer:
         who = stranger()
         assert by_tls(peer, who, overlay(peer, "ping", who.id),
@@ -95,7 +97,8 @@ def test_a_key_that_is_shown_is_believed():
 
 
 def test_spoofed_neighbours():
-    """By plain TCP, as a phone over TLS, and with another key: all 403, whatever the method."""
+    """R-6.27: by plain TCP, as a phone over TLS, and with another key: all 403, whatever the
+    method."""
     with Peer() as one, Peer("--join", one.address) as two:
         until(lambda: two.ask("status")["state"] == "ready", "the second is ready")
         before = one.ask("ring")
@@ -114,6 +117,7 @@ def test_spoofed_neighbours():
 
 
 def test_records_are_copied_among_peers_only():
+    """R-6.27."""
     with Peer() as peer:
         who = stranger()
         pull = overlay(peer, "replicate", who.id, more=RANGE.format(who.id))
@@ -123,8 +127,8 @@ def test_records_are_copied_among_peers_only():
 
 
 def test_a_peer_id_with_another_key():
-    """The address of a known peer is taken by somebody else: the ring must not take one for the
-    other, although the address is the same."""
+    """R-6.1, R-5.4: the address of a known peer is taken by somebody else: the ring must not take
+    one for the other, although the address is the same."""
     with Peer() as one:
         with Peer("--join", one.address) as two:
             until(lambda: two.ask("status")["state"] == "ready", "the second is ready")
@@ -173,6 +177,7 @@ def test_noise_instead_of_tls():
 
 
 def test_plain_links_need_lab():
+    """R-6.38."""
     status, errors = refused("--peer-transport", "tcp")
     assert status == 2 and "--lab" in errors, errors
     with Peer("--lab", "--peer-transport", "tcp") as one:
