@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two unmodified phones, each registered at a peer of its own."""
 import re
+import urllib.error
+import urllib.request
 
 from lib.call import Line
 from lib.linphone import Linphone
 from lib.phone import Phone
-from lib.place import Failure, Skip, need
+from lib.place import Failure, Skip, free_ports, need
 from lib.ring import Ring
+from lib.user import make_user
 
 
 def _two_phones(place, alice_transport, bob_transport):
@@ -71,6 +74,32 @@ def phones_give_up(place):
     ring.check_alive()
 
 
+def phones_provisioned(place):
+    """Linphone, which knows but the URL of a QR code, has its account from there; it and baresip call"""
+    need("linphonec", "linphone-cli")  # R-7.86
+    ring = Ring(place, 2, "--web", "127.0.0.1:0", "--provision", "--provision-group",
+                f"224.0.1.75:{free_ports(1)}")
+    home = ring.peers[1]
+    shown = make_user(place, home, "lin@example.net", "--generate", "--provision", "qr")
+    url = re.search(r"^http://\S+/linphone\.xml$", shown, re.M)[0]
+    alice = Phone(place, "alice", ring.peers[0]).wait_registered()
+    lin = Linphone(place, "lin", home, settings=url).wait_registered()
+    if "response=" not in lin.log():
+        raise Failure("Linphone was not asked for a password")
+    try:
+        urllib.request.urlopen(url, timeout=20).close()
+        raise Failure("the settings are there a second time")
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise Failure(f"the settings were fetched, and then: {error}") from error
+    line = Line(place, alice, lin)
+    if not line.capture.available:
+        raise Skip(line.capture.why)
+    line.call(alice, lin)
+    line.call(lin, alice)
+    ring.check_alive()
+
+
 def _call_linphone(place, transport):
     need("linphonec", "linphone-cli")
     ring = Ring(place, 3)
@@ -107,4 +136,4 @@ def linphone_digest(place):
 
 
 CASES = [phones_udp, phones_tcp, phones_udp_tcp, phones_back, phones_digest, phones_give_up,
-         linphone_udp, linphone_tcp, linphone_digest]
+         phones_provisioned, linphone_udp, linphone_tcp, linphone_digest]

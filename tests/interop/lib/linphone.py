@@ -23,6 +23,8 @@ default_proxy=0
 audio_rtp_port={rtp}-{rtp_end}
 [net]
 firewall_policy=none
+"""
+ACCOUNT = """\
 [proxy_0]
 reg_proxy=<sip:{home};transport={transport}>
 reg_route=<sip:{home};transport={transport};lr>
@@ -39,6 +41,10 @@ passwd={password}
 realm={domain}
 domain={domain}
 """
+REMOTE = """\
+[misc]
+config-uri={settings}
+"""
 RTP_PORTS = 8
 STATES = {"CALL_ESTABLISHED": "LinphoneCallStreamsRunning", "CALL_CLOSED": "LinphoneCallReleased"}
 
@@ -53,7 +59,10 @@ def _tone(path):
 
 
 class Linphone:
-    def __init__(self, place, user, home, transport="udp", domain="example.net", password=""):
+    """settings: a URL that it is to have its account from, in place of knowing it."""
+
+    def __init__(self, place, user, home, transport="udp", domain="example.net", password="",
+                 settings=None):
         need("linphonec", "linphone-cli")
         self.place, self.user = place, user
         self.uri = f"sip:{user}@{domain}"
@@ -65,8 +74,10 @@ class Linphone:
         files = {".asoundrc": "pcm.!default { type null }\nctl.!default { type null }\n",
                  "rc": RC.format(udp=port if transport == "udp" else 0,
                                  tcp=port if transport == "tcp" else 0, rtp=self.rtp_first,
-                                 rtp_end=self.rtp_first + RTP_PORTS - 1, home=home.address,
-                                 transport=transport, user=user, domain=domain)}
+                                 rtp_end=self.rtp_first + RTP_PORTS - 1)}
+        files["rc"] += (REMOTE.format(settings=settings) if settings else
+                        ACCOUNT.format(home=home.address, transport=transport, user=user,
+                                       domain=domain))
         if password:
             files["rc"] += PASSWORD.format(user=user, password=password, domain=domain)
         for file, text in files.items():
@@ -80,6 +91,9 @@ class Linphone:
         self.process = place.start(
             self.name, ["linphonec", "-c", os.path.join(self.folder, "rc"), "-d", 5, "-l",
                         os.path.join(self.folder, "sip.log"), "-a"], stdin=subprocess.PIPE, env=env)
+        self._play()
+
+    def _play(self):
         self._say("soundcard use files")
         self._say("play " + os.path.join(self.folder, "tone.wav"))
 
@@ -98,6 +112,8 @@ class Linphone:
 
     def wait_registered(self, limit_s=20):
         until(lambda: "LinphoneRegistrationOk" in self.log(), f"{self.user} is registered", limit_s)
+        if "GET /provision/" in self.log():
+            self._play()  # settings that it fetches undo it
         return self
 
     def wait_event(self, kind, mark, limit_s=20):
