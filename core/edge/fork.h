@@ -22,7 +22,7 @@ struct fork_target {
   bool secure;   /* by TLS or WSS alone */
   bool by_peer;  /* the hop is another peer, or proxy, by a Path */
   bool locate;   /* `uri` is an Address-of-Record of the overlay, to be looked up */
-  bool by_token; /* the hop was named by a token: Record-Route names it again */
+  bool by_token; /* Record-Route names the hop by a token */
   uint16_t q_permille;
   uint64_t phone; /* of targets with the same, one is tried at a time; 0: like no other */
 };

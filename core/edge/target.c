@@ -57,6 +57,9 @@ bool target_of_contact(const struct edge *edge, const struct contact *contact,
     return false; /* a contact that is this peer would only loop */
   } else if (sip_uri_endpoint(&uri, &target->hop.at) != OK) {
     target->next = uri.text;
+  } else {
+    /* Its dialog may know it by a GRUU, which an ACK cannot wait for. */
+    target->by_token = contact->instance.len != 0 && target->hop.at.transport == TRANSPORT_UDP;
   }
   if (contact->instance.len != 0) target->phone = hash_slice(edge->hash, contact->instance) | 1;
   target->routes = buf_slice(routes);

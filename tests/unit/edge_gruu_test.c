@@ -94,6 +94,40 @@ static void hands_them_out(void **state) {
   world_close(&w);
 }
 
+/* R-7.59, R-7.64: a phone on UDP whose record has no Path answers with its GRUU. The caller's peer
+ * has no binding of it, and the ACK comes nevertheless. */
+static void an_ack_finds_a_gruu_that_is_held_elsewhere(void **state) {
+  (void)state;
+  world_open(&w, 2);
+  struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_udp(1, "192.0.2.9:5070");
+  world_send(&w, &bob,
+             "REGISTER sip:example.net SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bKz\n"
+             "Max-Forwards: 70\nFrom: <sip:bob@example.net>;tag=a\nTo: <sip:bob@example.net>\n"
+             "Call-ID: e\nCSeq: 1 REGISTER\n" GRUU
+             "Contact: <sip:bob@192.0.2.9:5070>;+sip.instance=\"<urn:uuid:1>\"\n"
+             "Content-Length: 0\n\n");
+  struct sent *ok = world_expect(&w, &bob, "SIP/2.0 200 ");
+  assert_false(sent_has(ok, "Path:"));
+  char contact[600];
+  snprintf(contact, sizeof contact, "Contact: <%s>\n", gruu_of(ok, "pub-gruu"));
+  request(&alice, "INVITE", "sip:bob@example.net", "", "");
+  struct sent *invite = world_expect(&w, &bob, "INVITE sip:bob@192.0.2.9:5070 ");
+  world_answer(&w, &bob, invite, 200, contact);
+  world_expect(&w, &alice, "SIP/2.0 100 ");
+  struct sent *final = world_expect(&w, &alice, "SIP/2.0 200 ");
+  char routes[4096], back[4096];
+  snprintf(back, sizeof back, "%s", sent_routes(invite, false));
+  snprintf(routes, sizeof routes, "%s", sent_routes(final, true));
+  request(&alice, "ACK", PUBLIC, ";tag=t42000", routes);
+  world_expect(&w, &bob, "ACK ");
+  request(&alice, "BYE", PUBLIC, ";tag=t42000", routes);
+  world_expect(&w, &bob, "BYE ");
+  bob = phone_udp(0, "192.0.2.9:5070"); /* to where the Route says */
+  request(&bob, "BYE", "sip:alice@192.0.2.8:5068", ";tag=al", back);
+  world_expect(&w, &alice, "BYE sip:alice@192.0.2.8:5068 ");
+  world_close(&w);
+}
+
 /* from the peer itself and from another. */
 static void leads_to_one_phone(void **state) {
   (void)state;
@@ -223,6 +257,7 @@ static void cannot_be_forged(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(hands_them_out),
+      cmocka_unit_test(an_ack_finds_a_gruu_that_is_held_elsewhere),
       cmocka_unit_test(leads_to_one_phone),
       cmocka_unit_test(is_followed_inside_a_dialog),
       cmocka_unit_test(a_temporary_one_ends),

@@ -109,6 +109,8 @@ def _call_linphone(place, transport):
     if not line.capture.available:
         raise Skip(line.capture.why)
     line.call(alice, lin)
+    if not lin.saw("ACK"):
+        raise Failure("Linphone never had the ACK to its 200")
     line.call(lin, alice)
     if not re.search(r"^Contact: <sip:lin@example\.net;gr=urn:uuid:", lin.log(), re.M):
         raise Failure("Linphone did not use the GRUU it was given")
