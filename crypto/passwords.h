@@ -31,7 +31,7 @@ enum password_change { PASSWORD_NEW, PASSWORD_OTHER };
  * that no address has; or the password is empty, too long, or has control characters. ERR_EXISTS:
  * it has one already (NEW). ERR_NOT_FOUND: it has none (OTHER). */
 enum err passwords_set(const char *data_dir, struct slice address, struct slice password,
-                       enum password_change change, struct key_error *why) MUST_USE;
+                       enum password_change kind, struct key_error *why) MUST_USE;
 /* ERR_NOT_FOUND: the address has none. */
 enum err passwords_remove(const char *data_dir, struct slice address,
                           struct key_error *why) MUST_USE;

@@ -209,7 +209,7 @@ static const char *what_is_wrong_before(struct record_verifier *v,
 /* Of an immutable value. */
 static const char *what_is_wrong(struct record_verifier *v, struct slice record) {
   static const struct crypto hashes = {.sha256 = sha256};
-  struct record_layout layout;
+  struct record_layout layout = {0};
   const char *why = NULL;
   if (immutable_is_record(record))
     return immutable_verify(&hashes, record, &why) == OK ? NULL : why;

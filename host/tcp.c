@@ -314,8 +314,7 @@ static void free_handle(uv_handle_t *handle) { free(handle); }
 static void turn_away(struct tcp *tcp, uv_stream_t *stream, const char *why) {
   uv_tcp_t *handle = host_take(sizeof *handle);
   tcp->stats.refused++;
-  log_often(tcp->loop->log, LOG_AWAY, TRACE_WARNING, "tcp: a connection was refused: %s",
-            why);
+  log_often(tcp->loop->log, LOG_AWAY, TRACE_WARNING, "tcp: a connection was refused: %s", why);
   uv_tcp_init(&tcp->loop->uv, handle);
   uv_accept(stream, (uv_stream_t *)handle);
   uv_close((uv_handle_t *)handle, free_handle);
@@ -339,8 +338,8 @@ static void on_connection(uv_stream_t *stream, int status) {
   if (why != NULL) {
     char text[ADDRESS_TEXT_BYTES];
     tcp->stats.refused++;
-    log_often(tcp->loop->log, LOG_AWAY, TRACE_WARNING,
-              "tcp: a connection from %s was refused: %s", address_text(&conn->peer, text), why);
+    log_often(tcp->loop->log, LOG_AWAY, TRACE_WARNING, "tcp: a connection from %s was refused: %s",
+              address_text(&conn->peer, text), why);
     discard(conn);
     return;
   }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The page's files and the templates of phones' settings, put into the program by cmake/web.cmake. */
+/* The page's files and the templates of phones' settings, put into the program by cmake/web.cmake.
+ */
 #ifndef HOST_WEB_FILES_H
 #define HOST_WEB_FILES_H
 

@@ -272,7 +272,7 @@ bool fork_send_group(struct edge_step *step, struct fork *fork, const struct edg
     return true;
   }
   if (fork_busy(fork) == 0) fork->breadth = fork->breadth_all < size ? 1 : fork->breadth_all / size;
-  bool ready[FORK_BRANCHES_MAX];
+  bool ready[FORK_BRANCHES_MAX] = {false}; /* branches that are added meanwhile wait */
   for (unsigned i = 0; i < fork->count; i++)
     ready[i] = is_ready(fork, i) && fork->branch[i].target.q_permille == fork->q;
   for (unsigned i = 0; i < fork->count; i++) {

@@ -142,8 +142,9 @@ void certify_on_user(struct step *s, struct errand *errand, const struct record 
 }
 
 void certify_done(struct step *s, struct errand *errand) {
-  const struct pin_facts facts = {.pin = {WRITE_PIN_KNOWN, errand->owner, errand->since},
-                                  .expires = errand->floor,
-                                  .complete = errand->facts.complete};
+  const struct pin_facts facts = {
+      .pin = {.state = WRITE_PIN_KNOWN, .key = errand->owner, .since = errand->since},
+      .expires = errand->floor,
+      .complete = errand->facts.complete};
   pins_learn(s, address_of(errand), &facts);
 }

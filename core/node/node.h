@@ -72,7 +72,7 @@ struct node_config {
   unsigned digest_algorithms; /* offered: bits of enum node_digest */
   bool digest_off;
   bool record_route;
-  bool redirect; /* */
+  bool redirect;          /* */
   enum node_wary wary;    /* NODE_LOOKS_AGAIN */
   bool strangers;         /* anybody may join the overlay: it is open, and no laboratory */
   unsigned successors;    /* r = 8 */
@@ -117,7 +117,7 @@ enum input_kind {
   IN_OPENED, /* answer to OUT_OPEN: ticket, status OK: from now on OUT_SIGN signs with these keys */
   IN_RESOLVED, /* answer to OUT_RESOLVE: ticket, status (ERR_NOT_FOUND: there is no such name, or
                   nothing of that kind; others: nobody can say now), dns, dns_count */
-  IN_COMMAND, /* command, ticket: answered by OUT_REPLY */
+  IN_COMMAND,  /* command, ticket: answered by OUT_REPLY */
 };
 struct input {
   enum input_kind kind;
@@ -186,8 +186,8 @@ void node_free(struct node *node);
 void node_step(struct node *node, usec now, const struct input *input, struct outbox *out);
 /* When to step with IN_TICK at the latest; USEC_NEVER: no need. */
 usec node_deadline(const struct node *node);
-/* New domains, users, digest_algorithms, digest_off, record_route, redirect; other fields are ignored.
- * ERR_MEMORY leaves all as it was. */
+/* New domains, users, digest_algorithms, digest_off, record_route, redirect; other fields are
+ * ignored. ERR_MEMORY leaves all as it was. */
 enum err node_reconfigure(struct node *node, const struct node_config *config) MUST_USE;
 
 /* Known peers, those it needs most first (successors, then others); for a host to remember. */

@@ -182,12 +182,13 @@ static unsigned read_naptr(const struct run *run, const struct dns_answer *answe
 
 /* RFC 3261 18.1.1: too long for UDP. Otherwise the order stays. */
 static void put_streams_first(struct locate_result *result) {
-  struct endpoint at[LOCATE_HOPS_MAX];
-  unsigned count = 0;
-  for (unsigned pass = 0; pass < 2; pass++)
-    for (unsigned i = 0; i < result->count; i++)
-      if (endpoint_is_stream(&result->at[i]) == (pass == 0)) at[count++] = result->at[i];
-  for (unsigned i = 0; i < count; i++) result->at[i] = at[i];
+  unsigned streams = 0;
+  for (unsigned i = 0; i < result->count; i++) {
+    struct endpoint at = result->at[i];
+    if (!endpoint_is_stream(&at)) continue;
+    memmove(&result->at[streams + 1], &result->at[streams], (i - streams) * sizeof at);
+    result->at[streams++] = at;
+  }
 }
 
 static uint16_t default_port(enum transport transport) {

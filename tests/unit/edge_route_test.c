@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What an edge answers by itself, what it refuses to forward, and where Route leads: RFC 3261
- * 16.3, 16.4 and 16.12, RFC 5393, R-7.20 to R-7.23, R-7.27, R-7.28, R-7.33. */
+ * 16.3, 16.4 and 16.12, RFC 5393, R-7.20 to R-7.23, R-7.27, R-7.33. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -368,13 +368,14 @@ static void test_successions_meet(void **state) {
     ring_of(1, NODE_OPEN);
     msec_wall since = net_wall(&net) - MINUTE;
     const struct what copies[3] = {
-        {.owner = &one, .since = since, .version = ++number},
-        {.owner = &two, .since = since, .before = &one, .named = since + 10, .version = ++number},
+        {.owner = &one, .since = since, .version = number + 1},
+        {.owner = &two, .since = since, .before = &one, .named = since + 10, .version = number + 2},
         {.owner = &three,
          .since = since,
          .before = &one,
          .named = since + 20,
-         .version = ++number}};
+         .version = number + 3}};
+    number += 3;
     for (unsigned i = 0; i < 3; i++) {
       assert_int_equal(push(0, &copies[orders[order][i]]), 200);
       net_run_for(&net, SEC(1));
