@@ -386,8 +386,11 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
   if (found != 0 && first && edge->config.redirect && redirect_answer(&step, fork, all, found))
     return;
   target_add_contacts(&step, fork, all, found);
+  bool unowned = status == ERR_NOT_FOUND && !auth_knows(edge, aor);
   if (found == 0 && !sure && first)
     fork_refuse(&step, fork, 503, "Location Cannot Be Known Now"); /* */
+  else if (found == 0 && unowned && first)
+    fork_refuse(&step, fork, 404, "Nobody Has This Address"); /* */
   else
     fork_run(&step, fork);
 }

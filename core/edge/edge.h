@@ -84,8 +84,9 @@ void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct s
                      struct outbox *out);
 /* A STUN Binding request came from that UDP address, and was answered. */
 void edge_on_keep_alive(struct edge *edge, usec now, const struct endpoint *from);
-/* contacts are in no order; status OK with count 0, or ERR_NOT_FOUND: nobody; ERR_BUSY and others:
- * cannot be known now (503 with Retry-After). */
+/* contacts are in no order; status OK with count 0: nobody is there (480); ERR_NOT_FOUND: nor does
+ * anybody own the address (404, R-7.87); ERR_BUSY and others: cannot be known now (503 with
+ * Retry-After). */
 void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
                      const struct contact *contacts, unsigned count, struct edge_calls *calls,
                      struct outbox *out);

@@ -650,6 +650,11 @@ static void read_on_pin(struct step *s, struct errand *errand, const struct pin_
 }
 
 void errand_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
+  if (errand->stage == STAGE_OWNING) {
+    errand->unowned = facts->pin.state == WRITE_PIN_NONE;
+    errand_fail(s, errand, 404, NULL);
+    return;
+  }
   if (errand->stage != STAGE_PINNING) return;
   if (errand->kind == ERRAND_CERTIFY)
     certify_on_pin(s, errand, facts);
@@ -899,7 +904,9 @@ void errand_on_timer(struct step *s, struct errand *errand) {
     look_on_timer(s, errand);
     return;
   }
-  if (errand->waiting && s->now < errand->deadline) {
+  if (errand->stage == STAGE_OWNING) {
+    errand_fail(s, errand, 404, NULL); /* whether anybody owns it is not known */
+  } else if (errand->waiting && s->now < errand->deadline) {
     ask(s, errand);
   } else if (is_asking(errand) && s->now < errand->deadline) {
     struct peer slow = errand->asked; /* its way is long or stuck: another is tried beside it */

@@ -62,13 +62,35 @@ static enum err err_of_status(uint16_t status) {
   return status == 503 ? ERR_BUSY : ERR_REFUSED;
 }
 
-static void tell_edge_located(struct step *s, uint64_t user, uint16_t status,
+static enum err err_of_location(const struct errand *errand, uint16_t status) {
+  if (status == 404) return errand->unowned ? ERR_NOT_FOUND : OK;
+  return err_of_status(status);
+}
+
+static void tell_edge_located(struct step *s, const struct errand *errand, uint16_t status,
                               const struct contact *contacts, unsigned count) {
   struct edge_calls calls;
   calls.count = 0;
-  edge_on_located(s->node->edge, s->now, node_wall(s->node, s->now), user, err_of_status(status),
-                  contacts, count, &calls, s->out);
+  edge_on_located(s->node->edge, s->now, node_wall(s->node, s->now), errand->user,
+                  err_of_location(errand, status), contacts, count, &calls, s->out);
   pump_edge(s, &calls);
+}
+
+/* nobody is there; has the address an owner? True: the answer comes later. */
+static bool asks_for_owner(struct step *s, struct errand *errand, uint16_t status, unsigned count) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  struct pin_facts facts;
+  bool nobody = status == 404 || (status == 200 && count == 0);
+  if (errand->for_whom != FOR_EDGE_LOCATE || errand->stage == STAGE_OWNING || !nobody) return false;
+  if (s->node->config.policy == WRITE_LABORATORY) return false; /* there are no owners */
+  if (xml_key_canonical(errand->key_text, &key) != OK || key.overflow) return false;
+  errand->stage = STAGE_OWNING;
+  timers_set(&s->node->timers, &errand->timer, errand->deadline);
+  struct slice address = slice_skip(buf_slice(&key), slice_find_byte(buf_slice(&key), ':') + 1);
+  if (!pins_ask(s, address, errand_ticket(s->node, errand), &facts)) return true;
+  errand->unowned = facts.pin.state == WRITE_PIN_NONE;
+  return false;
 }
 
 /* Only 403 says that nothing will change by itself. */
@@ -291,6 +313,7 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
   if (status == 200 && errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN) {
     count = errand_contacts(s, body, errand->refused, contacts, CONTACTS_MAX);
   }
+  if (asks_for_owner(s, errand, status, count)) return;
   if (errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN) {
     outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCATED,
                                          .at = s->now,
@@ -323,7 +346,7 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
     case FOR_NOBODY:
       break;
     case FOR_EDGE_LOCATE:
-      tell_edge_located(s, done.user, status, contacts, count);
+      tell_edge_located(s, &done, status, contacts, count);
       break;
     case FOR_EDGE_BIND:
       tell_edge_bound(s, done.user, done.kind, status, text);

@@ -181,6 +181,7 @@ enum errand_stage {
   STAGE_READING,    /* a get is under way; also before a removal, or after a 412 */
   STAGE_VERIFYING,  /* the records of its answer */
   STAGE_PINNING,    /* who may write, or may have written, is being asked */
+  STAGE_OWNING,     /* nobody is there: has the address an owner? */
   STAGE_CERTIFYING, /* a put: its certificates are put by another errand */
   STAGE_NAMING,     /* the key and certificates of an address are being fetched from the host */
   STAGE_ADOPTING,   /* a put: the address's key is looked for under `private:` */
@@ -214,6 +215,7 @@ struct errand {
   bool looked;                        /* a second time */
   struct look *look;                  /* owned; while that is under way */
   bool pinned_again;                  /* the pin was lost, and is put once more */
+  bool unowned;                       /* nobody is there, and the address is nobody's */
   struct key pinned;                  /* open overlay: the address's key; zero: not known */
   struct key holder;                  /* put: whose certificates the address has; zero: none */
   struct key signer;                  /* of the record last signed */

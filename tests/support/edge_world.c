@@ -226,8 +226,7 @@ static void answer_call(struct edge_world *w, unsigned edge, const struct edge_c
     for (unsigned i = 0; i < WORLD_RECORDS_MAX; i++)
       if (w->record[i].used && slice_equal(slice_cstr(w->record[i].aor), call->aor))
         contacts[count++] = w->record[i].contact;
-    edge_on_located(w->edge[edge], w->now, w->wall, call->user,
-                    status == OK && count == 0 ? ERR_NOT_FOUND : status, contacts, count, &s->calls,
+    edge_on_located(w->edge[edge], w->now, w->wall, call->user, status, contacts, count, &s->calls,
                     &s->out);
   } else {
     if (status == OK) bind_record(w, call);

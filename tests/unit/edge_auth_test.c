@@ -356,6 +356,16 @@ static void callers_are_asked_too(void **state) {
   ask(&thief, &stranger, "");
   world_expect(&w, &thief, "SIP/2.0 100 ");
   world_expect(&w, &thief, "SIP/2.0 480 ");
+  /* a user of this peer is somebody, before the first REGISTER too. */
+  w.locate_status = ERR_NOT_FOUND;
+  ask(&thief, &stranger, "");
+  world_expect(&w, &thief, "SIP/2.0 100 ");
+  world_expect(&w, &thief, "SIP/2.0 404 Nobody Has This Address");
+  stranger.uri = "sip:carol@example.net";
+  ask(&thief, &stranger, "");
+  world_expect(&w, &thief, "SIP/2.0 100 ");
+  world_expect(&w, &thief, "SIP/2.0 480 ");
+  w.locate_status = OK;
   /* A new password: what the old one opened vouches for nothing. */
   make_secret("bob", "changed", &users[1]);
   assert_int_equal(edge_reconfigure(w.edge[0], &config), OK);

@@ -192,7 +192,7 @@ static void record_route_can_be_off(void **state) {
   world_close(&w);
 }
 
-/* */
+/* */
 static void nobody_and_not_sure(void **state) {
   (void)state;
   world_open(&w, 1);
@@ -200,6 +200,9 @@ static void nobody_and_not_sure(void **state) {
   invite(&w, &alice);
   world_expect(&w, &alice, "SIP/2.0 100 ");
   world_expect(&w, &alice, "SIP/2.0 480 ");
+  w.locate_status = ERR_NOT_FOUND;
+  request(&w, &alice, "MESSAGE", "sip:bob@example.net", "m1", 1, "", "");
+  world_expect(&w, &alice, "SIP/2.0 404 Nobody Has This Address");
   w.locate_status = ERR_BUSY;
   request(&w, &alice, "INVITE", "sip:bob@example.net", "i2", 2, "", "");
   world_expect(&w, &alice, "SIP/2.0 100 ");
@@ -209,7 +212,7 @@ static void nobody_and_not_sure(void **state) {
   register_phone(&w, &bob, "bob", "");
   request(&w, &alice, "INVITE", "sip:bob@example.net", "i3", 3, "", "");
   world_expect(&w, &bob, "INVITE ");
-  assert_int_equal(w.traces[TRACE_LOCATED], 3);
+  assert_int_equal(w.traces[TRACE_LOCATED], 4);
   /* The location service that never answers. */
   w.hold = true;
   request(&w, &alice, "INVITE", "sip:carol@example.net", "i4", 4, "", "");

@@ -49,10 +49,12 @@ def sipp_busy(place):
 
 
 def sipp_nobody(place):
-    """nobody is registered: 480"""
-    ring = Ring(place, 3)
+    """an address that nobody owns: 404 from every peer; a user who has not registered yet: 480"""
+    ring = Ring(place, 3)  # R-7.14, R-7.87
     for peer in ring.peers:
-        sipp.run(place, f"caller-{peer.name}", peer, sipp.refused(480), "nobody")
+        sipp.run(place, f"caller-{peer.name}", peer, sipp.refused(404), "nobody")
+    ring.peers[1].add_users("bob@example.net")
+    sipp.run(place, "caller", ring.peers[1], sipp.refused(480))
     ring.check_alive()
 
 

@@ -15,7 +15,7 @@ const CALL = {
   404: "Nobody has this address. Check how it is written.",
   408: "Nobody answered in time.",
   410: "This address is no longer in use.",
-  480: "Nobody is registered under this address now. Try later, or write another address.",
+  480: "Nobody is registered under this address now. Try later.",
   484: "The address is not complete.",
   486: "Busy. Try again later.",
   487: "Cancelled.",
