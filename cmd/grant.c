@@ -192,7 +192,10 @@ static int change_keys(struct desk *desk) {
     return fail(
         "the new keys are here, but nobody knows them yet. Say: locser reload, then "
         "locser publish ADDRESS, then grant the keys to the other peers again");
-  return store(desk);
+  if (store(desk) == CLI_DONE) return CLI_DONE;
+  return fail(
+      "the address has new keys, but they could not be granted. Say, for each other peer that is "
+      "to have them: locser user grant ADDRESS PEER-ID");
 }
 
 /* To all who were named but one, under new keys. */

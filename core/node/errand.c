@@ -284,8 +284,8 @@ static void wait_for_pin(struct step *s, struct errand *errand, struct slice add
   struct pin_facts facts;
   errand->stage = STAGE_PINNING;
   timers_set(&s->node->timers, &errand->timer, errand->deadline);
-  if (pins_ask(s, address, errand_ticket(s->node, errand), &facts))
-    errand_on_pin(s, errand, &facts);
+  errand->recalled = pins_ask(s, address, errand_ticket(s->node, errand), &facts);
+  if (errand->recalled) errand_on_pin(s, errand, &facts);
 }
 
 /* A contact is put after the certificates of its address. */
@@ -414,6 +414,24 @@ void errand_start(struct step *s, struct errand *errand) {
   }
 }
 
+/* The pin that was remembered may have been lost by the ring since, or have a successor (R-6.67).
+ */
+static bool puts_again(const struct step *s, const struct errand *errand) {
+  return errand->kind == ERRAND_PUT && errand->for_whom != FOR_CLIENT &&
+         s->node->config.policy == WRITE_OPEN && !errand->pinned_again;
+}
+
+static void put_again(struct step *s, struct errand *errand) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  if (!errand_put_key(s, errand, &key)) return;
+  errand->pinned_again = true;
+  errand->pinned = (struct key){0};
+  drop_body(s->node, errand);
+  pins_learn(s, slice_skip(buf_slice(&key), 4), NULL);
+  put(s, errand);
+}
+
 void errand_on_signed(struct step *s, struct errand *errand, enum err status, struct slice record) {
   if (errand->stage != STAGE_SIGNING) return;
   if (status != OK) {
@@ -434,7 +452,10 @@ void errand_on_signed(struct step *s, struct errand *errand, enum err status, st
   if (errand->kind != ERRAND_REMOVE && !key_is_zero(&errand->pinned) &&
       !key_equal(&read.owner, &errand->pinned)) {
     errand->signer = read.owner;
-    if (!grant_look(s, errand)) errand_fail(s, errand, 403, WRITE_OTHER_KEY);
+    if (errand->recalled && puts_again(s, errand))
+      put_again(s, errand);
+    else if (!grant_look(s, errand))
+      errand_fail(s, errand, 403, WRITE_OTHER_KEY);
     return;
   }
   errand->signer = read.owner;
@@ -729,21 +750,17 @@ static const char *fault_of(struct step *s, struct slice text) {
   return copy;
 }
 
-/* The pin that was remembered may have been lost by the ring since. */
-static bool puts_again(const struct step *s, const struct errand *errand) {
-  return errand->kind == ERRAND_PUT && errand->for_whom != FOR_CLIENT &&
-         s->node->config.policy == WRITE_OPEN && !errand->pinned_again;
-}
-
-static void put_again(struct step *s, struct errand *errand) {
+/* R-6.67: this peer heard a moment ago that the key is the address's, and who refuses may be sure
+ * of the one before. Where the pin was only asked for because of a refusal, that is no news. */
+static bool is_ahead(struct step *s, const struct errand *errand) {
   char text[XML_CANONICAL_BYTES_MAX];
   struct buf key = buf_over(text, sizeof text);
-  if (!errand_put_key(s, errand, &key)) return;
-  errand->pinned_again = true;
-  errand->pinned = (struct key){0};
-  drop_body(s->node, errand);
-  pins_learn(s, slice_skip(buf_slice(&key), 4), NULL);
-  put(s, errand);
+  if (errand->for_whom == FOR_CLIENT || errand->kind == ERRAND_CERTIFY ||
+      errand->stage != STAGE_WRITING || (errand->pinned_again && !errand->asked_for_grant) ||
+      xml_key_canonical(errand->key_text, &key) != OK)
+    return false;
+  struct slice address = address_to_judge(s, buf_slice(&key));
+  return address.len > 0 && pins_is_news(s, address, &errand->signer);
 }
 
 static void on_error(struct step *s, struct errand *errand, uint16_t status, struct slice body) {
@@ -777,7 +794,9 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
       errand_fail(s, errand, 412, "a newer version of this record is stored");
       break;
     case 403:
-      if (puts_again(s, errand))
+      if (is_ahead(s, errand))
+        ask_later(s, errand, 5 * short_pause(s->node));
+      else if (puts_again(s, errand))
         put_again(s, errand);
       else if (!grant_look(s, errand))
         errand_fail(s, errand, status, fault_of(s, body));

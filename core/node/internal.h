@@ -91,7 +91,9 @@ struct pins {
 #define PINS_ASKING_MAX 256u
 #define PIN_WAITERS_MAX 8192u
 #define PIN_REMEMBERED_US SEC(300) /* a pin that was found; none is not remembered */
-#define PIN_SURE_US SEC(5) /* it is not asked for again so soon, whoever writes or is read */
+#define PIN_SURE_US SEC(5)       /* it is not asked for again so soon, whoever writes or is read */
+#define PIN_NEWS_GRACE_US SEC(1) /* for an older pin that was on its way when a newer one was put \
+                                  */
 
 /* What the policy asks about a record, read with it. */
 struct claim {
@@ -214,7 +216,8 @@ struct errand {
   bool learnt_version;
   bool looked;                        /* a second time */
   struct look *look;                  /* owned; while that is under way */
-  bool pinned_again;                  /* the pin was lost, and is put once more */
+  bool recalled;                      /* the pin was remembered, not asked for */
+  bool pinned_again;                  /* the pin was lost, or old, and is asked for once more */
   bool unowned;                       /* nobody is there, and the address is nobody's */
   struct key pinned;                  /* open overlay: the address's key; zero: not known */
   struct key holder;                  /* put: whose certificates the address has; zero: none */
@@ -524,6 +527,8 @@ bool pins_recall(const struct step *s, struct slice address, struct pin_facts *o
 /* Forgets what is remembered, unless it is quite fresh: a record was met whose signer is not the
  * pinned key, which may have named another since (R-6.67). True: ask again. */
 bool pins_doubt(struct step *s, struct slice address);
+/* Was it learnt so recently that the key is this one that others may be sure of another still? */
+bool pins_is_news(const struct step *s, struct slice address, const struct key *owner);
 /* The winner of what is held here under the key of a `certificate:` record. */
 void pins_held(const struct step *s, const struct key *key, struct pin_facts *out);
 /* A `certificate:` record was put, by this peer or at it; or what is remembered proved wrong

@@ -191,6 +191,17 @@ bool pins_doubt(struct step *s, struct slice address) {
   return true;
 }
 
+bool pins_is_news(const struct step *s, struct slice address, const struct key *owner) {
+  char text[XML_CANONICAL_BYTES_MAX + 16];
+  struct buf key_text = buf_over(text, sizeof text);
+  struct key key;
+  if (!key_of_address(s->node, address, &key_text, &key)) return false;
+  const struct pin *pin = find(s->node, &key);
+  return pin != NULL && is_fresh(s, pin) && pin->facts.pin.state == WRITE_PIN_KNOWN &&
+         key_equal(&pin->facts.pin.key, owner) &&
+         pin->until - PIN_REMEMBERED_US + PIN_SURE_US + PIN_NEWS_GRACE_US > s->now;
+}
+
 bool pins_recall(const struct step *s, struct slice address, struct pin_facts *out) {
   char text[XML_CANONICAL_BYTES_MAX + 16];
   struct buf key_text = buf_over(text, sizeof text);

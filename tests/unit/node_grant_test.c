@@ -186,6 +186,68 @@ static void test_phones_of_a_new_address_at_once(void **state) {
   end();
 }
 
+/* Nodes 1 to 3 keep Bob's pin, node 0 his grants; 4 is his home. */
+static void ring_apart(void) {
+  struct key at[6];
+  net_open(&net, 5);
+  net.latency_min_us = net.latency_max_us = MSEC(5);
+  net.config.policy = NODE_OPEN;
+  at[0] = net_key(&net, PRIVATE);
+  at[1] = net_key(&net, "certificate:bob@example.net");
+  for (unsigned i = 2; i < 5; i++) at[i] = key_add_power(&at[i - 1], 0);
+  at[5] = key_add_power(&at[0], 0);
+  for (unsigned i = 0; i < 6; i++) net_add(&net, &at[i], i == 0 ? NET_NONE : 0);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(120)));
+}
+
+static void change_key(void) {
+  (void)net_succeed(&net, 4, SLICE(BOB));
+  const struct node_command publish = {.kind = COMMAND_PUBLISH, .uri = SLICE(BOB)};
+  assert_int_equal(net_command(&net, 4, &publish, SEC(20))->code, 200);
+}
+
+/* R-6.67, R-6.68: who judges asked for the pin a moment ago, holds none, and so has not heard that
+ * the address has a new key. Whose key it is waits; anybody else is refused at once. */
+static void test_a_new_key_that_few_know(void **state) {
+  (void)state;
+  ring_apart();
+  assert_int_equal(put(4), 200);
+  assert_int_equal(grant(4, 4, 2), 200);
+  change_key();
+  usec begin = net.now;
+  assert_int_equal(grant(3, 3, 4), 403);
+  assert_true(net.now < begin + SEC(1));
+  assert_int_equal(grant(4, 4, 3), 200);
+  assert_true(net.now < begin + SEC(7));
+  assert_int_equal(put(4), 200);
+  end();
+}
+
+/* The same of a contact, which the home puts by itself. */
+static void test_a_contact_under_a_new_key(void **state) {
+  (void)state;
+  ring_apart();
+  assert_int_equal(put(4), 200);
+  change_key();
+  assert_int_equal(put(4), 200);
+  end();
+}
+
+/* Who was refused remembers the key that was pinned then; a grant of the next one is found. */
+static void test_a_grant_of_a_new_key(void **state) {
+  (void)state;
+  for (unsigned wait_s = 0; wait_s < 20; wait_s += 10) {
+    ring_apart();
+    assert_int_equal(put(4), 200);
+    assert_int_equal(put(5), 403);
+    change_key();
+    assert_int_equal(grant(4, 4, 5), 200);
+    net_run_for(&net, SEC(wait_s));
+    assert_int_equal(put(5), 200);
+    end();
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_without_a_grant_it_is_403),
@@ -195,6 +257,9 @@ int main(void) {
       cmocka_unit_test(test_what_is_stored),
       cmocka_unit_test(test_pins_learnt_do_not_count_as_asked_for),
       cmocka_unit_test(test_phones_of_a_new_address_at_once),
+      cmocka_unit_test(test_a_new_key_that_few_know),
+      cmocka_unit_test(test_a_contact_under_a_new_key),
+      cmocka_unit_test(test_a_grant_of_a_new_key),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
