@@ -283,7 +283,8 @@ static void promise(struct ledger *ledger, struct item *item, enum item_state st
   item->copies = copies;
   item->lost = 0;
   item->pin_lost = 0;
-  item->pin_copies = is_pinned(item) ? pin_holders(ledger, item, ALL_DISKS) : 0;
+  /* who writes may remember for minutes a pin that all its holders took with them */
+  item->pin_copies = is_pinned(item) ? pin_holders(ledger, item, UP_DISKS) : 0;
   if (item->pin_copies > should_hold(ledger)) item->pin_copies = should_hold(ledger);
   item->doubtful = doubt;
   unsigned on_disks = item->version == 0 ? 0 : holders(ledger, item, ALL_DISKS);

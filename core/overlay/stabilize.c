@@ -57,22 +57,22 @@ static void notify(struct overlay *overlay, const struct step *step, const struc
   }
 }
 
-/* One that was in the list is not, though there would be a place for it. */
-static bool has_lost_one(const struct overlay *overlay, const struct peer *old, uint32_t count) {
+/* All but the last of ours are in the list of the peer before us. */
+static bool concerns_predecessor(const struct overlay *overlay, const struct peer *old,
+                                 uint32_t count) {
   const struct peers *list = &overlay->list;
-  const struct key *self = &overlay->self.id;
-  for (uint32_t i = 0; i < count; i++) {
-    if (list->count == overlay->r &&
-        ring_order(self, &old[i].id, &list->at[list->count - 1].id) >= 0) {
-      return false;
-    }
-    if (peers_find(list, self, &old[i].id) == NULL) return true;
-  }
+  uint32_t shared = overlay->r - 1u;
+  uint32_t now = list->count < shared ? list->count : shared,
+           then = count < shared ? count : shared;
+  if (now != then) return true;
+  for (uint32_t i = 0; i < now; i++)
+    if (!peer_same(&list->at[i], &old[i])) return true;
   return false;
 }
 
-/* R-5.39: its list follows from ours. Death by death this goes back through the r lists that have
- * the dead one, and not at the pace of stabilisation, in which all of one list might die. */
+/* R-5.39: its list follows from ours. Change by change this goes back through the r lists, and not
+ * at the pace of stabilisation: meanwhile all of one list might die, or a request be directed past
+ * a newcomer to the peer behind it. */
 static void tell_predecessor(struct overlay *overlay, const struct step *step) {
   const struct peer *before = &overlay->predecessor;
   if (!peer_is(before) || doubt_is(overlay, &before->id)) return;
@@ -95,7 +95,7 @@ static void successor_alive(struct overlay *overlay, const struct step *step,
   memcpy(had, overlay->list.at, had_count * sizeof *had);
   bool closed = chord_take_list(overlay, head, answer);
   bool changed = ring_changed(overlay, step, &old);
-  if (changed && has_lost_one(overlay, had, had_count)) tell_predecessor(overlay, step);
+  if (changed && concerns_predecessor(overlay, had, had_count)) tell_predecessor(overlay, step);
   if (changed) look_at_size(overlay);
   if (closed && members_close(overlay, step, NULL)) return;
   const struct peer *between = &answer->predecessor;
@@ -207,6 +207,7 @@ static void from_predecessor(struct overlay *overlay, const struct step *step,
     doubt_clear(overlay, step, &head.id);
     if (closed && members_close(overlay, step, NULL)) return;
     notify(overlay, step, &head);
+    tell_predecessor(overlay, step);
     overlay->stabilize_at = step->now; /* its predecessor may be nearer still */
   } else {
     chord_lost(overlay, step, asked, status == OVERLAY_FAILED);

@@ -173,21 +173,24 @@ static void test_a_first_successor_that_is_alone_is_no_member(void **state) {
   one_free(&one);
 }
 
-/* R-5.39: who has lost one of its list tells the peer before it, whose list has it, too. A newcomer
- * can wait. */
-static void test_death_in_the_list_is_told_to_the_peer_before(void **state) {
+/* R-5.39: what changes in the list is told to the peer before, whose list has it, too; but for the
+ * last of the list. */
+static void test_changes_of_the_list_are_told_to_the_peer_before(void **state) {
   (void)state;
-  const uint8_t list[] = {120, 130, 140}, newcomer[] = {115, 120, 130}, lost[] = {115, 130, 140};
+  const uint8_t list[] = {120, 130, 140}, last[] = {120, 125, 130}, newcomer[] = {115, 120, 130},
+                lost[] = {130, 140};
   begin();
   answer_successor(110, 100, list, 3); /* a joiner notifies it once in any case */
-  answer_successor(110, 100, newcomer, 3);
+  answer_successor(110, 100, last, 3);
   assert_null(one_call(&one, OVERLAY_NOTIFY, 90));
-  answer_successor(110, 100, lost, 3);
-  assert_string_equal(one_list(&one), "110 115 130");
+  answer_successor(110, 100, newcomer, 3);
+  assert_non_null(one_call(&one, OVERLAY_NOTIFY, 90));
+  answer_successor(110, 100, lost, 2);
+  assert_string_equal(one_list(&one), "110 130 140");
   assert_non_null(one_call(&one, OVERLAY_NOTIFY, 90));
   for (int i = 0; i < 2; i++)
     one_answer(&one, one_wait(&one, OVERLAY_NEIGHBORS), OVERLAY_FAILED, NULL);
-  assert_string_equal(one_list(&one), "115 130");
+  assert_string_equal(one_list(&one), "130 140");
   assert_non_null(one_call(&one, OVERLAY_NOTIFY, 90));
   one_free(&one);
 }
@@ -580,7 +583,7 @@ int main(void) {
       cmocka_unit_test(test_one_silence_does_not_drop_a_successor),
       cmocka_unit_test(test_a_list_without_our_head_is_not_taken),
       cmocka_unit_test(test_a_first_successor_that_is_alone_is_no_member),
-      cmocka_unit_test(test_death_in_the_list_is_told_to_the_peer_before),
+      cmocka_unit_test(test_changes_of_the_list_are_told_to_the_peer_before),
       cmocka_unit_test(test_the_first_successor_asks_to_be_asked),
       cmocka_unit_test(test_state_queries_are_answered_busy_while_waiting),
       cmocka_unit_test(test_busy_successor_is_alive_and_asked_again_within_150_ms),
