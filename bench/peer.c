@@ -92,6 +92,8 @@ static bool grant(const struct bench_peer *peer, const struct output *output, ch
     }
     case OUT_USER:
     case OUT_OPEN:
+    case OUT_SEAL:
+    case OUT_UNSEAL:
     case OUT_RESOLVE:
     case OUT_SEND:
     case OUT_CLOSE:

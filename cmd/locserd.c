@@ -8,6 +8,7 @@
 #include "crypto/openssl.h"
 #include "crypto/passwords.h"
 #include "crypto/record_verify.h"
+#include "crypto/seal_users.h"
 #include "crypto/user_keys.h"
 #include "host/config.h"
 #include "host/daemon.h"
@@ -98,6 +99,8 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
                                    .complete = user_keys_complete,
                                    .stop = user_keys_stop,
                                    .open = grant_open,
+                                   .seal = seal_users_make,
+                                   .unseal = seal_users_open,
                                    .signer = keys,
                                    .verifier = verifier,
                                    .opener = &opener};

@@ -7,6 +7,8 @@
 
 #include "base/succession.h"
 
+#define SEALED_ROOM 40960u /* crypto/seal.h */
+#define PLAIN_ROOM 16384u
 #define USERS_BATCH 64u
 #define NAMES_BYTES 512u /* what a certificate is for; longer lists lose their end */
 
@@ -32,6 +34,10 @@ static void run_one(struct keys_request *r) {
     r->status = keys->user(keys->signer, r->address, &r->owner, &r->result, &r->second, &r->before);
   else if (r->answer == IN_OPENED)
     r->status = keys->open(keys->opener, r->address, &r->owner, r->record);
+  else if (r->answer == IN_SEALED)
+    r->status = keys->seal(keys->signer, r->address, r->record, &r->result);
+  else if (r->answer == IN_UNSEALED)
+    r->status = keys->unseal(keys->signer, r->address, r->record, &r->result);
   else
     r->status = keys->verify(keys->verifier, r->record, &r->result, &r->issued, &r->why);
 }
@@ -49,6 +55,10 @@ static void complain(const struct keys_request *r) {
     if (r->status == OK)
       log_line(log, TRACE_INFO, "keys: took those of '%.*s', which were granted to this peer",
                shown(r->address), r->address.at);
+  } else if (r->answer == IN_SEALED || r->answer == IN_UNSEALED) {
+    if (r->status != OK)
+      log_often(log, LOG_KEYS, TRACE_ERROR, "keys: nothing %s: %s",
+                r->answer == IN_SEALED ? "sealed" : "opened", err_text(r->status));
   } else if (r->status != OK) {
     log_often(log, LOG_KEYS, TRACE_ERROR, "keys: nothing %s for '%.*s': %s",
               r->answer == IN_SIGNED ? "signed" : "certified", shown(r->address), r->address.at,
@@ -132,6 +142,8 @@ static void add_user(struct loop *loop, struct keys_request *r) {
 
 static size_t room_for(enum input_kind answer, struct slice record) {
   if (answer == IN_OPENED) return 0;
+  if (answer == IN_SEALED) return SEALED_ROOM;
+  if (answer == IN_UNSEALED) return PLAIN_ROOM;
   if (answer == IN_SIGNED) return record.len + RECORD_SIGNATURE_ROOM;
   return answer == IN_USER ? RECORD_CERTIFICATE_MAX : NAMES_BYTES;
 }
@@ -172,6 +184,22 @@ void keys_sign(struct loop *loop, uint64_t ticket, struct slice address, struct 
 
 void keys_verify(struct loop *loop, uint64_t ticket, struct slice record) {
   submit(loop, IN_VERIFIED, ticket, SLICE_EMPTY, NULL, record);
+}
+
+static void submit_seal(struct loop *loop, enum input_kind answer, bool can, uint64_t ticket,
+                        struct slice text, struct slice data) {
+  if (can)
+    submit(loop, answer, ticket, text, NULL, data);
+  else
+    loop_later(loop, &(struct input){.kind = answer, .ticket = ticket, .status = ERR_UNSUPPORTED});
+}
+
+void keys_seal(struct loop *loop, uint64_t ticket, struct slice recipients, struct slice plain) {
+  submit_seal(loop, IN_SEALED, loop->keys.seal != NULL, ticket, recipients, plain);
+}
+
+void keys_unseal(struct loop *loop, uint64_t ticket, struct slice address, struct slice sealed) {
+  submit_seal(loop, IN_UNSEALED, loop->keys.unseal != NULL, ticket, address, sealed);
 }
 
 void keys_user(struct loop *loop, uint64_t ticket, struct slice address) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* OUT_SIGN, OUT_VERIFY and OUT_USER on the thread pool: a key may have to be made and synced to
- * disk, and signatures take time. Each is answered by IN_SIGNED, IN_VERIFIED or IN_USER. A user
- * whose second key is missing gets it in its turn, and the node is told. */
+/* OUT_SIGN, OUT_VERIFY, OUT_USER and what seals on the thread pool: a key may have to be made and
+ * synced to disk, and signatures take time. Each is answered by IN_SIGNED, IN_VERIFIED or IN_USER.
+ * A user whose second key is missing gets it in its turn, and the node is told. */
 #ifndef HOST_KEYS_H
 #define HOST_KEYS_H
 
@@ -14,6 +14,8 @@ void keys_sign(struct loop *loop, uint64_t ticket, struct slice address, struct 
 void keys_verify(struct loop *loop, uint64_t ticket, struct slice record);
 void keys_open(struct loop *loop, uint64_t ticket, struct slice address, const struct key *owner,
                struct slice sealed);
+void keys_seal(struct loop *loop, uint64_t ticket, struct slice recipients, struct slice plain);
+void keys_unseal(struct loop *loop, uint64_t ticket, struct slice address, struct slice sealed);
 void keys_user(struct loop *loop, uint64_t ticket, struct slice address);
 /* Begins no more second keys: the loop is about to end. */
 void keys_stop(struct loop *loop);

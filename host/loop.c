@@ -160,6 +160,12 @@ static void carry_out_one(struct loop *loop, const struct output *output) {
     case OUT_OPEN:
       keys_open(loop, output->ticket, output->text, &output->record.owner, output->data);
       break;
+    case OUT_SEAL:
+      keys_seal(loop, output->ticket, output->text, output->data);
+      break;
+    case OUT_UNSEAL:
+      keys_unseal(loop, output->ticket, output->text, output->data);
+      break;
     case OUT_RESOLVE:
       dns_resolve(loop->dns, output->ticket, output->resolve, output->text);
       break;

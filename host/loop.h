@@ -21,8 +21,8 @@ struct web;
 struct keys_request;
 struct keys_wanted;
 
-/* What crypto/ does for OUT_SIGN, OUT_VERIFY and OUT_USER. Called on pool threads, several at a
- * time. */
+/* What crypto/ does for OUT_SIGN, OUT_VERIFY, OUT_USER, OUT_OPEN, OUT_SEAL and OUT_UNSEAL. Called
+ * on pool threads, several at a time. */
 struct loop_keys {
   enum err (*sign)(void *signer, struct slice address, struct slice record, struct buf *out);
   /* ERR_REFUSED: *why, a static phrase, says what is wrong. issued and names as in IN_VERIFIED. */
@@ -41,6 +41,9 @@ struct loop_keys {
   /* Takes the user's keys out of the value of a record by `owner`; NULL: never. */
   enum err (*open)(void *opener, struct slice address, const struct key *owner,
                    struct slice sealed);
+  /* As seal_users_make and seal_users_open (crypto/seal_users.h); NULL: never. */
+  enum err (*seal)(void *signer, struct slice recipients, struct slice plain, struct buf *out);
+  enum err (*unseal)(void *signer, struct slice address, struct slice sealed, struct buf *plain);
   void *signer, *verifier, *opener;
 };
 

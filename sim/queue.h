@@ -17,6 +17,8 @@ enum event_kind {
   EVENT_SIGNED,
   EVENT_VERIFIED,
   EVENT_USER,
+  EVENT_SEALED,
+  EVENT_UNSEALED,
   EVENT_ACT,   /* the script's */
   EVENT_SWEEP, /* idle connections are closed */
 };

@@ -8,6 +8,7 @@
 #include "base/record_layout.h"
 #include "sim/liar.h"
 #include "sim/record_model.h"
+#include "sim/seal_model.h"
 
 #define PLACED_LINKS_MAX 64u /* successors and fingers of a placed peer */
 #define KEYS_US 200          /* signing, verifying */
@@ -162,6 +163,25 @@ static void carry_user(struct world *world, uint32_t peer, const struct output *
   world_later(world, world->now + KEYS_US, peer, event);
 }
 
+static void carry_seal(struct world *world, uint32_t peer, const struct output *out) {
+  bool seal = out->kind == OUT_SEAL;
+  size_t room = seal ? SEAL_MODEL_ROOM(out->data.len, 16u) : out->data.len + 1;
+  char *text = sim_take(room);
+  struct buf result = buf_over(text, room);
+  enum err status;
+  if (seal) {
+    status = seal_model_make(world->crypto, out->text, out->data, &result);
+  } else {
+    struct key owner = world_owner(world, peer, out->text);
+    status = seal_model_open(world->crypto, &owner, out->data, &result);
+  }
+  struct event *event = event_new(seal ? EVENT_SEALED : EVENT_UNSEALED, buf_slice(&result));
+  free(text);
+  event->ticket = out->ticket;
+  event->status = status;
+  world_later(world, world->now + KEYS_US, peer, event);
+}
+
 static void carry_trace(struct world *world, uint32_t peer, const struct trace *trace) {
   if (trace->kind == TRACE_RING_JOINED || trace->kind == TRACE_RING_LEFT ||
       trace->kind == TRACE_RING_SUCCESSOR || trace->kind == TRACE_RING_PREDECESSOR)
@@ -199,7 +219,11 @@ static void carry_out(struct world *world, uint32_t peer) {
       case OUT_USER:
         carry_user(world, peer, out);
         break;
-      case OUT_OPEN:    /* sealed values are tried with real keys, not here */
+      case OUT_SEAL:
+      case OUT_UNSEAL:
+        carry_seal(world, peer, out);
+        break;
+      case OUT_OPEN:    /* keys in sealed values are tried with real keys, not here */
       case OUT_RESOLVE: /* simulated phones are all of the overlay; a question ends by itself */
         break;
       case OUT_REPLY:
@@ -273,8 +297,12 @@ static void happen(struct world *world, struct event *event) {
     case EVENT_DISK:
       disk_on_done(world, event->peer);
       break;
-    case EVENT_SIGNED: {
-      const struct input input = {.kind = IN_SIGNED,
+    case EVENT_SIGNED:
+    case EVENT_SEALED:
+    case EVENT_UNSEALED: {
+      const struct input input = {.kind = event->kind == EVENT_SIGNED   ? IN_SIGNED
+                                          : event->kind == EVENT_SEALED ? IN_SEALED
+                                                                        : IN_UNSEALED,
                                   .status = event->status,
                                   .ticket = event->ticket,
                                   .data = slice_of(event->bytes, event->len)};

@@ -28,6 +28,10 @@ enum output_kind {
   OUT_OPEN, /* data = a value under `private:`, text = Address-of-Record, record.owner = who signed
                it: the host takes the user's keys in it, if they are for this peer; answered by
                IN_OPENED */
+  OUT_SEAL, /* data = what to seal, 1 to 16384 bytes, text = for whom (base/recipients.h);
+               answered by IN_SEALED */
+  OUT_UNSEAL,  /* data = a sealed text, text = Address-of-Record whose second key opens it; answered
+                  by IN_UNSEALED */
   OUT_RESOLVE, /* text = a domain name, resolve: what is wanted of it; answered by IN_RESOLVED */
   OUT_REPLY,   /* reply: the answer to an IN_COMMAND with the same ticket */
   OUT_TRACE,   /* trace */

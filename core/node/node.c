@@ -442,6 +442,9 @@ void node_step(struct node *node, usec now, const struct input *input, struct ou
       if (errand != NULL) grant_on_opened(&step, errand, input->status);
       break;
     }
+    case IN_SEALED:
+    case IN_UNSEALED:
+      break; /* by the tag of the ticket: nothing in the core seals yet */
     case IN_RESOLVED:
       on_resolved(&step, input);
       break;

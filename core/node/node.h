@@ -115,6 +115,9 @@ enum input_kind {
                 before = the statement by which the key before it named this one, or empty (R-6.64).
                 With ticket 0: data = an Address-of-Record that has its second key now */
   IN_OPENED, /* answer to OUT_OPEN: ticket, status OK: from now on OUT_SIGN signs with these keys */
+  IN_SEALED, /* answer to OUT_SEAL: ticket, status, data = the sealed text */
+  IN_UNSEALED, /* answer to OUT_UNSEAL: ticket, status (ERR_BUSY: not now; ERR_NOT_FOUND: for
+                  another key; others: it never opens), data = what was inside */
   IN_RESOLVED, /* answer to OUT_RESOLVE: ticket, status (ERR_NOT_FOUND: there is no such name, or
                   nothing of that kind; others: nobody can say now), dns, dns_count */
   IN_COMMAND,  /* command, ticket: answered by OUT_REPLY */

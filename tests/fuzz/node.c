@@ -181,10 +181,11 @@ static void command(void) {
 
 /* An answer that nobody expects: any ticket, any outcome. */
 static void completion(void) {
-  static const enum input_kind kinds[] = {IN_STORED, IN_SIGNED, IN_VERIFIED, IN_FLOW};
+  static const enum input_kind kinds[] = {IN_STORED, IN_SIGNED,   IN_VERIFIED, IN_FLOW,
+                                          IN_SEALED, IN_UNSEALED, IN_USER,     IN_OPENED};
   uint32_t i = some_node();
   if (!net_runs(&net, i)) return;
-  const struct input input = {.kind = kinds[take_byte() & 3],
+  const struct input input = {.kind = kinds[take_byte() & 7],
                               .status = take_byte() & 1 ? OK : ERR_IO,
                               .flow = take_byte(),
                               .ticket = take_number(1) << 56 | take_number(1) << 24 | take_byte(),

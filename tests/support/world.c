@@ -2,6 +2,7 @@
 #include "support/world.h"
 #include "base/succession.h"
 #include "sim/record_model.h"
+#include "sim/seal_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -414,6 +415,20 @@ static void carry_verify(struct net *net, uint32_t i, const struct output *out) 
   later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
 }
 
+static void carry_seal(struct net *net, uint32_t i, const struct output *out) {
+  static char text[65536];
+  struct buf result = buf_over(text, sizeof text);
+  struct key owner = net_owner(net, i, out->text);
+  enum err status = out->kind == OUT_SEAL
+                        ? seal_model_make(&net->crypto, out->text, out->data, &result)
+                        : seal_model_open(&net->crypto, &owner, out->data, &result);
+  const struct input input = {.kind = out->kind == OUT_SEAL ? IN_SEALED : IN_UNSEALED,
+                              .status = status,
+                              .ticket = out->ticket,
+                              .data = buf_slice(&result)};
+  later(net, net->now + net->keys_us, i, EVENT_INPUT, &input);
+}
+
 /* ---- replies ---- */
 
 static void free_reply(struct net_reply *reply) {
@@ -477,6 +492,10 @@ static void carry_out(struct net *net, uint32_t i) {
         break;
       case OUT_RESOLVE:
         break; /* as where no DNS answers */
+      case OUT_SEAL:
+      case OUT_UNSEAL:
+        carry_seal(net, i, out);
+        break;
       case OUT_OPEN:
         carry_open(net, i, out);
         break;
