@@ -4,12 +4,12 @@ import fcntl
 import re
 import socket
 import struct
-import subprocess
 
 from lib.browser import Browser, Page
 from lib.phone import Phone
 from lib.place import Failure, Skip, need, until
 from lib.ring import Ring
+from lib.tls import certificate
 
 PACKETS = 60  # in each direction, of 50 a second
 SIOCGIFADDR = 0x8915
@@ -68,17 +68,6 @@ def call(caller, callee, hang_up=None):
     if over != [caller, callee]:
         raise Failure("BYE was not seen by both")
     return counted
-
-
-def certificate(place):
-    """Words for locserd: a certificate and its key, made for this run."""
-    need("openssl", "openssl")
-    pem, key = place.path("web.pem"), place.path("web.key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=IP:127.0.0.1", "-out", pem, "-keyout", key], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return ["--tls-certificate", pem, "--tls-key", key]
 
 
 def _pages(place, scheme="http", words=()):

@@ -9,6 +9,7 @@ from lib.linphone import Linphone
 from lib.phone import Phone
 from lib.place import Failure, Skip, free_ports, need
 from lib.ring import Ring
+from lib.tls import certificate
 from lib.user import make_user
 
 
@@ -41,6 +42,37 @@ def phones_udp_tcp(place):
     """baresip on UDP calls baresip on TCP"""
     # R-7.19: on TCP its Contact is a port that nobody listens on, so ACK and BYE need its home.
     _call(place, "udp", "tcp")
+
+
+# An RTP packet of 20 ms of PCMU has 12 + 160 bytes; SRTP adds a tag of 10 (RFC 3711).
+SRTP_BYTES = 182
+
+
+def _check_srtp(line, *phones):
+    """Offer and answer in the SIP log of each are of SRTP, and of nothing else."""
+    for phone in phones:
+        media = re.findall(r"^m=audio \d+ (\S+)", phone.log(), re.M)
+        keys = re.findall(r"^a=crypto:\d+ \S+ inline:", phone.log(), re.M)
+        if len(media) < 2 or set(media) != {"RTP/SAVP"} or len(keys) < 2:
+            raise Failure(f"not SRTP alone in the SIP log of {phone.user}: {media}")
+        if isinstance(phone, Phone) and line.capture.available:
+            lengths = line.capture.lengths_of(phone.rtp_ports)
+            if lengths != {SRTP_BYTES}:
+                raise Failure(f"packets to {phone.user} have {lengths} bytes")
+
+
+def phones_tls(place):
+    """baresip calls baresip, both on TLS with a certificate that they check, with SRTP"""
+    words = certificate(place)  # R-6.26, R-7.30
+    ring = Ring(place, 3, *words)
+    alice = Phone(place, "alice", ring.peers[1], "tls", trusts=words[1])
+    bob = Phone(place, "bob", ring.peers[2], "tls", trusts=words[1])
+    for phone in alice, bob:
+        phone.wait_registered()
+    line = Line(place, alice, bob)
+    line.call(alice, bob)
+    _check_srtp(line, alice, bob)
+    ring.check_alive()
 
 
 def phones_back(place):
@@ -92,28 +124,46 @@ def phones_provisioned(place):
     except urllib.error.HTTPError as error:
         if error.code != 404:
             raise Failure(f"the settings were fetched, and then: {error}") from error
-    line = Line(place, alice, lin)
-    if not line.capture.available:
-        raise Skip(line.capture.why)
+    line = _line_of(place, alice, lin)
     line.call(alice, lin)
     line.call(lin, alice)
     ring.check_alive()
 
 
+def _line_of(place, *phones):
+    line = Line(place, *phones)
+    if not line.capture.available:  # Linphone counts no packets
+        raise Skip(line.capture.why)
+    return line
+
+
+def _check_gruu(lin):
+    if not re.search(r"^Contact: <sip:\w+@example\.net;gr=urn:uuid:", lin.log(), re.M):
+        raise Failure("Linphone did not use the GRUU it was given")  # R-7.63, R-7.64
+
+
+def _tls_words(place, transport):
+    """For the peers, and for the phones."""
+    if transport != "tls":
+        return [], {}
+    words = certificate(place)
+    return words, {"trusts": words[1]}
+
+
 def _call_linphone(place, transport):
     need("linphonec", "linphone-cli")
-    ring = Ring(place, 3)
-    alice = Phone(place, "alice", ring.peers[1], transport).wait_registered()
-    lin = Linphone(place, "lin", ring.peers[2], transport).wait_registered()
-    line = Line(place, alice, lin)
-    if not line.capture.available:
-        raise Skip(line.capture.why)
+    words, trust = _tls_words(place, transport)
+    ring = Ring(place, 3, *words)
+    alice = Phone(place, "alice", ring.peers[1], transport, **trust).wait_registered()
+    lin = Linphone(place, "lin", ring.peers[2], transport, **trust).wait_registered()
+    line = _line_of(place, alice, lin)
     line.call(alice, lin)
     if not lin.saw("ACK"):
         raise Failure("Linphone never had the ACK to its 200")
     line.call(lin, alice)
-    if not re.search(r"^Contact: <sip:lin@example\.net;gr=urn:uuid:", lin.log(), re.M):
-        raise Failure("Linphone did not use the GRUU it was given")  # R-7.63, R-7.64
+    _check_gruu(lin)
+    if transport == "tls":
+        _check_srtp(line, alice, lin)
     ring.check_alive()
 
 
@@ -127,6 +177,42 @@ def linphone_tcp(place):
     _call_linphone(place, "tcp")
 
 
+def linphone_tls(place):
+    """baresip and Linphone call each other, both on TLS, with SRTP"""
+    _call_linphone(place, "tls")
+
+
+def _call_linphones(place, transport):
+    need("linphonec", "linphone-cli")
+    words, trust = _tls_words(place, transport)
+    ring = Ring(place, 3, *words)
+    lin = Linphone(place, "lin", ring.peers[1], transport, **trust)
+    tux = Linphone(place, "tux", ring.peers[2], transport, **trust)
+    for phone in lin, tux:
+        phone.wait_registered()
+    line = _line_of(place, lin, tux)
+    line.call(lin, tux)
+    _check_gruu(tux)
+    if transport == "tls":
+        _check_srtp(line, lin, tux)
+    ring.check_alive()
+
+
+def linphones_udp(place):
+    """Linphone calls Linphone, both on UDP"""
+    _call_linphones(place, "udp")
+
+
+def linphones_tcp(place):
+    """Linphone calls Linphone, both on TCP"""
+    _call_linphones(place, "tcp")
+
+
+def linphones_tls(place):
+    """Linphone calls Linphone, both on TLS with a certificate that they check, with SRTP"""
+    _call_linphones(place, "tls")
+
+
 def linphone_digest(place):
     """Linphone registers with a password, by the stronger of two algorithms"""  # R-7.37
     ring = Ring(place, 1)
@@ -137,5 +223,6 @@ def linphone_digest(place):
     ring.check_alive()
 
 
-CASES = [phones_udp, phones_tcp, phones_udp_tcp, phones_back, phones_digest, phones_give_up,
-         phones_provisioned, linphone_udp, linphone_tcp, linphone_digest]
+CASES = [phones_udp, phones_tcp, phones_tls, phones_udp_tcp, phones_back, phones_digest,
+         phones_give_up, phones_provisioned, linphones_udp, linphones_tcp, linphones_tls,
+         linphone_udp, linphone_tcp, linphone_tls, linphone_digest]

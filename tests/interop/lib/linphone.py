@@ -14,10 +14,11 @@ RC = """\
 [sip]
 sip_port={udp}
 sip_tcp_port={tcp}
-sip_tls_port=0
-use_ipv6=0
+sip_tls_port={tls}
+{trusts}use_ipv6=0
 register_only_when_network_is_up=0
-media_encryption=none
+media_encryption={media}
+media_encryption_mandatory={mandatory}
 default_proxy=0
 [rtp]
 audio_rtp_port={rtp}-{rtp_end}
@@ -59,10 +60,11 @@ def _tone(path):
 
 
 class Linphone:
-    """settings: a URL that it is to have its account from, in place of knowing it."""
+    """settings: a URL that it is to have its account from, in place of knowing it. transport tls:
+    its media are encrypted (SRTP), and it believes in no servers but those of the file `trusts`."""
 
     def __init__(self, place, user, home, transport="udp", domain="example.net", password="",
-                 settings=None):
+                 settings=None, trusts=None):
         need("linphonec", "linphone-cli")
         self.place, self.user = place, user
         self.uri = f"sip:{user}@{domain}"
@@ -73,7 +75,11 @@ class Linphone:
         os.makedirs(os.path.join(self.folder, ".local/share/linphone"))
         files = {".asoundrc": "pcm.!default { type null }\nctl.!default { type null }\n",
                  "rc": RC.format(udp=port if transport == "udp" else 0,
-                                 tcp=port if transport == "tcp" else 0, rtp=self.rtp_first,
+                                 tcp=port if transport == "tcp" else 0,
+                                 tls=port if transport == "tls" else 0,
+                                 trusts=f"root_ca={trusts}\n" if trusts else "",
+                                 media="srtp" if transport == "tls" else "none",
+                                 mandatory=int(transport == "tls"), rtp=self.rtp_first,
                                  rtp_end=self.rtp_first + RTP_PORTS - 1)}
         files["rc"] += (REMOTE.format(settings=settings) if settings else
                         ACCOUNT.format(home=home.address, transport=transport, user=user,

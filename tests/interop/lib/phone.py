@@ -18,7 +18,7 @@ ausrc_channels 2
 audio_player aubridge,player
 audio_alert aubridge,alert
 audio_source ausine,440
-ctrl_tcp_listen 127.0.0.1:{ctrl}
+{tls}ctrl_tcp_listen 127.0.0.1:{ctrl}
 module_path /usr/lib/baresip/modules
 module g711.so
 module ausine.so
@@ -34,19 +34,21 @@ ACCOUNT = ('<sip:{user}@{domain};transport={transport}>;auth_user={auth_user};'
            'audio_codecs=PCMU/8000/1{media}{flows}\n')
 DTLS_MODULES = "module srtp.so\nmodule dtls_srtp.so\nmodule ice.so\n"
 RTP_PORTS = 8
-SIP_TRACE = re.compile(r"^(UDP|TCP) (\S+) -> (\S+)\n((?:SIP/2\.0 \d|[A-Z]+ sips?:).*?)^\x1b\[;m",
+SRTP_MODULES = "module srtp.so\n"
+SIP_TRACE = re.compile(r"^(UDP|TCP|TLS) (\S+) -> (\S+)\n((?:SIP/2\.0 \d|[A-Z]+ sips?:).*?)^\x1b\[;m",
                        re.M | re.S)
-REGISTERED = re.compile(r"\{\d+/(?:UDP|TCP)/v4\} 200 OK")
+REGISTERED = re.compile(r"\{\d+/(?:UDP|TCP|TLS)/v4\} 200 OK")
 STATISTICS = re.compile(r"^packets: +(\d+) +(\d+)", re.M)
 LIFE_S = 300  # it ends by itself after that, whatever happens to us
 
 
 class Phone:
     """dtls: it speaks to browsers, over any interface but loopback. second: it uses Outbound
-    (RFC 5626), with a flow to that peer too."""
+    (RFC 5626), with a flow to that peer too. transport tls: its media are encrypted (SRTP), and
+    with `trusts`, a file of certificates, it believes in no other server."""
 
     def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60,
-                 password="", dtls=False, second=None):
+                 password="", dtls=False, second=None, trusts=None):
         need("baresip", "baresip-core")
         need("stdbuf", "coreutils")
         self.place, self.user, self.home, self.transport = place, user, home, transport
@@ -54,6 +56,7 @@ class Phone:
         self.sip_port = free_ports(2)  # the second is for TLS, which baresip opens too
         self.ctrl_port = free_ports(1)
         self.rtp_first = free_ports(RTP_PORTS)
+        self.trusts = trusts
         self.address = f"127.0.0.1:{self.sip_port}"
         self.events, self.changed = [], threading.Condition()
         self.name = f"phone-{user}"
@@ -71,12 +74,15 @@ class Phone:
         os.mkdir(folder)
         flows = f';sipnat=outbound;outbound2="sip:{second.address};transport={self.transport}"' \
             if second else ""
+        srtp = self.transport == "tls"
         values = {"flows": flows, "sip": self.sip_port, "rtp": self.rtp_first, "ctrl": self.ctrl_port,
                   "rtp_end": self.rtp_first + RTP_PORTS - 1, "user": self.user, "domain": domain,
                   "home": self.home.address, "transport": self.transport, "regint": regint,
+                  "tls": f"sip_cafile {self.trusts}\n" if self.trusts else "",
                   "net": "rtcp_mux yes\n" if dtls else "net_interface 127.0.0.1\n",
-                  "modules": DTLS_MODULES if dtls else "",
-                  "media": ";mediaenc=dtls_srtp;medianat=ice" if dtls else "",
+                  "modules": DTLS_MODULES if dtls else SRTP_MODULES if srtp else "",
+                  "media": ";mediaenc=dtls_srtp;medianat=ice" if dtls else
+                           ";mediaenc=srtp-mand" if srtp else "",
                   "auth_user": self.user if password else "", "auth_pass": password}
         for file, text in ("config", CONFIG), ("accounts", ACCOUNT), ("contacts", ""):
             with open(os.path.join(folder, file), "w", encoding="ascii") as out:

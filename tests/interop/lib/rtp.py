@@ -16,6 +16,7 @@ class Capture:
 
     def __init__(self, place, first, last):
         self.counts = {}
+        self.lengths = {}  # port -> lengths of the packets
         self.process = None
         tcpdump = shutil.which("tcpdump", path="/usr/bin:/usr/sbin:/bin:/sbin")
         if tcpdump is None:
@@ -56,9 +57,13 @@ class Capture:
         port, length = struct.unpack_from("!HH", frame, udp + 2)
         if frame[udp + 8] >> 6 == 2 and length > 8 + RTP and port % 2 == 0:  # odd: RTCP
             self.counts[port] = self.counts.get(port, 0) + 1
+            self.lengths.setdefault(port, set()).add(length - 8)
 
     def count(self, ports):
         return sum(self.counts.get(port, 0) for port in ports)
+
+    def lengths_of(self, ports):
+        return set().union(*(self.lengths.get(port, ()) for port in ports))
 
     def close(self):
         if self.available:
