@@ -62,13 +62,8 @@ def _check_srtp(line, *phones):
 
 
 def phones_tls(place):
-    """baresip calls baresip, both on TLS with a certificate that they check, with SRTP"""
-    words = certificate(place)  # R-6.26, R-7.30
-    ring = Ring(place, 3, *words)
-    alice = Phone(place, "alice", ring.peers[1], "tls", trusts=words[1])
-    bob = Phone(place, "bob", ring.peers[2], "tls", trusts=words[1])
-    for phone in alice, bob:
-        phone.wait_registered()
+    """baresip calls baresip, both on TLS, with SRTP"""
+    ring, alice, bob = _two_phones(place, "tls", "tls")  # R-6.26, R-7.30
     line = Line(place, alice, bob)
     line.call(alice, bob)
     _check_srtp(line, alice, bob)
@@ -154,7 +149,7 @@ def _call_linphone(place, transport):
     need("linphonec", "linphone-cli")
     words, trust = _tls_words(place, transport)
     ring = Ring(place, 3, *words)
-    alice = Phone(place, "alice", ring.peers[1], transport, **trust).wait_registered()
+    alice = Phone(place, "alice", ring.peers[1], transport).wait_registered()
     lin = Linphone(place, "lin", ring.peers[2], transport, **trust).wait_registered()
     line = _line_of(place, alice, lin)
     line.call(alice, lin)
