@@ -2,21 +2,27 @@
 /* The control socket: a Unix socket of mode 0600 (R-6.11) that speaks JSON-RPC 2.0, one object a
  * line.
  *
- *   method   params                     result
- *   status                              {name: text or number, ...}
- *   ring                                [{role, peer, address}]
- *   peers                               [{peer, address, role, rtt_us}]
- *   records                             [{key, text, state, version, expires, bytes}]
- *   lookup   {uri, trace?}              [{hop, peer, address, us}], responsible last
- *   get      {uri}                      [{contact, path, expires, q}]
- *   put      {uri, contact, expires?}   {copies}
- *   remove   {uri, contact}             {removed}
- *   leave                               true, and locserd exits
- *   log      {level?}                   {level}
- *   reload                              true, as SIGHUP
- *   users                               true: passwords are read again
- *   trace                                               true, then notifications: method "trace",
- *     params {name, time, key?, peer?, status?, n?, a?, b?}; time in microseconds since 1970
+ *   method     params                    result
+ *   status                               {name: text or number, ...}
+ *   ring                                 [{role, peer, address}]
+ *   peers                                [{role, peer, address, rtt_us}]
+ *   records                              [{key, text, state, version, expires, bytes}]
+ *   bindings                             [{aor, contact, transport, expires}] of phones here
+ *   lookup     {uri, trace?}             [{hop, peer, address, us}], responsible last
+ *   get        {uri}                     [{contact, path, expires, q}]
+ *   put        {uri, contact, expires?}  {copies}
+ *   remove     {uri, contact}            {removed}
+ *   put-immut  {value, expires?}         {key, copies}; value in base64
+ *   get-immut  {uri}                     {value, expires}
+ *   fetch      {key}                     [{owner, value, receives}] that are valid under a key
+ *   store      {key, value}              {copies}: a value under private:, signed here
+ *   publish    {uri?}                    true: certificates of an address, or of this peer, are put
+ *   leave                                true, and locserd exits
+ *   log        {level?}                  {level}
+ *   reload                               true, as SIGHUP
+ *   users                                true: passwords are read again
+ *   trace                                true, then notifications: method "trace", params
+ *     {name, time, key?, peer?, transport?, status?, n?, a?, b?}; time in microseconds since 1970
  *
  * peer is a Peer-ID (40 digits); in the notification, as in base/trace.h, an address. expires is in
  * milliseconds since 1970, but in the params of put in seconds. An error's code is a SIP status

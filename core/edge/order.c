@@ -59,7 +59,8 @@ static bool read_path(struct reader *r) {
   struct slice path;
   while (sip_values_next(&values, &path)) {
     struct sip_address address;
-    if (sip_address_parse(path, &address) != OK) return refuse(r, 400, "Bad Path");
+    if (sip_address_parse(path, &address) != OK || address.uri.host.len == 0)
+      return refuse(r, 400, "Bad Path");
     if (r->order->path_count == CONTACT_PATHS_MAX || path.len > ORDER_PATH_BYTES_MAX)
       return refuse(r, 403, "Path Too Long");
     r->order->path[r->order->path_count++] = path;

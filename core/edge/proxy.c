@@ -249,7 +249,8 @@ static bool check(struct edge_step *step, const struct edge_request *request,
                   struct route_plan *plan, struct sip_uri *uri) {
   const struct edge *edge = step->edge;
   if (!route_plan_read(plan, edge, request->message)) {
-    reply_or_drop(step, request, 400, "Bad Route Or Request-URI");
+    bool target = sip_uri_parse(request->message->uri_text, uri) != OK;
+    reply_or_drop(step, request, 400, target ? "Bad Request-URI" : "Bad Route");
     return false;
   }
   forget_own_flow(plan, request);

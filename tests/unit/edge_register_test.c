@@ -317,6 +317,7 @@ static void refuses_what_is_not_ours(void **state) {
        "SIP/2.0 400 Bad reg-id"},
       {"sip:example.net", BOB, BOB, "Supported: path\nPath: <sip:p@\n", "SIP/2.0 400 Bad Path"},
       {"sip:example.net", BOB, BOB, "Supported: path\nPath: *\n", "SIP/2.0 400 Bad Path"},
+      {"sip:example.net", BOB, BOB, "Supported: path\nPath: <tel:+1555>\n", "SIP/2.0 400 Bad Path"},
       {"sip:example.net", BOB, BOB, "Path: <sip:192.0.2.7;lr>\n", "SIP/2.0 421 "},
       {"sip:example.net", BOB, BOB, "Route: <sip:>\n", "SIP/2.0 400 Bad Route"},
       {"sip:example.net", BOB, BOB, "Route: <sip:192.0.2.1;lr>, \n", "SIP/2.0 400 Bad Route"},

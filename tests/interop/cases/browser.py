@@ -12,6 +12,8 @@ from lib.ring import Ring
 from lib.tls import certificate
 
 PACKETS = 60  # in each direction, of 50 a second
+PAGE_BYTES_MIN, PAGE_BYTES_MAX = 100_000, 400_000  # the plain page of a build without npm is no page
+LOADS = 3
 SIOCGIFADDR = 0x8915
 
 
@@ -130,6 +132,29 @@ def web_pages_wss(place):
     ring.check_alive()
 
 
+def web_paint(place):
+    """the page as its peer serves it: less than 400 kB, and how soon something is seen"""
+    browser = Browser(place)
+    ring = Ring(place, 1, "--web", "127.0.0.1:0")
+    timed = []
+    for number in range(LOADS):  # each with storage and cache of its own
+        page = Page(browser, f"page{number}", web_url(ring.peers[0]))
+        timed.append(until(lambda: _painted(page), "the page is painted"))
+        page.do("close")
+    most = max(found["bytes"] for found in timed)
+    if not PAGE_BYTES_MIN < most < PAGE_BYTES_MAX:
+        raise Failure(f"the page has {most} bytes")
+    paints = sorted(found["paint"] for found in timed)
+    print(f"     {most} bytes; first paint after {paints[0]:.0f} to {paints[-1]:.0f} ms, "
+          f"median {paints[LOADS // 2]:.0f}")
+    ring.check_alive()
+
+
+def _painted(page):
+    found = page.do("timing")
+    return found if found["paint"] else None
+
+
 def web_phone(place):
     """a page and baresip call each other (DTLS-SRTP)"""
     need("baresip", "baresip-core")
@@ -176,4 +201,4 @@ def phone_ends(page, phone, mark):
     until(lambda: phone.saw("BYE", mark), f"a BYE in the SIP log of {phone.user}")
 
 
-CASES = [web_pages, web_pages_wss, web_phone]
+CASES = [web_pages, web_pages_wss, web_paint, web_phone]

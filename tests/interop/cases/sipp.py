@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SIPp at both ends: what phones do that two friendly ones never do."""
 import re
+import time
 
 from lib import sipp
 from lib.place import Failure, free_ports, until
@@ -97,6 +98,80 @@ def sipp_unregister(place):
     until(lambda: not any(_contacts(ring)), "nobody finds the contact any more")
     for peer in ring.peers:
         sipp.run(place, f"caller-{peer.name}", peer, sipp.refused(480))
+    ring.check_alive()
+
+
+def sipp_unregister_all(place):
+    """two contacts; REGISTER with Contact: * and Expires 0 removes both, then 480 from every peer"""
+    ring = Ring(place, 3)  # R-7.5
+    ports = free_ports(2), free_ports(2)
+    for number, port in enumerate(ports):
+        sipp.run(place, f"phone{number}", ring.peers[1], sipp.REGISTERS, port=port)
+    until(lambda: all(len(found) == 2 for found in _contacts(ring)), "both contacts are found")
+    sipp.run(place, "phone", ring.peers[1],
+             [sipp.register_with(1, contact="*"), sipp.receive(400),
+              sipp.register_with(2, contact="*", expires=0), sipp.receive(200)], port=ports[0])
+    until(lambda: not any(_contacts(ring)), "nobody finds a contact any more")
+    for peer in ring.peers:
+        sipp.run(place, f"caller-{peer.name}", peer, sipp.refused(480))
+    ring.check_alive()
+
+
+def sipp_lapses(place):
+    """a registration for the shortest time lapses: found for so long, then 480 from every peer"""
+    ring = Ring(place, 3)  # R-7.6, R-7.9
+    began = time.monotonic()
+    sipp.run(place, "phone", ring.peers[1], [sipp.register(expires=60), sipp.receive(200)])
+    until(lambda: all(_contacts(ring)), "the contact is found")
+    until(lambda: not any(_contacts(ring)), "nobody finds the contact any more", 90, 0.5)
+    lived_s = time.monotonic() - began
+    if lived_s < 59:
+        raise Failure(f"the contact was gone after {lived_s:.0f} s of 60")
+    for peer in ring.peers:
+        sipp.run(place, f"caller-{peer.name}", peer, sipp.refused(480))
+    ring.check_alive()
+
+
+_HERE = "<sip:[service]@[local_ip]:[local_port]>"
+MALFORMED = [  # what a REGISTER says, and what it is told
+    ({"contact": "<sip:[service]@[local_ip]:[local_port]"}, "400 Bad Contact"),
+    ({"contact": "<sip:[service]@[local_ip]:99999>"}, "400 Bad Contact"),
+    ({"contact": "<mailto:bob@example.net>"}, "400 Contact Is Not A SIP URI"),
+    ({"contact": f"<sip:{'b' * 3000}@[local_ip]>"}, "400 Contact Too Long"),
+    ({"contact": "*"}, "400 Contact * Without Expires 0"),
+    ({"contact": f"*, {_HERE}", "expires": 0}, "400 Contact * Beside Another"),
+    ({"contact": f'{_HERE};reg-id=0;+sip.instance="&lt;urn:x&gt;"'}, "400 Bad reg-id"),
+    ({"contact": f'{_HERE};+sip.instance="{"x" * 600}"'}, "400 Bad +sip.instance"),
+    ({"expires": 5}, "423 Interval Too Brief"),
+    ({"to": "<sip:example.net>"}, "404 To Names No User"),
+    ({"to": "<mailto:bob@example.net>"}, "400 To Is Not A SIP Address"),
+    ({"to": "<sip:carol@example.net>"}, "403 From And To Of REGISTER Differ"),
+    ({"more": "Path: <sip:p@\nSupported: path"}, "400 Bad Path"),
+    ({"more": "Path: <tel:+15551234>\nSupported: path"}, "400 Bad Path"),
+    ({"more": f"Path: <sip:{'p' * 3000}@[remote_ip];lr>\nSupported: path"}, "403 Path Too Long"),
+    ({"more": "Path: <sip:[remote_ip]:5070;lr>"}, "421 Extension Required"),
+    ({"more": "Route: <sip:@>"}, "400 Bad Route"),
+    ({"more": "Route: <tel:+15551234>"}, "400 Bad Route"),
+    ({"more": "\n".join(["Route: <sip:[remote_ip]:5070;lr>"] * 40)}, "400 Bad Route"),
+    ({"more": f"Route: <sip:f-{'0' * 45}@[remote_ip]:[remote_port];lr>"},
+     "403 Route Was Not Made By This Peer"),
+]
+
+
+def sipp_malformed(place):
+    """malformed REGISTERs, Path and Route values: each draws a 4xx that says what is wrong"""
+    ring = Ring(place, 1)
+    steps = []
+    for number, (said, told) in enumerate(MALFORMED, 1):
+        steps += [sipp.register_with(number, **said), sipp.receive(int(told[:3]))]
+    messages = sipp.run(place, "phone", ring.peers[0], steps)
+    answers = re.findall(r"^SIP/2.0 (.*?)\r?$", messages, re.M)
+    for (said, told), answer in zip(MALFORMED, answers, strict=True):
+        if answer != told:
+            raise Failure(f"{said} was told {answer!r}")
+    if any(_contacts(ring)):
+        raise Failure(f"somebody is registered: {_contacts(ring)}")
+    sipp.run(place, "good", ring.peers[0], sipp.REGISTERS)
     ring.check_alive()
 
 
@@ -230,4 +305,4 @@ def sipp_q_order(place):
 
 CASES = [sipp_digest, sipp_wrong_password, sipp_stale, sipp_flood_digest, sipp_call, sipp_cancel,
          sipp_busy, sipp_nobody, sipp_fork, sipp_q_order, sipp_redirected, sipp_redirect_mode,
-         sipp_refresh, sipp_unregister, sipp_flood]
+         sipp_refresh, sipp_unregister, sipp_unregister_all, sipp_lapses, sipp_malformed, sipp_flood]

@@ -155,6 +155,14 @@ def register(number=1, expires=300, user="[service]", params=""):
 REGISTERS = [register(), receive(200)]
 
 
+def register_with(number, to=f"<sip:[service]@{DOMAIN}>", contact="<sip:[service]@[local_ip]:"
+                  "[local_port]>", expires=300, more=""):
+    """Header fields as they are said, be they well-formed or not."""
+    return send(f"REGISTER sip:{DOMAIN} SIP/2.0\n[Via]\nFrom: <sip:[service]@{DOMAIN}>;tag=[pid]r\n"
+                f"To: {to}\nCSeq: {number} REGISTER\nContact: {contact}\nExpires: {expires}\n{more}",
+                more=AGAIN)
+
+
 def challenged(status=401):
     """SIPp remembers the challenge for the next [authentication]."""
     return receive(status, more='auth="true"')
