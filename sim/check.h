@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What must be true of the ring (Zave 2017), compared with the truth. */
+/* What must be true of the ring (Zave 2017; ), compared with the truth. */
 #ifndef SIM_CHECK_H
 #define SIM_CHECK_H
 

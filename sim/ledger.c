@@ -7,7 +7,7 @@
 #include "base/immutable.h"
 #include "sim/liar.h"
 
-#define ANSWER_US SEC(30) /* a command is answered by then */
+#define ANSWER_US SEC(30) /* a command is answered by then */
 #define EXPIRES_S 7200u
 #define WRITING_MS 20u /* from a command until its record is made */
 

@@ -9,7 +9,7 @@
 
 #define LOOK_US MSEC(250)         /* how often the world is looked at */
 #define BUILD_US SEC(120)         /* a ring of many is there within that after the last join */
-#define HEAL_US SEC(150)          /* a ring is ideal, and its copies agree, within that */
+#define HEAL_US SEC(150)          /* a ring is ideal, its copies agree, within that */
 #define ONE_RING_PEERS_MAX 64u    /* larger rings are looked at in quiet moments only */
 #define PUT_US SEC(12)            /* in which each record is put */
 #define EACH_CHANGE_PEERS_MAX 32u /* smaller ones after each event that changed them */
@@ -289,7 +289,7 @@ static bool is_idle(const struct world *world, uint32_t peer) {
          work.finds == 0 && work.pulls == 0 && work.pushes == 0;
 }
 
-/* Everything under way comes to an end: each peer is seen with nothing to do. */
+/* Everything under way comes to an end: each peer is seen with nothing to do. */
 static void rest(struct run *run) {
   struct world *world = &run->world;
   uint32_t count = world->peer_count, left = 0;

@@ -30,7 +30,8 @@ def hashes(build, *arguments):
 
 
 def test_swarm():
-    """Two processes side by side, as in make sim-soak."""
+    """Two processes side by side, as in make sim-soak. In each round of each seed the rules of R-10.4
+    to R-10.7 are checked; that the checks find what breaks them is for plants_test.py to show."""
     done = subprocess.run([os.path.join(ROOT, "tools/sim-soak"), "--seeds", str(SEEDS), "--quiet"],
                           capture_output=True, text=True, timeout=280, check=False,
                           env={**os.environ, "BUILD": BUILD})
@@ -61,7 +62,9 @@ def test_budgets():
 
 
 def test_scenarios():
-    for scenario in ("crowd", "disks", "failure", "partition", "leaves", "immutable", "forgers"):
+    """liars and forgers: R-10.14, R-10.15, R-10.16."""
+    for scenario in ("crowd", "disks", "failure", "partition", "leaves", "immutable", "liars",
+                     "forgers"):
         assert hashes(BUILD, "--scenario", scenario), scenario
 
 
