@@ -4,8 +4,10 @@ import re
 import signal
 import socket
 import time
+from types import SimpleNamespace
 
-from lib.call import Line
+from lib import dns
+from lib.call import TALK_S, Line
 from lib.phone import Phone
 from lib.place import Failure, until
 from lib.ring import Peer, Ring
@@ -116,6 +118,38 @@ def outbound_silent(place):
     _lose_a_peer(place, "tcp", _stop)
 
 
+def phone_moves(place):
+    """baresip, which finds its peers by DNS and uses no Outbound: its peer killed, it is switched
+    off and on, registers at the second peer, and is called within 10 s"""
+    ring = Ring(place, 3)
+    first, second, third = ring.peers
+    _first_register(first, BOB)
+    grant(place, first, second, BOB)
+    name = "peers.example"
+    server = dns.Server(place, {
+        "_sip._tcp." + name: [dns.srv(10, 0, first.port, "one." + name),
+                              dns.srv(20, 0, second.port, "two." + name)],
+        "one." + name: [dns.a("127.0.0.1")], "two." + name: [dns.a("127.0.0.1")]})
+    alice = Phone(place, "alice", third).wait_registered()
+    bob = Phone(place, "bob", SimpleNamespace(address=name), "tcp", dns=server.address)
+    bob.wait_registered()
+    if first.call("status")["bindings"] != 1:
+        raise Failure("bob is not at the first of his peers")
+    line = Line(place, alice, bob)
+    first.kill()
+    began = time.monotonic()
+    bob.process.kill()
+    bob.process.wait()
+    bob.start()
+    bob.wait_registered()
+    if second.call("status")["bindings"] != 1:
+        raise Failure("bob is not at the second of his peers")
+    done = line.call(alice, bob, limit_s=WITHIN_S)
+    print(f"     registered again, called and hung up {time.monotonic() - began - TALK_S:.1f} s after "
+          f"its peer died, of which {done['setup_s']:.2f} s for the call's setup")
+    ring.check_alive()
+
+
 def outbound_stun(place):
     """baresip keeps its UDP flow by STUN; it is killed, and its binding goes long before it would
     lapse"""
@@ -134,4 +168,4 @@ def outbound_stun(place):
     ring.check_alive()
 
 
-CASES = [outbound_tcp, outbound_udp, outbound_silent, outbound_stun]
+CASES = [outbound_tcp, outbound_udp, outbound_silent, phone_moves, outbound_stun]

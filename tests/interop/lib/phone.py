@@ -18,7 +18,7 @@ ausrc_channels 2
 audio_player aubridge,player
 audio_alert aubridge,alert
 audio_source ausine,440
-ctrl_tcp_listen 127.0.0.1:{ctrl}
+{dns}ctrl_tcp_listen 127.0.0.1:{ctrl}
 module_path /usr/lib/baresip/modules
 module g711.so
 module ausine.so
@@ -43,12 +43,13 @@ LIFE_S = 300  # it ends by itself after that, whatever happens to us
 
 
 class Phone:
-    """dtls: it speaks to browsers, over any interface but loopback. second: it uses Outbound
+    """home: a peer, or what else has an address; dns: that of the server which knows it, if it is a
+    name. dtls: it speaks to browsers, over any interface but loopback. second: it uses Outbound
     (RFC 5626), with a flow to that peer too. transport tls: its media are encrypted (SRTP);
     whose certificate it is shown it does not check."""
 
     def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60,
-                 password="", dtls=False, second=None):
+                 password="", dtls=False, second=None, dns=None):
         need("baresip", "baresip-core")
         need("stdbuf", "coreutils")
         self.place, self.user, self.home, self.transport = place, user, home, transport
@@ -59,16 +60,20 @@ class Phone:
         self.address = f"127.0.0.1:{self.sip_port}"
         self.events, self.changed = [], threading.Condition()
         self.name = f"phone-{user}"
-        self._write(domain, regint, password, dtls, second)
-        folder = place.path(self.name)
-        self.process = place.start(self.name, ["stdbuf", "-oL", "baresip", "-4", "-s", "-v", "-f",
-                                               folder, "-t", LIFE_S], env={"HOME": folder,
-                                               "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
+        self._write(domain, regint, password, dtls, second, dns)
+        self.start()
+
+    def start(self):
+        """Again, where it was ended; its log is new then."""
+        folder = self.place.path(self.name)
+        self.process = self.place.start(
+            self.name, ["stdbuf", "-oL", "baresip", "-4", "-s", "-v", "-f", folder, "-t", LIFE_S],
+            env={"HOME": folder, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
         self.socket = until(self._connect, f"{self.name} listens on its control port")
-        place.closers.append(self.socket.close)
+        self.place.closers.append(self.socket.close)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _write(self, domain, regint, password, dtls, second):
+    def _write(self, domain, regint, password, dtls, second, dns):
         folder = self.place.path(self.name)
         os.mkdir(folder)
         flows = f';sipnat=outbound;outbound2="sip:{second.address};transport={self.transport}"' \
@@ -77,6 +82,7 @@ class Phone:
         values = {"flows": flows, "sip": self.sip_port, "rtp": self.rtp_first, "ctrl": self.ctrl_port,
                   "rtp_end": self.rtp_first + RTP_PORTS - 1, "user": self.user, "domain": domain,
                   "home": self.home.address, "transport": self.transport, "regint": regint,
+                  "dns": f"dns_server {dns}\n" if dns else "",
                   "net": "rtcp_mux yes\n" if dtls else "net_interface 127.0.0.1\n",
                   "modules": DTLS_MODULES if dtls else SRTP_MODULES if srtp else "",
                   "media": ";mediaenc=dtls_srtp;medianat=ice" if dtls else
