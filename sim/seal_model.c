@@ -22,6 +22,7 @@ static const char KEY_BEGIN[] =
 static const char KEY_MIDDLE[] = "</KeyName></KeyInfo><CipherData><CipherValue>";
 static const char KEY_END[] = "</CipherValue></CipherData></EncryptedKey>";
 static const char VALUE_BEGIN[] = "</KeyInfo><CipherData><CipherValue>";
+static const char LAST_BEGIN[] = "</EncryptedKey></KeyInfo><CipherData><CipherValue>";
 static const char END[] = "</CipherValue></CipherData></EncryptedData>";
 
 /* The same both ways. iv: TAG_BYTES. */
@@ -75,7 +76,9 @@ enum err seal_model_open(const struct crypto *crypto, const struct key *name, st
   key_put(&digits, name);
   if (!slice_starts(sealed, slice_cstr(BEGIN)) || sealed.len < sizeof END) return ERR_SYNTAX;
   if (slice_find(sealed, buf_slice(&digits)) == sealed.len) return ERR_NOT_FOUND;
-  size_t at = slice_find(sealed, slice_cstr(VALUE_BEGIN)) + sizeof VALUE_BEGIN - 1;
+  /* the keys' cipher texts begin alike */
+  struct slice last = slice_cstr(LAST_BEGIN);
+  size_t at = slice_find(sealed, last) + last.len;
   if (at > end || !base64_decode(slice_of(sealed.at + at, end - at), bytes, &len) ||
       len <= TAG_BYTES)
     return ERR_REFUSED;
