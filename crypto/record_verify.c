@@ -180,8 +180,8 @@ static const char *what_is_wrong_in(struct record_verifier *v, struct slice reco
   if (err != OK) return "X509Certificate is not one certificate";
   if (certificate.algorithm != layout.algorithm)
     why = "SignatureMethod does not go with the certificate's key";
-  else if (!key_equal(&certificate.owner, &layout.owner))
-    why = "o:owner is not the hash of the certificate's key";
+  else if (!key_equal(&certificate.owner, &layout.signer))
+    why = "o:owner, or o:by, is not the hash of the certificate's key";
   else
     why = what_xmlsec_refuses(record, certificate.key);
   EVP_PKEY_free(certificate.key);

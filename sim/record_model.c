@@ -53,9 +53,9 @@ static enum err verify_one(const struct crypto *crypto, struct slice record,
   if (!base64_decode(layout.signature, there, &len) || len != sizeof wanted ||
       memcmp(wanted, there, sizeof wanted) != 0)
     return ERR_REFUSED;
-  *why = "o:owner is not the hash of the certificate's key";
+  *why = "o:owner, or o:by, is not the hash of the certificate's key";
   bool same = base64_decode(layout.certificate, owner, &owner_len) && owner_len == KEY_BYTES &&
-              memcmp(owner, layout.owner.byte, KEY_BYTES) == 0;
+              memcmp(owner, layout.signer.byte, KEY_BYTES) == 0;
   return same ? OK : ERR_REFUSED;
 }
 

@@ -15,6 +15,7 @@
 #define VALUE "</key><value xmlns=\"" DHT "\" xmlns:o=\"" OVERLAY "\" Id=\"Two\" expires=\""
 #define KEY_END "</key>"
 #define NONCE "\" nonce=\""
+#define BY "\" o:by=\""
 #define FLOOR "\" o:floor=\""
 #define OWNER "\" o:owner=\""
 #define REMOVED "\" o:removed=\"true"
@@ -76,20 +77,21 @@ static struct slice take_base64(struct cursor *c, size_t least, size_t most, con
 
 /* ---- reading ---- */
 
-static void read_owner(struct cursor *c, struct record_layout *out) {
-  out->owner_text = take_attribute(c, "o:owner");
-  if (c->why != NULL || out->owner_text.len == 0) return;
+/* 40 digits, or nothing yet. */
+static struct slice read_hash(struct cursor *c, struct key *out, const char *why) {
+  struct slice text = take_attribute(c, why);
+  if (c->why != NULL || text.len == 0) return text;
   char again[KEY_HEX];
   struct buf upper = buf_over(again, sizeof again);
-  bool ok = key_parse(out->owner_text, &out->owner);
-  if (ok) key_put(&upper, &out->owner);
-  if (!ok || !slice_equal(buf_slice(&upper), out->owner_text))
-    c->why = "o:owner is not 40 upper-case hexadecimal digits";
+  bool ok = key_parse(text, out);
+  if (ok) key_put(&upper, out);
+  if (!ok || !slice_equal(buf_slice(&upper), text)) c->why = why;
+  return text;
 }
 
 static void read_head(struct cursor *c, struct record_layout *out) {
   static const char attributes[] =
-      "value is not in the layout of a record: expires, nonce, o:floor, o:owner, o:removed, "
+      "value is not in the layout of a record: expires, nonce, o:by, o:floor, o:owner, o:removed, "
       "o:version";
   expect(c, SLICE(RECORD), "dhtRecord is not opened as the layout of a record says");
   out->key = c->rest;
@@ -100,12 +102,19 @@ static void read_head(struct cursor *c, struct record_layout *out) {
   out->expires = take_attribute(c, attributes);
   expect(c, SLICE(NONCE), attributes);
   out->nonce = take_attribute(c, attributes);
+  out->has_by = stands(c, SLICE(BY));
+  if (out->has_by) {
+    expect(c, SLICE(BY), attributes);
+    out->by_text = read_hash(c, &out->signer, "o:by is not 40 upper-case hexadecimal digits");
+  }
   expect(c, SLICE(FLOOR), attributes);
   out->floor = take_attribute(c, attributes);
   expect(c, SLICE(OWNER), attributes);
-  read_owner(c, out);
+  out->owner_text = read_hash(c, &out->owner, "o:owner is not 40 upper-case hexadecimal digits");
+  if (!out->has_by) out->signer = out->owner;
   out->removed = stands(c, SLICE(REMOVED));
   if (out->removed) expect(c, SLICE(REMOVED), attributes);
+  if (c->why == NULL && out->has_by && !out->removed) c->why = "o:by stands only in a removal";
   expect(c, SLICE(VERSION), attributes);
   out->version = take_attribute(c, attributes);
   expect(c, SLICE(CONTENT), attributes);
@@ -198,6 +207,7 @@ enum err record_layout_read(struct slice record, struct record_layout *out, cons
   struct cursor c = {.rest = record};
   read_head(&c, out);
   if (c.why == NULL && out->owner_text.len == 0) c.why = "value without o:owner";
+  if (c.why == NULL && out->has_by && out->by_text.len == 0) c.why = "o:by is empty";
   read_content(&c, out, SLICE(VALUE_END SIGNATURE));
   read_signature(&c, out);
   return end_reading(&c, why);
@@ -209,7 +219,10 @@ enum err record_layout_read_unsigned(struct slice record, struct record_layout *
   if (is_too_long(record, why)) return ERR_LIMIT;
   struct cursor c = {.rest = record};
   read_head(&c, out);
-  if (c.why == NULL && out->owner_text.len != 0) c.why = "o:owner is the signer's to write";
+  if (c.why == NULL && !out->has_by && out->owner_text.len != 0)
+    c.why = "o:owner is the signer's to write";
+  if (c.why == NULL && out->has_by && (out->owner_text.len == 0 || out->by_text.len != 0))
+    c.why = "o:by is the signer's to write, and whose record it removes is said";
   read_content(&c, out, SLICE(VALUE_END RECORD_END));
   return end_reading(&c, why);
 }
@@ -223,6 +236,10 @@ void record_layout_put_head(struct buf *out, const struct record_layout_head *he
   buf_put(out, head->expires);
   buf_put(out, SLICE(NONCE));
   buf_put(out, head->nonce);
+  if (head->has_by) {
+    buf_put(out, SLICE(BY));
+    buf_put(out, head->by);
+  }
   buf_put(out, SLICE(FLOOR));
   buf_put(out, head->floor);
   buf_put(out, SLICE(OWNER));
@@ -240,14 +257,17 @@ static void put_digest(struct buf *out, const uint8_t *digest) {
 }
 
 void record_layout_put_signed(struct buf *out, const struct record_layout *unsigned_record,
-                              struct slice owner, const struct record_layout_signature *s) {
+                              struct slice signer, const struct record_layout_signature *s) {
+  bool by = unsigned_record->has_by;
   const struct record_layout_head head = {.key_text = unsigned_record->key_text,
                                           .expires = unsigned_record->expires,
                                           .nonce = unsigned_record->nonce,
                                           .floor = unsigned_record->floor,
                                           .version = unsigned_record->version,
                                           .removed = unsigned_record->removed,
-                                          .owner = owner};
+                                          .owner = by ? unsigned_record->owner_text : signer,
+                                          .has_by = by,
+                                          .by = signer};
   record_layout_put_head(out, &head);
   buf_put(out, unsigned_record->content);
   buf_put(out, SLICE(VALUE_END SIGNATURE METHOD));

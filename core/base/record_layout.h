@@ -30,6 +30,9 @@ struct record_layout {
   bool removed;
   struct slice owner_text; /* 40 digits; empty: not signed yet */
   struct key owner;
+  bool has_by;          /* a removal of another owner's record */
+  struct slice by_text; /* as owner_text */
+  struct key signer;    /* `by`, or the owner */
   enum record_algorithm algorithm;
   struct slice key_digest, value_digest, signature, certificate; /* base64 */
 };
@@ -38,7 +41,8 @@ struct record_layout {
  * layout; *why, a static phrase, names the first part that is not. */
 enum err record_layout_read(struct slice record, struct record_layout *out,
                             const char **why) MUST_USE;
-/* Cuts a record that is to be signed: it ends after value, and o:owner is empty. */
+/* Cuts a record that is to be signed: it ends after value, and o:by, or else
+ * o:owner, is empty. */
 enum err record_layout_read_unsigned(struct slice record, struct record_layout *out,
                                      const char **why) MUST_USE;
 
@@ -48,6 +52,8 @@ struct record_layout_head {
   struct slice expires, nonce, floor, version;
   bool removed;
   struct slice owner; /* 40 digits, or empty */
+  bool has_by;
+  struct slice by; /* likewise */
 };
 /* From <dhtRecord> to the tag that opens value. */
 void record_layout_put_head(struct buf *out, const struct record_layout_head *head);
@@ -59,8 +65,8 @@ struct record_layout_signature {
   const uint8_t *key_digest, *value_digest; /* RECORD_DIGEST_BYTES each; NULL: left empty */
   struct slice signature, certificate;      /* bytes; a signature may be empty */
 };
-/* A record to be signed, with its owner and its signature put in. */
+/* A record to be signed, with its signer (40 digits) and its signature put in. */
 void record_layout_put_signed(struct buf *out, const struct record_layout *unsigned_record,
-                              struct slice owner, const struct record_layout_signature *signature);
+                              struct slice signer, const struct record_layout_signature *signature);
 
 #endif

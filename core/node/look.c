@@ -316,6 +316,8 @@ static unsigned best_of(struct node *node, const struct errand *errand,
                             &why) != OK ||
         !key_equal(&found.record.key, &errand->key))
       continue;
+    /* who holds it has judged it, but whether it counts is not asked here */
+    if (!key_equal(&body.record[i].signer, &body.record[i].owner)) continue;
     /* one that came escaped lies in the reader, and is gone with the next answer */
     if (found.bytes.at < answer->body || found.bytes.at >= answer->body + answer->len) continue;
     count = keep_best(best, count, &found);

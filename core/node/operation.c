@@ -133,7 +133,7 @@ static enum err read_claim(struct node *node, msec_wall now, const struct xml_re
   if (err != OK) return err;
   struct certificate_value value = {0};
   if (record->lasting && !record->tombstone) (void)certificate_read_value(read->value, &value);
-  claim->signer = read->owner;
+  claim->signer = read->signer;
   claim->since = value.since;
   if (value.before.len > 0) read_before(record, value.before, now, claim);
   claim->key_text = memory_take(node->config.memory, canonical.len);

@@ -72,6 +72,7 @@ struct xml_record {
   bool immutable; /* in the layout of: owner and nonce are nobody's, version is expires */
   bool has_owner;
   struct key owner;      /* o:owner; of a query: KeyInfo/KeyValue/DigestValue */
+  struct key signer;     /* of a record with a value: the owner, or o:by */
   struct slice key_hash; /* plain text of KeyInfo/KeyValue (Figure 1's courtesy copy) */
 };
 
@@ -173,9 +174,10 @@ struct xml_record_new {
   bool removed;
   struct slice value;        /* inner XML, written as it is */
   struct slice value_digest; /* removal: base64 text */
+  const struct key *owner;   /* removal: of another owner's record; NULL: of one's own */
 };
-/* A dhtRecord in the layout of R-4.29, but without Signature and with an empty o:owner, which the
- * signer fills in (OUT_SIGN). A key text or nonce over its bound overflows `out`. */
+/* A dhtRecord in the layout of R-4.29, but without Signature and with an empty o:owner, or o:by,
+ * which the signer fills in (OUT_SIGN). A key text or nonce over its bound overflows `out`. */
 void xml_put_record(struct buf *out, const struct xml_record_new *record);
 /* The dhtRecord of an immutable value; key_text by immutable_put_key. */
 void xml_put_immutable(struct buf *out, struct slice key_text, msec_wall expires,

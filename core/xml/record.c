@@ -62,6 +62,7 @@ static void check_layout(struct xml_reader *r, struct xml_record *record) {
   }
   record->has_owner = true;
   record->owner = layout.owner;
+  record->signer = layout.signer;
 }
 
 void record_end(struct xml_reader *r, const struct rule *rule, struct slice text) {

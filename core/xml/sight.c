@@ -86,7 +86,8 @@ static bool read_record(struct slice bytes, struct xml_record *out) {
                              .nonce = layout.nonce,
                              .removed = layout.removed,
                              .has_owner = true,
-                             .owner = layout.owner};
+                             .owner = layout.owner,
+                             .signer = layout.signer};
   return is_all(layout.key_text, OF_TEXT) && !immutable_is_key(layout.key_text) &&
          layout.key_text.len <= XML_KEY_BYTES_MAX && is_all(layout.nonce, OF_ATTRIBUTE) &&
          xml_time_parse(layout.expires, &out->expires) &&

@@ -119,7 +119,11 @@ void xml_put_record(struct buf *out, const struct xml_record_new *record) {
   /* "&quot;" is the longest escape; 24 characters a time, 20 a number. */
   char text[6 * (XML_KEY_BYTES_MAX + XML_NONCE_BYTES_MAX) + 68];
   struct buf escaped = buf_over(text, sizeof text);
-  struct record_layout_head head = {.removed = record->removed};
+  struct record_layout_head head = {.removed = record->removed, .has_by = record->owner != NULL};
+  char owner_text[KEY_HEX];
+  struct buf owner = buf_over(owner_text, sizeof owner_text);
+  if (record->owner != NULL) key_put(&owner, record->owner);
+  head.owner = buf_slice(&owner);
   size_t ends[5];
   xml_put_text(&escaped, record->key_text);
   ends[0] = escaped.len;

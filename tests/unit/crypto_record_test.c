@@ -211,6 +211,36 @@ static void removal_verifies(void **state) {
          "dhtRecord is not closed where the layout of a record says");
 }
 
+/* R-4.43 */
+static void removal_by_another_key_verifies(void **state) {
+  struct fixture *f = *state;
+  char memory[2048];
+  struct buf text = buf_over(memory, sizeof memory), out = buf_over(f->other, sizeof f->other);
+  struct record_layout_head head = head_of("offline:bob@biloxi.example.com");
+  struct record_layout layout;
+  struct key own;
+  head.removed = true;
+  head.has_by = true;
+  head.owner = SLICE("0102030405060708090A0B0C0D0E0F1011121314");
+  record_layout_put_head(&text, &head);
+  buf_put_cstr(&text, "<DigestValue>2jmj7l5rSw0yVb/vlWAYkK/YBwk=</DigestValue>");
+  record_layout_put_unsigned_end(&text);
+  assert_int_equal(record_sign(f->key, f->certificate, buf_slice(&text), &out), OK);
+  assert_int_equal(record_verify(f->verifier, buf_slice(&out), &f->why), OK);
+  assert_int_equal(record_layout_read(buf_slice(&out), &layout, &f->why), OK);
+  assert_int_equal(key_file_hash(f->key, &own), OK);
+  assert_true(key_equal(&layout.signer, &own));
+  assert_int_equal(layout.owner.byte[19], 0x14);
+  size_t by = slice_find(buf_slice(&out), SLICE("o:by=\"")) + 6;
+  f->other[by] = f->other[by] == '0' ? '1' : '0';
+  refuse(f, buf_slice(&out), "DigestValue of the value is of other bytes than those of the value");
+  head.removed = false; /* nothing but a removal */
+  text.len = 0;
+  record_layout_put_head(&text, &head);
+  record_layout_put_unsigned_end(&text);
+  assert_int_equal(record_sign(f->key, f->certificate, buf_slice(&text), &out), ERR_SYNTAX);
+}
+
 /* ---- altered ---- */
 
 static void altered_record_is_refused(void **state) {
@@ -251,7 +281,7 @@ static void other_certificate_is_refused(void **state) {
   buf_put_base64(&out, certificate.at, certificate.len);
   buf_put(&out, slice_skip(f->record, (size_t)(layout.certificate.at - f->record.at) +
                                           layout.certificate.len));
-  refuse(f, buf_slice(&out), "o:owner is not the hash of the certificate's key");
+  refuse(f, buf_slice(&out), "o:owner, or o:by, is not the hash of the certificate's key");
   /* Nor does it sign for it. */
   struct key owner;
   assert_int_equal(key_file_hash(other, &owner), OK);
@@ -403,9 +433,10 @@ static void missing_parts_are_refused(void **state) {
          "Signature does not follow value as the layout of a record says");
   refuse(f, without(f, "<KeyInfo>", "</Signature>"), "KeyInfo is not one X509Certificate");
   refuse(f, without(f, "<key ", "<value "), "key is not opened as the layout of a record says");
-  refuse(f, without(f, " o:owner", " o:version"),
-         "value is not in the layout of a record: expires, nonce, o:floor, o:owner, o:removed, "
-         "o:version");
+  refuse(
+      f, without(f, " o:owner", " o:version"),
+      "value is not in the layout of a record: expires, nonce, o:by, o:floor, o:owner, o:removed, "
+      "o:version");
   refuse(f, SLICE_EMPTY, "dhtRecord is not opened as the layout of a record says");
 }
 
@@ -744,6 +775,7 @@ int main(void) {
       TEST(contact_record_keeps_its_budget),
       TEST(largest_value_is_signed),
       TEST(removal_verifies),
+      TEST(removal_by_another_key_verifies),
       TEST(altered_record_is_refused),
       TEST(altered_digest_is_refused),
       TEST(other_certificate_is_refused),

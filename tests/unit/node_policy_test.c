@@ -26,7 +26,7 @@
 
 static struct net net;
 static struct endpoint asker;
-static struct key one = {{1, 1}}, two = {{2, 2}};
+static struct key one = {{1, 1}}, two = {{2, 2}}, stranger = {{3, 3}};
 static unsigned number;
 static char last[8192];
 
@@ -55,6 +55,7 @@ struct what {
   const struct key *owner;
   const char *value;        /* NULL: a removal */
   msec_wall since;          /* != 0: certificates */
+  const struct key *by;     /* a removal of another's record: who signs */
   const struct key *before; /* who named the owner, and when */
   msec_wall named;
   uint64_t version;
@@ -95,10 +96,12 @@ static struct slice write_record(const struct what *what, char *text, size_t roo
         .version = what->version,
         .removed = what->value == NULL,
         .value = slice_cstr(what->value != NULL ? what->value : ""),
+        .owner = what->by != NULL ? what->owner : NULL,
         .value_digest = what->value == NULL ? SLICE("2jmj7l5rSw0yVb/vlWAYkK/YBwk=") : SLICE_EMPTY};
     xml_put_record(&plain, &record);
   }
-  assert_int_equal(record_model_sign(&net.crypto, what->owner, buf_slice(&plain), &out), OK);
+  const struct key *signer = what->by != NULL ? what->by : what->owner;
+  assert_int_equal(record_model_sign(&net.crypto, signer, buf_slice(&plain), &out), OK);
   return buf_slice(&out);
 }
 
@@ -224,6 +227,27 @@ static void test_open_others(void **state) {
     assert_int_equal(REMOVE(.key = any[i], .owner = &two), 200);
   }
   assert_int_equal(refused_by_all(), 0);
+  end();
+}
+
+/* the address's own key removes what others left for it, and nobody else does. */
+static void test_own_inbox(void **state) {
+  (void)state;
+  ring_of(3, NODE_OPEN);
+  static const char *const inbox = "offline:bob@example.net";
+  assert_int_equal(PIN(&one, net_wall(&net)), 200);
+  assert_int_equal(PUT(.key = inbox, .owner = &two), 200);
+  assert_int_equal(REMOVE(.key = inbox, .owner = &two, .by = &stranger), 403);
+  net_run_for(&net, SEC(2));
+  unsigned there = 0, left = 0;
+  for (uint32_t i = 0; i < 3; i++) there += holds(i, inbox, &two);
+  assert_int_equal(there, 3);
+  assert_int_equal(REMOVE(.key = inbox, .owner = &two, .by = &one), 200);
+  net_run_for(&net, SEC(5));
+  for (uint32_t i = 0; i < 3; i++) left += node_stats(net.at[i].node).tombstones;
+  assert_int_equal(left, 3);
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 200); /* under no other key */
+  assert_int_equal(REMOVE(.key = BOB, .owner = &one, .by = &two), 403);
   end();
 }
 
@@ -580,6 +604,7 @@ int main(void) {
       cmocka_unit_test(test_laboratory),
       cmocka_unit_test(test_open_pins),
       cmocka_unit_test(test_open_others),
+      cmocka_unit_test(test_own_inbox),
       cmocka_unit_test(test_open_hash),
       cmocka_unit_test(test_closed),
       cmocka_unit_test(test_copies_are_judged),
