@@ -635,6 +635,9 @@ static bool copy_is_allowed(struct step *s, struct operation *op, unsigned item,
   else if (write_needs_pin(mode, &request, &signer))
     (void)pins_recall(s, address, &facts);
   *verdict = write_judge_copy(mode, &request, &signer, &facts.pin, node_wall(node, s->now), &why);
+  if (*verdict == WRITE_REFUSED && !is_pin && facts.pin.state == WRITE_PIN_KNOWN &&
+      !key_equal(&facts.pin.key, &signer.key) && pins_doubt(s, address))
+    *verdict = WRITE_UNSURE; /* */
   if (*verdict == WRITE_REFUSED) pins_refused(s, &record->key, request.key_text, why);
   if (*verdict == WRITE_UNSURE) (void)pins_ask(s, address, 0, &facts);
   if (*verdict != WRITE_ALLOWED) return false;

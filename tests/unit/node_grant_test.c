@@ -200,10 +200,11 @@ static void ring_apart(void) {
   assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(120)));
 }
 
-static void change_key(void) {
-  (void)net_succeed(&net, 4, SLICE(BOB));
+static struct key change_key(void) {
+  struct key next = net_succeed(&net, 4, SLICE(BOB));
   const struct node_command publish = {.kind = COMMAND_PUBLISH, .uri = SLICE(BOB)};
   assert_int_equal(net_command(&net, 4, &publish, SEC(20))->code, 200);
+  return next;
 }
 
 /* R-6.67, R-6.68: who judges asked for the pin a moment ago, holds none, and so has not heard that
@@ -213,7 +214,7 @@ static void test_a_new_key_that_few_know(void **state) {
   ring_apart();
   assert_int_equal(put(4), 200);
   assert_int_equal(grant(4, 4, 2), 200);
-  change_key();
+  (void)change_key();
   usec begin = net.now;
   assert_int_equal(grant(3, 3, 4), 403);
   assert_true(net.now < begin + SEC(1));
@@ -228,7 +229,7 @@ static void test_a_contact_under_a_new_key(void **state) {
   (void)state;
   ring_apart();
   assert_int_equal(put(4), 200);
-  change_key();
+  (void)change_key();
   assert_int_equal(put(4), 200);
   end();
 }
@@ -240,12 +241,36 @@ static void test_a_grant_of_a_new_key(void **state) {
     ring_apart();
     assert_int_equal(put(4), 200);
     assert_int_equal(put(5), 403);
-    change_key();
+    (void)change_key();
     assert_int_equal(grant(4, 4, 5), 200);
     net_run_for(&net, SEC(wait_s));
     assert_int_equal(put(5), 200);
     end();
   }
+}
+
+static bool holds(uint32_t i, const char *key_text, const struct key *owner) {
+  struct key key = net_key(&net, key_text);
+  for (unsigned k = 0; k < net.at[i].journal_count; k++) {
+    const struct record *record = &net.at[i].journal[k];
+    if (key_equal(&record->key, &key) && key_equal(&record->owner, owner)) return true;
+  }
+  return false;
+}
+
+/* nor does who keeps copies count on the key that was pinned once. */
+static void test_copies_under_a_new_key(void **state) {
+  (void)state;
+  ring_apart();
+  assert_int_equal(put(4), 200);
+  assert_int_equal(put(5), 403);
+  struct key next = change_key();
+  net_run_for(&net, SEC(6));
+  assert_int_equal(grant(4, 4, 5), 200);
+  net_run_for(&net, SEC(10));
+  assert_true(holds(0, PRIVATE, &next));
+  assert_true(holds(5, PRIVATE, &next));
+  end();
 }
 
 int main(void) {
@@ -260,6 +285,7 @@ int main(void) {
       cmocka_unit_test(test_a_new_key_that_few_know),
       cmocka_unit_test(test_a_contact_under_a_new_key),
       cmocka_unit_test(test_a_grant_of_a_new_key),
+      cmocka_unit_test(test_copies_under_a_new_key),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
