@@ -13,7 +13,7 @@
 #include "sim/report.h"
 #include "sim/stoica.h"
 
-static char replay_text[1024]; /* for a broken promise inside the core, too */
+static char replay_text[1024]; /* for a broken promise inside the core, too */
 
 void assert_failed(const char *expression, const char *file, int line) {
   printf("%s:%d: broken promise: %s\nreplay: %s --explain\n", file, line, expression, replay_text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* locser user add|passwd --provision, locser user qr: accounts that wait for a phone. */
+/* locser user add|passwd --provision, locser user qr: accounts that wait for a phone (R-7.84,
+ * R-7.86). */
 #ifndef CMD_PROVISION_H
 #define CMD_PROVISION_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The certificate authority of a closed overlay (R-6.29 to R-6.31): a folder with a P-256 key, its
- * certificate, every certificate it issued, and the list of those it took back. It is used by hand,
- * on a machine that need not be a peer. */
+/* The certificate authority of a closed overlay (R-6.29, R-6.30, R-6.31): a folder with a P-256
+ * key, its certificate, every certificate it issued, and the list of those it took back. It is used
+ * by hand, on a machine that need not be a peer. */
 #ifndef CRYPTO_CA_H
 #define CRYPTO_CA_H
 

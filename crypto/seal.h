@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Bytes for some eyes only: XML-Enc by xmlsec, AES-256-GCM under a fresh key that RSA-OAEP carries
- * to each recipient (R-6.40 to R-6.42). What is sealed is secret and whole, but not signed: who
- * sealed it is the record's matter. Safe in several threads. */
+ * to each recipient (R-4.17, R-6.40 to R-6.42). What is sealed is secret and whole, but not signed:
+ * who sealed it is the record's matter. Safe in several threads. */
 #ifndef CRYPTO_SEAL_H
 #define CRYPTO_SEAL_H
 

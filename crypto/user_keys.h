@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The keys of users (R-6.32), kept by their home peer: for each Address-of-Record ("sip:bob@host",
- * canonical) a P-256 key that signs, made when it is first asked for, and an RSA key that receives,
- * made later (user_keys_complete). Each has a certificate: self-signed, or what an overlay's CA
- * issued. They lie in DIR/users under the SHA-1 of the address: .pem, .crt, .rsa.pem, .rsa.crt,
- * .before (the statement of the key before) and .aor with the address itself; all 0600, each there
- * whole or not at all. What was read is remembered in a bounded table. Safe in several threads, and
- * beside another process. */
+ * canonical) a P-256 key that signs (R-4.20), made when it is first asked for, and an RSA key that
+ * receives, made later (user_keys_complete). Each has a certificate: self-signed, or what an
+ * overlay's CA issued. They lie in DIR/users under the SHA-1 of the address: .pem, .crt, .rsa.pem,
+ * .rsa.crt, .before (the statement of the key before) and .aor with the address itself; all 0600,
+ * each there whole or not at all. What was read is remembered in a bounded table. Safe in several
+ * threads, and beside another process. */
 #ifndef CRYPTO_USER_KEYS_H
 #define CRYPTO_USER_KEYS_H
 

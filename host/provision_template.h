@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Settings of phones from templates (examples/provision): lines of words, an empty line, and a text
- * with {user}, {password} and so on in it. No I/O. */
+/* Settings of phones from templates (R-7.85; examples/provision): lines of words, an empty line,
+ * and a text with {user}, {password} and so on in it. No I/O. */
 #ifndef HOST_PROVISION_TEMPLATE_H
 #define HOST_PROVISION_TEMPLATE_H
 

@@ -82,7 +82,7 @@ void settings_init(struct settings *settings) {
   put_default(settings, SET_DATA, data);
   free(data);
   put_default(settings, SET_OVERLAY, "locser");
-  put_default(settings, SET_LISTEN, "127.0.0.1:5060");
+  put_default(settings, SET_LISTEN, "127.0.0.1:5060"); /* */
   put_default(settings, SET_LOG, "info");
   put_default(settings, SET_DIGEST, "both");
   put_default(settings, SET_WEB, "127.0.0.1:8088");

@@ -234,7 +234,7 @@ static usec conn_deadline(const struct conn *conn) {
       return conn->used_at + TCP_CONNECT_US;
     case CONN_OPEN:
     case CONN_LAST_WORDS:
-      if (conn->in_len > 0) deadline = conn->begun_at + limits->message_us;
+      if (conn->in_len > 0) deadline = conn->begun_at + limits->message_us; /* */
       if (conn->writing_len > 0) return usec_min(deadline, conn->write_at + TCP_WRITE_US);
       if (conn->accepted && !conn->spoke)
         return usec_min(deadline, conn->used_at + TCP_FIRST_MESSAGE_US);
@@ -446,6 +446,7 @@ static void undeliverable(struct tcp *tcp, uint64_t ticket, const struct endpoin
              &(struct input){.kind = IN_FLOW, .ticket = ticket, .status = why, .peer = *peer});
 }
 
+/* a connection that the other side opened is one only if it has proven that id. */
 static struct conn *link_to(struct tcp *tcp, const struct endpoint *peer, const struct key *id) {
   bool tls = peer->transport == TRANSPORT_TLS;
   struct conn *conn = tls && !key_is_zero(id) ? find_proven(tcp, id) : NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* TCP and TLS over it: accepted connections, and links opened to other peers, which are kept and
- * shared (R-1.27). The node knows each as a flow: a number that is not used again for two billion
- * connections. Messages of one turn to one flow leave in one write. Every port takes both: the
- * first byte of a connection says which it is. A connection whose other end has proven a Peer-ID
- * carries messages to that peer whoever opened it (R-1.28, RFC 5923). */
+ * shared (R-1.20, R-1.27). The node knows each as a flow: a number that is not used again for two
+ * billion connections. Messages of one turn to one flow leave in one write. Every port takes both:
+ * the first byte of a connection says which it is. A connection whose other end has proven a
+ * Peer-ID carries messages to that peer whoever opened it (R-1.28, RFC 5923). */
 #ifndef HOST_TCP_H
 #define HOST_TCP_H
 

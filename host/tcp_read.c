@@ -53,7 +53,7 @@ static size_t frame_all(struct conn *conn, struct slice stream) {
     } else if (frame.kind == SIP_FRAME_PING) {
       conn->spoke = true;
       conn_used(conn);
-      conn_put(conn, SLICE("\r\n"), 0); /* RFC 5626 3.5.1 */
+      conn_put(conn, SLICE("\r\n"), 0); /* RFC 5626 3.5.1 */
     } else {
       refuse_rest(conn, message);
       return stream.len;

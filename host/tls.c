@@ -142,7 +142,7 @@ static struct kept_session *kept_place(struct tls *tls, const struct key *id) {
   return &tls->kept[id->byte[KEY_BYTES - 1] % TLS_SESSIONS_MAX];
 }
 
-/* A ticket for the next connection to the same peer has come. */
+/* A ticket for the next connection to the same peer has come. */
 static int on_ticket(SSL *ssl, SSL_SESSION *ticket) {
   struct tls_session *session = session_of(ssl);
   if (session == NULL || session->accepted || !session->has_proven) return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a run cost and how it went, as numbers: bytes by purpose and by phase, hops, seconds. It
- * only looks: with or without it the same happens. */
+/* What a run cost and how it went, as numbers (R-10.19): bytes by purpose and by phase, hops,
+ * seconds. It only looks: with or without it the same happens. */
 #ifndef SIM_FIGURES_H
 #define SIM_FIGURES_H
 

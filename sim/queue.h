@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What will happen, in the order of (time, sequence). What is near is in a small heap; all else
- * waits in a wheel, unsorted, until its slot of time comes. A tick of a peer needs no memory of its
- * own; anything else is an event that the queue owns until it is popped. */
+/* What will happen, in the order of (time, sequence) (R-10.1). What is near is in a small heap; all
+ * else waits in a wheel, unsorted, until its slot of time comes. A tick of a peer needs no memory
+ * of its own; anything else is an event that the queue owns until it is popped. */
 #ifndef SIM_QUEUE_H
 #define SIM_QUEUE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Many peers (R-10.11): they begin as a computed ring, come and go, and look keys up all the while.
- * Each lookup must end, at the peer responsible. */
+/* Many peers (R-10.11, R-10.12, R-10.13): they begin as a computed ring, come and go, and look keys
+ * up all the while. Each lookup must end, at the peer responsible. */
 #ifndef SIM_SCALE_H
 #define SIM_SCALE_H
 

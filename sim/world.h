@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Many nodes of the shipping core under virtual time: for each a host, a disk and a place on a
  * network that is slow, loses, breaks and comes apart. Integers and one seed decide everything;
- * events happen in the order of (time, sequence); all that happens goes into one hash. */
+ * events happen in the order of (time, sequence); all that happens goes into one hash (R-10.2). */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 

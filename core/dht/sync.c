@@ -9,6 +9,7 @@
 #include "dht/merge.h"
 #include "dht/state.h"
 
+/* */
 #define TASKS_MAX 64u
 #define EXCHANGES_MAX 1024u /* of one comparison; what is left is for the next */
 #define ANSWER_BUDGET 8192u /* entries looked at for one answer */
@@ -318,7 +319,7 @@ static void run_step(struct dht *dht, struct dht_effects *fx) {
 
 /* ---- answers to ours ---- */
 
-/* Do these parts make up what was asked about, and say more than was known? */
+/* Do these parts make up what was asked about, and say more than was known? */
 static bool take_parts(const struct dht *dht, struct sync_view *view) {
   const struct sync_run *run = dht->sync.run;
   const struct sync_part *asked = &run->at.part;

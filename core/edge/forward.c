@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A request as it is forwarded: RFC 3261 section 16.6. */
+/* A request as it is forwarded: RFC 3261 section 16.6. All else of it, and the body, stays as it is
+ * (R-7.30, R-7.51). */
 #include "edge/fork.h"
 #include "sip/print.h"
 

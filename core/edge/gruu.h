@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Globally routable URIs of one phone (RFC 5627, R-7.63 to R-7.66). A public one is the address
- * with the instance in `gr`: any peer finds the phone by the records of the address. A temporary
- * one shows neither address nor instance: its user part names the peer that made it, which alone
- * can read the rest. Nothing is kept of it: it is good while a binding of the same instance and
- * Call-ID is held there, and no longer than the run of that peer. */
+/* Globally routable URIs of one phone (RFC 5627, R-7.63, R-7.64, R-7.65, R-7.66). A public one is
+ * the address with the instance in `gr`: any peer finds the phone by the records of the address. A
+ * temporary one shows neither address nor instance: its user part names the peer that made it,
+ * which alone can read the rest. Nothing is kept of it: it is good while a binding of the same
+ * instance and Call-ID is held there, and no longer than the run of that peer. */
 #ifndef EDGE_GRUU_H
 #define EDGE_GRUU_H
 

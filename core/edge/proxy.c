@@ -51,6 +51,7 @@ static void answer_options(struct edge_step *step, const struct edge_request *re
   edge_reply_end(step, request, 200, mark);
 }
 
+/* */
 static void answer_own(struct edge_step *step, const struct edge_request *request) {
   enum sip_method method = request->message->method;
   if (method == SIP_METHOD_OTHER) {

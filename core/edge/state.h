@@ -121,6 +121,7 @@ bool edge_supports(struct slice tag);
 void registrar_init(struct edge *edge);
 void registrar_on_request(struct edge_step *step, const struct edge_request *request);
 void registrar_on_bound(struct edge_step *step, uint64_t user, enum err status, const char *why);
+/* */
 void registrar_on_flow_closed(struct edge_step *step, uint32_t flow);
 /* Nothing is heard any more from a UDP address that keep-alives came from. */
 void registrar_on_address_silent(struct edge_step *step, const struct endpoint *at);

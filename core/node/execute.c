@@ -27,7 +27,8 @@ static void refuse_body(struct step *s, const struct reply_to *to, enum err err,
 
 /* ---- the overlay's own methods ---- */
 
-/* what the overlay says, as a body. */
+/* R-3.22, R-3.23, R-3.24, R-3.25, R-3.26, R-3.27, R-3.28: what the overlay says, as a body (R-3.8).
+ */
 static void answer_state(struct step *s, const struct reply_to *to, enum overlay_method method,
                          const struct overlay_message *answer) {
   struct xml_overlay xml = {0};
@@ -170,7 +171,7 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
   operation_accept(s, op, body, text);
 }
 
-/* */
+/* */
 static void execute_sync(struct step *s, const struct reply_to *to, const struct xml_body *body) {
   const struct sync_view *asked = &body->sync;
   if (asked->part_count != 1 || asked->item_count > 0 || asked->until == 0) {

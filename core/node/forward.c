@@ -130,7 +130,7 @@ void forward_request(struct step *s, const struct sip_message *request,
   const struct reply_to to = reply_to_sender(node, request, flow, from);
   bool stream = endpoint_is_stream(from);
   uint64_t upstream = stream ? 0 : hop_upstream(&node->hops, request);
-  if (!stream && hop_of_upstream(&node->hops, upstream) != NULL) return; /* under way already */
+  if (!stream && hop_of_upstream(&node->hops, upstream) != NULL) return; /* */
   struct peer next;
   bool final;
   if (hint != NULL) {
@@ -167,7 +167,7 @@ void forward_request(struct step *s, const struct sip_message *request,
   send_forwarded(s, hop, request, *target, final, from);
 }
 
-/* Where the answer to a forwarded request goes: its flow; a datagram where its Via says. */
+/* The answer to a forwarded request goes to its flow; a datagram where its Via says. */
 static void answer_upstream(struct step *s, const struct hop *hop,
                             const struct sip_message *response) {
   struct sip_values vias = sip_values_of(response, SIP_H_VIA);
@@ -328,6 +328,7 @@ static void on_silence(struct step *s, struct hop *hop, bool gone) {
   if (hop != NULL) hop_failed(s, hop, gone);
 }
 
+/* */
 static bool resend_datagram(struct step *s, struct hop *hop) {
   const struct hop_copy *copy = hop_copy_of(&s->node->hops, hop);
   struct link *link = link_of(s, hop);
@@ -501,6 +502,7 @@ void forward_response(struct step *s, const struct sip_message *response) {
   }
 }
 
+/* its To has no tag, so that it belongs to no dialog. */
 static void put_own_request(struct step *s, const struct hop *hop, const struct own_request *own,
                             struct slice call_id) {
   struct node *node = s->node;

@@ -90,10 +90,11 @@ struct pins {
 #define PINS_MAX 4096u
 #define PINS_ASKING_MAX 256u
 #define PIN_WAITERS_MAX 8192u
-#define PIN_REMEMBERED_US SEC(300) /* a pin that was found; none is not remembered */
-#define PIN_SURE_US SEC(5)       /* it is not asked for again so soon, whoever writes or is read */
-#define PIN_NEWS_GRACE_US SEC(1) /* for an older pin that was on its way when a newer one was put \
-                                  */
+#define PIN_REMEMBERED_US SEC(300) /* a pin that was found; none is not remembered */
+#define PIN_SURE_US SEC(5) /* it is not asked for again so soon, whoever writes or is read */
+#define PIN_NEWS_GRACE_US                                                 \
+  SEC(1) /* for an older pin that was on its way when a newer one was put \
+          */
 
 /* What the policy asks about a record, read with it. */
 struct claim {
@@ -377,7 +378,7 @@ unsigned forward_next_hops(struct step *s, const struct key *key, const struct k
 /* ---- reply.c: answers ---- */
 struct reply_to reply_to_sender(const struct node *node, const struct sip_message *request,
                                 uint32_t flow, const struct endpoint *from);
-/* A final answer with a fault as body. lines: extra whole header lines. */
+/* A final answer with a fault as body. lines: extra whole header lines. */
 void reply_fault(struct step *s, const struct reply_to *to, uint16_t status, const char *text,
                  struct slice lines);
 /* The same with Retry-After. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests that wait: for verification, the store, copies, or other peers. */
+/* Requests that wait: for verification (R-6.7, R-8.11), the store, copies, or other peers (R-2.14,
+ * R-5.10). */
 #include "base/assert.h"
 #include "base/record_layout.h"
 #include "locser/convert.h"

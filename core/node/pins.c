@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which key an address has in an open overlay: looked up under `certificate:ADDRESS` through the
- * ring, by the peer that judges a write or a read, and remembered for a while (R-6.35, R-6.36). */
+ * ring, by the peer that judges a write or a read, and remembered for a while (R-6.35 to R-6.37).
+ */
 #include "base/assert.h"
 #include "base/record_layout.h"
 #include "locser/target.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* RFC 3263 section 4: from a SIP URI to the addresses to try, in order. The procedure keeps no
- * state: it is run again, from the beginning, whenever one of its questions was answered, and
- * comes as far as the cache allows. */
+/* RFC 3263 section 4 (R-7.46): from a SIP URI to the addresses to try, in order. The procedure
+ * keeps no state: it is run again, from the beginning, whenever one of its questions was answered,
+ * and comes as far as the cache allows. */
 #ifndef SIP_LOCATE_H
 #define SIP_LOCATE_H
 

@@ -62,7 +62,7 @@ static void end_method_name(struct xml_reader *r, const struct rule *rule, struc
   r->body->method = method_of(r->body->method_name);
 }
 
-/* Figure 1 of the seed draft closes its param by a second <param>. */
+/* Figure 1 of the seed draft closes its param by a second <param> (R-1.19). */
 static void start_param_in_param(struct xml_reader *r, const struct rule *rule,
                                  const XML_Char **attributes) {
   (void)rule, (void)attributes;

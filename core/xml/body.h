@@ -184,8 +184,9 @@ void xml_put_immutable(struct buf *out, struct slice key_text, msec_wall expires
                        struct slice value);
 void xml_put_contact_value(struct buf *out, const struct contact *contact);
 
-/* Calls: the envelope around records (may be none) and an overlay part (may be NULL). For get and
- * get-auth the caller passes one record text made by xml_put_query. */
+/* Calls (R-3.1, R-3.3): the envelope around records (may be none) and an overlay part (may be
+ * NULL). For get and get-auth the caller passes one record text made by xml_put_query. Whatever is
+ * written is valid against docs/spec/locser.rng (R-3.35). */
 void xml_put_call(struct buf *out, enum xml_method method, const struct slice *records,
                   unsigned record_count, const struct xml_overlay *overlay);
 /* A dhtRecord with just the key (get), optionally with an owner filter (get-auth). */

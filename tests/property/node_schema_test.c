@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every body that nodes write in the life of a ring, calls, answers and faults, is valid against
- * docs/spec/locser.rng; and no method goes unseen (R-3.35). */
+ * docs/spec/locser.rng; and no method goes unseen (R-1.5, R-3.35). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -76,7 +76,7 @@ def unproven(peer):
 
 
 def test_a_ring_of_proven_links():
-    """R-6.1."""
+    """R-6.1, R-1.28."""
     with Peer() as one, Peer("--join", one.address) as two:
         until(lambda: two.ask("status")["state"] == "ready", "the second is ready")
         status, _, errors = one.cli("put", "sip:bob@example.net", "sip:bob@127.0.0.1:9")

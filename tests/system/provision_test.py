@@ -127,6 +127,7 @@ def test_a_phone_gets_its_settings_once():
 
 
 def test_the_file_is_secret_and_replaced():
+    """R-7.84."""
     with Provisioning() as peer:
         peer.prepare()
         first, = peer.waiting()
@@ -144,6 +145,7 @@ def test_the_file_is_secret_and_replaced():
 
 
 def test_waits_for_a_day():
+    """R-7.84."""
     with Provisioning() as peer:
         peer.prepare()
         url = DeskPhone(peer.group).told()
@@ -186,6 +188,7 @@ def test_is_limited():
 
 
 def test_a_guess_finds_nothing():
+    """R-7.84."""
     with Provisioning() as peer:
         peer.prepare()
         for path in ("", "/", MAC, MAC + ".xml", "0" * 32 + f"/{MAC}.xml", "../web-token",

@@ -30,8 +30,9 @@ def hashes(build, *arguments):
 
 
 def test_swarm():
-    """Two processes side by side, as in make sim-soak. In each round of each seed the rules of R-10.4
-    to R-10.7 are checked; that the checks find what breaks them is for plants_test.py to show."""
+    """Two processes side by side, as in make sim-soak. In each round of each seed the rules of R-10.4,
+    R-10.5, R-10.6 and R-10.7 are checked; that the checks find what breaks them is for plants_test.py
+    to show."""
     done = subprocess.run([os.path.join(ROOT, "tools/sim-soak"), "--seeds", str(SEEDS), "--quiet"],
                           capture_output=True, text=True, timeout=280, check=False,
                           env={**os.environ, "BUILD": BUILD})

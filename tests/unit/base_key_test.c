@@ -78,6 +78,7 @@ static void test_arithmetic(void **state) {
   }
 }
 
+/* read in either case, written in upper case. */
 static void test_text(void **state) {
   (void)state;
   const char *text = "125F04C6C5BD5E1CA7BBAD060DEC34C0A38BE3A9";

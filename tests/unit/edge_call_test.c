@@ -65,7 +65,8 @@ static void cancel(struct edge_world *w, const struct phone *alice) {
   request(w, alice, "CANCEL", "sip:bob@example.net", "inv", 1, "", "");
 }
 
-/* The whole of a call: INVITE, 180, 200, ACK, BYE from either side. */
+/* The whole of a call: INVITE, 180, 200, ACK, BYE from either side. R-7.16: the 100 comes at once
+ * from the peer itself, that of the next one does not. */
 static void call(struct edge_world *w, const struct phone *alice, const struct phone *bob,
                  bool bob_hangs_up) {
   register_phone(w, alice, "alice", "");

@@ -321,7 +321,7 @@ static void messages_are_cut_from_the_stream(void **state) {
   close(fd);
 }
 
-/* RFC 5626 3.5.1 */
+/* RFC 5626 3.5.1 */
 static void a_ping_is_answered(void **state) {
   struct world *w = *state;
   char text[64];
@@ -348,6 +348,7 @@ static void answers_leave_on_the_flow(void **state) {
   close(b);
 }
 
+/* */
 static void a_closed_flow_is_told_and_never_hit_again(void **state) {
   struct world *w = *state;
   int fd = dial(&w->tcp_at, SOCK_STREAM);

@@ -61,6 +61,7 @@ static int teardown(void **state) {
   return unlink(path);
 }
 
+/* it listens to nobody but this machine. */
 static void without_words_everything_has_its_default(void **state) {
   (void)state;
   struct loaded l;

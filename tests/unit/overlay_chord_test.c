@@ -247,7 +247,7 @@ static void test_busy_successor_is_alive_and_asked_again_within_150_ms(void **st
   one_free(&one);
 }
 
-/* quiet stabilisation comes every 5 s, give or take 20 %; no two peers in step. */
+/* quiet stabilisation comes every 5 s, give or take 20 %; no two peers in step. */
 static void test_quiet_rounds_are_slow_and_jittered(void **state) {
   (void)state;
   const uint8_t list[] = {120, 130, 140};
@@ -270,7 +270,7 @@ static void test_quiet_rounds_are_slow_and_jittered(void **state) {
   one_free(&one);
 }
 
-/* Rectify */
+/* Rectify */
 static void test_notifier_is_adopted_after_its_own_answer(void **state) {
   (void)state;
   const uint8_t list[] = {120, 130, 140};
@@ -344,7 +344,7 @@ static void test_notifier_that_is_no_member_is_not_adopted(void **state) {
   one_free(&one);
 }
 
-/* the leaver is asked itself; nobody can talk a living peer out of the ring. */
+/* the leaver is asked itself; nobody can talk a living peer out of the ring. */
 static void test_leave_is_a_hint(void **state) {
   (void)state;
   const uint8_t list[] = {120, 130, 140};
@@ -359,6 +359,7 @@ static void test_leave_is_a_hint(void **state) {
   one_free(&one);
 }
 
+/* */
 static void test_leaver_tells_its_neighbours_and_is_no_member(void **state) {
   (void)state;
   begin();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Streams cut into messages (RFC 3261 18.3, RFC 5626 3.5.1, R-1.29): what is found, and that it
- * does not depend on how the bytes were cut: every two pieces, byte by byte, and seeded cuts. */
+/* Streams cut into messages (RFC 3261 18.3, RFC 5626 3.5.1, R-1.29, R-7.26): what is found, and
+ * that it does not depend on how the bytes were cut: every two pieces, byte by byte, and seeded
+ * cuts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -81,7 +81,9 @@ static void test_reply_target(void **state) {
   assert_reply_target("SIP/2.0/WS 1.invalid;branch=z9hG4bK1;rport", TRANSPORT_WS, "192.0.2.1:4444");
 }
 
-/* An answer to a client whose connection went leaves for its address, or its new connection. */
+/* R-1.22: an answer to a client whose connection went leaves for its address, or its new
+ * connection.
+ */
 static void test_flow_of_an_answer(void **state) {
   (void)state;
   static struct table w;

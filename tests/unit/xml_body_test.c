@@ -186,6 +186,7 @@ static void test_answers(void **state) {
   assert_false(f->body.overlay.present);
 }
 
+/* */
 static void test_faults(void **state) {
   struct fixture *f = *state;
   read_ok(f,
@@ -209,6 +210,7 @@ static void test_faults(void **state) {
 #define ID_A "00000000000000000000000000000000000000AA"
 #define ID_B "00000000000000000000000000000000000000bb"
 
+/* */
 static void test_overlay_part(void **state) {
   struct fixture *f = *state;
   read_ok(f, "<methodCall><methodName>overlay.update</methodName><params><param><overlay " O

@@ -235,6 +235,7 @@ static void test_records_have_one_reading(void **state) {
       "dhtRecord is not opened as the layout of a record says");
 }
 
+/* */
 static void test_overlay_part(void **state) {
   struct fixture *f = *state;
 #define ID "00000000000000000000000000000000000000AA"
