@@ -44,9 +44,9 @@ static bool caller_needs_token(const struct edge_request *request) {
 }
 
 static void put_record_route(struct buf *out, const struct edge *edge, enum transport transport,
-                             const struct hop *token) {
+                             const struct hop *token, bool secure) {
   buf_put_cstr(out, "Record-Route: ");
-  route_put_own(out, edge, transport, token);
+  route_put_record(out, edge, transport, token, secure);
   buf_put_cstr(out, "\r\n");
 }
 
@@ -60,8 +60,8 @@ static void put_record_routes(struct buf *out, const struct edge *edge,
   struct hop caller = {request->flow, request->from};
   bool caller_token = caller_needs_token(request);
   bool two = from != to || caller_token || target->by_token;
-  if (two) put_record_route(out, edge, to, target->by_token ? &target->hop : NULL);
-  put_record_route(out, edge, from, caller_token ? &caller : NULL);
+  if (two) put_record_route(out, edge, to, target->by_token ? &target->hop : NULL, target->secure);
+  put_record_route(out, edge, from, caller_token ? &caller : NULL, target->secure);
 }
 
 /* REGISTER of a phone with Outbound at another's registrar: this is its edge proxy (RFC 5626 5.1,

@@ -117,14 +117,21 @@ static void make_strict(struct decision *d, struct route_plan *plan, struct slic
   d->target.uri = first;
 }
 
+/* Inside a dialog a Route is what a peer wrote into Record-Route: for sips, to itself by TLS
+ * (R-7.34). */
+static bool is_link(const struct edge_request *request, const struct hop *hop) {
+  return request->message->to_tag.len != 0 && hop->at.transport == TRANSPORT_TLS;
+}
+
 static bool follow_route(struct decision *d, const struct edge_request *request,
                          struct route_plan *plan, struct buf *routes) {
   struct sip_address next;
   if (sip_address_parse(plan->kept[0], &next) != OK) return refuse(d, 400, "Bad Route");
-  if (next.uri.scheme != SIP_SCHEME_SIP) return refuse(d, 416, "Route Is No SIP URI");
+  if (next.uri.scheme != SIP_SCHEME_SIP && next.uri.scheme != SIP_SCHEME_SIPS)
+    return refuse(d, 416, "Route Is No SIP URI");
   if (sip_uri_endpoint(&next.uri, &d->target.hop.at) != OK)
     d->target.next = next.uri.text;
-  else if (!is_reachable(&d->target.hop))
+  else if (!is_reachable(&d->target.hop) && !is_link(request, &d->target.hop))
     return refuse(d, 404, "Transport Is Not Offered");
   bool strict = !sip_param_get(next.uri.params, "lr", NULL);
   if (!strict && !plan->rewrite) return true;

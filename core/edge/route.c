@@ -37,27 +37,35 @@ static void put_token(struct buf *out, const struct edge *edge, const struct hop
 }
 
 static void put_own(struct buf *out, const struct edge *edge, enum transport transport,
-                    const struct hop *token, const char *end) {
-  buf_put_cstr(out, "<sip:");
+                    const struct hop *token, bool sips, const char *end) {
+  buf_put_cstr(out, sips ? "<sips:" : "<sip:");
   if (token != NULL) {
     put_token(out, edge, token);
     buf_put_char(out, '@');
   }
   endpoint_put(out, &edge->config.advertise);
-  /* A URI says "ws" of both (RFC 7118 section 5.2, R-7.72); the token knows which. */
-  buf_put_cstr(out, ";transport=");
-  buf_put_cstr(out, transport_name(transport == TRANSPORT_WSS ? TRANSPORT_WS : transport));
+  if (!sips || transport != TRANSPORT_TLS) {
+    /* A URI says "ws" of both (RFC 7118 section 5.2, R-7.72); the token knows which. */
+    buf_put_cstr(out, ";transport=");
+    buf_put_cstr(out, transport_name(transport == TRANSPORT_WSS ? TRANSPORT_WS : transport));
+  }
   buf_put_cstr(out, end);
 }
 
 void route_put_own(struct buf *out, const struct edge *edge, enum transport transport,
                    const struct hop *token) {
-  put_own(out, edge, transport, token, ";lr>");
+  put_own(out, edge, transport, token, false, ";lr>");
+}
+
+void route_put_record(struct buf *out, const struct edge *edge, enum transport transport,
+                      const struct hop *token, bool secure) {
+  bool sips = secure && (transport == TRANSPORT_TLS || transport == TRANSPORT_WSS);
+  put_own(out, edge, transport, token, sips, ";lr>");
 }
 
 void route_put_path(struct buf *out, const struct edge *edge, enum transport transport,
                     const struct hop *token) {
-  put_own(out, edge, transport, token, ";lr;ob>");
+  put_own(out, edge, transport, token, false, ";lr;ob>");
 }
 
 static uint64_t flow_hash(const struct edge *edge, uint32_t flow) {

@@ -25,6 +25,10 @@ enum route_token {
  * route_note_flow; of a token for a UDP address it is 0, or what keep_note gave. */
 void route_put_own(struct buf *out, const struct edge *edge, enum transport transport,
                    const struct hop *token);
+/* The same for Record-Route: secure (the request is for a sips URI): as a sips URI too, on the side
+ * that has TLS or WSS (RFC 3261 16.6 step 4, RFC 5630 section 3). */
+void route_put_record(struct buf *out, const struct edge *edge, enum transport transport,
+                      const struct hop *token, bool secure);
 /* The same with `ob`: the Path of the first hop of a phone with Outbound (RFC 5626 5.1). */
 void route_put_path(struct buf *out, const struct edge *edge, enum transport transport,
                     const struct hop *token);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -261,6 +262,64 @@ static void sips_through_another_peer(void **state) {
   world_close(&w);
 }
 
+static struct slice bytes_of(const struct sent *sent) { return slice_of(sent->bytes, sent->len); }
+
+/* A message of one edge to the other, over the TLS link that this test is. */
+static void carry(unsigned from, const char *start) {
+  static const char *const at[] = {"192.0.2.1:5060", "192.0.2.2:5060"};
+  struct phone to = phone_udp(from, at[1 - from]), link = phone_tcp(1 - from, at[from], 90);
+  struct phone back = phone_tcp(from, at[1 - from], 90);
+  to.at.transport = link.at.transport = TRANSPORT_TLS;
+  struct sent *sent =
+      start[0] == 'S' ? world_expect(&w, &back, start) : world_expect(&w, &to, start);
+  assert_true(world_try_send(&w, &link, bytes_of(sent)));
+}
+
+/* From alice through the edge `at`, by the route set that this message gives. */
+static void bye(const struct phone *phone, const char *uri, const char *routes, const char *tags) {
+  world_send(&w, phone,
+             "BYE %s SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.70:33000;branch=z9hG4bKbye%u\n"
+             "Max-Forwards: 70\n%s%sCall-ID: call\nCSeq: 2 BYE\nContent-Length: 0\n\n",
+             uri, phone->edge, tags, routes);
+}
+
+/* RFC 3261 16.6 step 4, RFC 5630: Record-Route says sips, and what follows in the dialog goes over
+ * TLS between the peers as well. */
+static void a_dialog_of_sips(void **state) {
+  (void)state;
+  open_world(false);
+  struct phone caller = phone_tcp(0, "192.0.2.70:33000", 6),
+               safe = phone_tcp(1, "192.0.2.71:33000", 7);
+  caller.at.transport = safe.at.transport = TRANSPORT_TLS;
+  bind_phone(&safe, "bob", "<sip:bob@192.0.2.71:33000;transport=tls>");
+  world_send(
+      &w, &caller,
+      "INVITE sips:bob@example.net SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.70:33000;branch=z9hG4bKi\n"
+      "Max-Forwards: 70\nFrom: <sip:alice@example.net>;tag=al\nTo: <sip:bob@example.net>\n"
+      "Call-ID: call\nCSeq: 1 INVITE\nContact: <sips:alice@192.0.2.70:33000>\n"
+      "Content-Length: 0\n\n");
+  carry(0, "INVITE sips:");
+  struct sent *got = world_expect(&w, &safe, "INVITE sips:");
+  for (unsigned n = 0; n < 4; n++)
+    assert_int_equal(strncmp(sent_header(got, "Record-Route", n), "<sips:", 6), 0);
+  char callee[2048];
+  snprintf(callee, sizeof callee, "%s", sent_routes(got, false));
+  world_answer(&w, &safe, got, 200, "Contact: <sips:bob@192.0.2.71:33000>\n");
+  carry(1, "SIP/2.0 100 ");
+  carry(1, "SIP/2.0 200 ");
+  world_expect(&w, &caller, "SIP/2.0 100 ");
+  got = world_expect(&w, &caller, "SIP/2.0 200 ");
+  bye(&caller, "sips:bob@192.0.2.71:33000", sent_routes(got, true),
+      "From: <sip:alice@example.net>;tag=al\nTo: <sip:bob@example.net>;tag=x\n");
+  carry(0, "BYE sips:");
+  world_expect(&w, &safe, "BYE sips:bob@192.0.2.71:33000 ");
+  bye(&safe, "sips:alice@192.0.2.70:33000", callee,
+      "From: <sip:bob@example.net>;tag=x\nTo: <sip:alice@example.net>;tag=al\n");
+  carry(1, "BYE sips:");
+  world_expect(&w, &caller, "BYE sips:alice@192.0.2.70:33000 ");
+  world_close(&w);
+}
+
 /* ---- untouched ---- */
 
 /* header fields that are the phones' own, and bodies, arrive byte for byte. */
@@ -325,6 +384,7 @@ int main(void) {
       cmocka_unit_test(redirects),
       cmocka_unit_test(sips_goes_by_tls_alone),
       cmocka_unit_test(sips_through_another_peer),
+      cmocka_unit_test(a_dialog_of_sips),
       cmocka_unit_test(what_is_between_phones_passes_untouched),
       cmocka_unit_test(little_breadth),
   };
