@@ -148,6 +148,21 @@ def test_over_wss():
             assert status == 200 and f"wss://{at[0]}" in fields["content-security-policy"]
 
 
+def test_a_sips_call_over_wss_at_two_peers():
+    """R-7.34: by TLS from end to end, and so is what follows in its dialog."""
+    with Certificate() as certificate:
+        words = (*WEB, "--web-tls", "127.0.0.1:0", "--tls-certificate", certificate.chain,
+                 "--tls-key", certificate.key)
+        safe = {"tls": certificate.trusting(), "scheme": "sips"}
+        with ring(2, *words) as peers, Phone(peers[0], "bob", **safe) as bob, \
+                Phone(peers[1], "eve", **safe) as eve, Phone(peers[1], "ann") as ann:
+            for phone in bob, eve, ann:
+                registered(phone)
+            talk(eve, bob)
+            eve.call("ann")  # who has no TLS
+            assert eve.response("INVITE").startswith("SIP/2.0 480 No Contact By TLS")
+
+
 # ---- flows (R-7.72) ----
 
 def test_a_reloaded_page_takes_the_place_of_the_one_before():

@@ -232,7 +232,7 @@ class Datagrams:
 
 class Phone:
     """What a browser does: `.invalid` in Via and Contact, +sip.instance and reg-id, one flow. With
-    udp=True a plain phone."""
+    udp=True a plain phone; with scheme="sips" it speaks of itself and others so."""
 
     count = 0
 
@@ -240,6 +240,7 @@ class Phone:
         self.peer, self.user, self.domain = peer, user, domain
         self.instance = instance or os.urandom(8).hex()
         self.udp = more.pop("udp", False)
+        self.scheme = more.pop("scheme", "sip")
         if self.udp:
             self.socket = Datagrams(peer.at)
             self.transport, self.place = "udp", self.socket.place
@@ -253,7 +254,7 @@ class Phone:
 
     def contact(self, **params):
         more = "".join(f";{name}={value}" for name, value in params.items())
-        return f"<sip:{self.user}@{self.place}{'' if self.udp else ';transport=ws;ob'}>{more}"
+        return f"<{self.scheme}:{self.user}@{self.place}{'' if self.udp else ';transport=ws;ob'}>{more}"
 
     def request(self, method, uri, to=None, call_id=None, cseq=None, more="", body=""):
         Phone.count += 1
@@ -306,7 +307,7 @@ class Phone:
     def call(self, user):
         """INVITE; its text."""
         self.call_id = os.urandom(6).hex()
-        text = self.request("INVITE", f"sip:{user}@{self.domain}",
+        text = self.request("INVITE", f"{self.scheme}:{user}@{self.domain}",
                             more=f"Contact: {self.contact()}\r\nContent-Type: application/sdp\r\n",
                             body=OFFER)
         self.socket.send(text)
