@@ -14,6 +14,7 @@ int bench_wire(void);
 int bench_journal(void);
 int bench_memory(void);
 int bench_sign(void);
+int bench_phones(void);
 
 /* CPU time of this process, in nanoseconds. */
 uint64_t bench_cpu_ns(void);

@@ -16,6 +16,9 @@ static const struct {
     {"wire", bench_wire,
      "CPU of the server for one request of 832 bytes and its answer; loopback, 512 under way;\n"
      "  all checks of a message on, records signed, no digest, tracing off"},
+    {"phones", bench_phones,
+     "phones at one peer without passwords, and at Kamailio (one worker, -x fm) in the same run;\n"
+     "  UDP, Record-Route; locserd: an overlay of this one peer, journal on, records signed"},
     {"journal", bench_journal,
      "put-auth with the journal on: answered when durable (SQLite, WAL, synchronous=FULL,\n"
      "  one fsync for a group), one copy, each signed and verified"},

@@ -62,6 +62,7 @@ static int run_daemon(int argc, char **argv) {
       .keys = {.sign = user_keys_sign,
                .verify = record_verify_for,
                .user = user_keys_certificates,
+               .prepare = user_keys_prepare,
                .signer = keys,
                .verifier = verifier}};
   return daemon_run(&setup);
@@ -123,6 +124,7 @@ bool server_start_peer(struct server *server, const char *transport) {
   if (!make_dir(server)) return false;
   char *argv[] = {"locserd", "--data", server->dir, "--listen", "127.0.0.1:0", "--lab",
                   "--peer-transport", NULL, "--log", "error", "--hops-max", "65536",
+                  "--transactions-max", "1000000", "--transaction-bytes-max", "8589934592",
                   /* one owner writes all that is written */
                   "--owner-records-max", "100000000", "--owner-bytes-max", "1099511627776", NULL};
   argv[7] = transport[0] == 'u' ? "udp" : "tcp";
