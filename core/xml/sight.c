@@ -9,6 +9,11 @@
 #define BEFORE_KEY "<dhtRecord xmlns=\"" XML_NS_DHT "\"><key>"
 #define AFTER_KEY "</key></dhtRecord>"
 #define AFTER_RECORD "</param></params></methodCall>"
+#define BEFORE_RECORDS                                                          \
+  "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<methodResponse><params><param>" \
+  "<dhtRecords xmlns=\"" XML_NS_DHT "\">"
+#define AFTER_RECORDS "</dhtRecords></param></params></methodResponse>"
+#define END_OF_RECORD "</dhtRecord>"
 
 /* ---- text ---- */
 
@@ -116,9 +121,41 @@ static const struct {
   enum xml_method method;
 } methods[] = {{"get", XML_GET}, {"put-auth", XML_PUT_AUTH}, {"remove-auth", XML_REMOVE_AUTH}};
 
+/* An answer with records and nothing else. In a record that is known its end stands once. */
+static bool read_answer(struct slice records, struct xml_body *out) {
+  const struct slice end = SLICE(END_OF_RECORD);
+  unsigned count = 0;
+  while (records.len > 0 && count < XML_RECORDS_MAX) {
+    size_t len = slice_find(records, end) + end.len;
+    if (len > records.len || !read_record(slice_first(records, len), &out->record[count])) break;
+    records = slice_skip(records, len);
+    count++;
+  }
+  if (records.len > 0 || count == 0) {
+    out->record[0] = (struct xml_record){0};
+    return false;
+  }
+  out->record_count = count;
+  return true;
+}
+
+bool sight_contact(struct slice record, struct slice *value) {
+  struct record_layout layout;
+  const char *why;
+  if (record_layout_read(record, &layout, &why) != OK || !is_contact(layout.content)) return false;
+  *value = layout.content;
+  return true;
+}
+
 bool sight_read(struct slice body, struct xml_body *out) {
   const struct slice after = SLICE(AFTER_RECORD);
+  const struct slice after_all = SLICE(AFTER_RECORDS);
   struct slice rest = body;
+  if (slice_take(&rest, SLICE(BEFORE_RECORDS))) {
+    if (rest.len < after_all.len) return false;
+    struct slice records = slice_first(rest, rest.len - after_all.len);
+    return slice_equal(slice_skip(rest, records.len), after_all) && read_answer(records, out);
+  }
   if (!slice_take(&rest, SLICE(BEFORE_METHOD))) return false;
   struct slice name = slice_take_until(&rest, '<');
   unsigned i = 0;
