@@ -61,6 +61,7 @@ static int run_daemon(int argc, char **argv) {
       .tls = {.key = identity.key, .certificate = identity.certificate},
       .keys = {.sign = user_keys_sign,
                .verify = record_verify_for,
+               .recall = record_recall_for,
                .user = user_keys_certificates,
                .prepare = user_keys_prepare,
                .signer = keys,

@@ -94,6 +94,7 @@ static int run_with_keys(struct daemon_setup *setup, const struct identity *iden
   setup->closed = membership->trusted != NULL;
   setup->keys = (struct loop_keys){.sign = user_keys_sign,
                                    .verify = record_verify_for,
+                                   .recall = record_recall_for,
                                    .user = user_keys_certificates,
                                    .prepare = user_keys_prepare,
                                    .complete = user_keys_complete,

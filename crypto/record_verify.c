@@ -277,7 +277,13 @@ static void keep_rights(struct record_verifier *v, const struct hash *hash, uint
   pthread_mutex_unlock(&v->lock);
 }
 
-/* The record has been verified. */
+/* The record has been verified. False: nobody asked for its signer's rights since the CA changed.
+ */
+static bool recall_rights(struct record_verifier *v, const struct record_layout *layout,
+                          struct hash *hash, struct rights *out) {
+  return hash_of(layout->certificate, SLICE_EMPTY, hash) && find_rights(v, hash, out);
+}
+
 static void judge_signer(struct record_verifier *v, struct slice record, struct rights *out) {
   struct record_layout layout;
   const char *why;
@@ -285,8 +291,7 @@ static void judge_signer(struct record_verifier *v, struct slice record, struct 
   uint8_t der[RECORD_CERTIFICATE_MAX + 2];
   size_t len = sizeof der;
   *out = (struct rights){0};
-  if (record_layout_read(record, &layout, &why) != OK ||
-      !hash_of(layout.certificate, SLICE_EMPTY, &hash) || find_rights(v, &hash, out) ||
+  if (record_layout_read(record, &layout, &why) != OK || recall_rights(v, &layout, &hash, out) ||
       !base64_decode(layout.certificate, der, &len))
     return;
   pthread_mutex_lock(&v->lock);
@@ -296,6 +301,13 @@ static void judge_signer(struct record_verifier *v, struct slice record, struct 
   keep_rights(v, &hash, generation, out);
 }
 
+static enum err say_rights(const struct rights *rights, struct buf *names, bool *issued) {
+  time_t now = time(NULL);
+  *issued = rights->issued && rights->from <= now && now < rights->until;
+  if (*issued) buf_put(names, slice_of(rights->names, rights->names_len));
+  return names->overflow ? ERR_MEMORY : OK;
+}
+
 enum err record_verify_for(void *context, struct slice record, struct buf *names, bool *issued,
                            const char **why) {
   struct record_verifier *v = context;
@@ -303,8 +315,18 @@ enum err record_verify_for(void *context, struct slice record, struct buf *names
   enum err err = record_verify(v, record, why);
   if (err != OK || v->trusted == NULL) return err;
   judge_signer(v, record, &rights);
-  time_t now = time(NULL);
-  *issued = rights.issued && rights.from <= now && now < rights.until;
-  if (*issued) buf_put(names, slice_of(rights.names, rights.names_len));
-  return names->overflow ? ERR_MEMORY : OK;
+  return say_rights(&rights, names, issued);
+}
+
+bool record_recall_for(void *context, struct slice record, struct buf *names, bool *issued) {
+  struct record_verifier *v = context;
+  struct record_layout layout;
+  struct rights rights;
+  struct hash hash;
+  const char *why;
+  if (!hash_of(slice_of(v->policy.byte, HASH_BYTES), record, &hash) || !is_remembered(v, &hash))
+    return false;
+  if (v->trusted == NULL) return true;
+  return record_layout_read(record, &layout, &why) == OK &&
+         recall_rights(v, &layout, &hash, &rights) && say_rights(&rights, names, issued) == OK;
 }

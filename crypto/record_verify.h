@@ -38,6 +38,12 @@ void record_verifier_trust(struct record_verifier *verifier, X509_STORE *trusted
 enum err record_verify_for(void *context, struct slice record, struct buf *names, bool *issued,
                            const char **why) MUST_USE;
 
+/* The same from memory alone, without waiting: true, and as OK above, if the record was found good
+ * before and, in a closed overlay, its signer's certificate was judged since the CA last took
+ * something back. False: says nothing; ask record_verify_for. Costs a hash or two. */
+bool record_recall_for(void *context, struct slice record, struct buf *names,
+                       bool *issued) MUST_USE;
+
 struct record_verifier_stats {
   uint64_t verified, remembered, refused;
 };

@@ -22,12 +22,15 @@ struct keys_request;
 struct keys_wanted;
 
 /* What crypto/ does for OUT_SIGN, OUT_VERIFY, OUT_USER, OUT_OPEN, OUT_SEAL and OUT_UNSEAL. Called
- * on pool threads, several at a time. */
+ * on pool threads, several at a time, where nothing else is said. */
 struct loop_keys {
   enum err (*sign)(void *signer, struct slice address, struct slice record, struct buf *out);
   /* ERR_REFUSED: *why, a static phrase, says what is wrong. issued and names as in IN_VERIFIED. */
   enum err (*verify)(void *verifier, struct slice record, struct buf *names, bool *issued,
                      const char **why);
+  /* What verify would say at once: OK, from memory. False: it has to work. On the loop's own
+   * thread; NULL: there is no such memory. */
+  bool (*recall)(void *verifier, struct slice record, struct buf *names, bool *issued);
   /* Appends the certificates, and the statement of the key before; `receives` and `before` may stay
    * empty. */
   enum err (*user)(void *signer, struct slice address, struct key *owner, struct buf *signs,

@@ -519,7 +519,7 @@ static bool find_own_record(struct step *s, struct errand *errand, struct slice 
     errand->version = record->version;
     errand->owner = record->owner;
     errand->floor = record->floor > record->expires ? record->floor : record->expires;
-    value = same_nonce ? SLICE_EMPTY : record->bytes;
+    value = same_nonce ? SLICE_EMPTY : record->value;
   }
   if (value.len > 0) { /* a command names a contact by its URI: take its instance and reg-id too */
     struct contact contacts[CONTACTS_MAX];

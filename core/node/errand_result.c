@@ -26,7 +26,7 @@ unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, st
     struct contact contacts[CONTACTS_MAX];
     unsigned found = 0;
     if ((refused >> i & 1) != 0 ||
-        xml_contacts_read(node->config.xml, body.record[i].bytes, contacts, &found, &why) != OK) {
+        xml_contacts_read(node->config.xml, body.record[i].value, contacts, &found, &why) != OK) {
       continue;
     }
     for (unsigned j = 0; j < found && count < max; j++) {

@@ -55,27 +55,43 @@ static struct contact *add_contact(struct xml_reader *r) {
   return c;
 }
 
+/* What is given; all of it is in the scratch. */
+static enum err set_contact(struct contact *c, const struct contact_text *text, const char **why) {
+  uint64_t n = 0;
+  c->instance = text->instance;
+  if (text->priority.at != NULL && !parse_q(text->priority, &c->q_permille))
+    *why = "priority of a contact is not a number from 0 to 1";
+  else if (text->expires.at != NULL && !xml_time_parse(text->expires, &c->expires))
+    *why = "expires of a contact is not a dateTime in UTC";
+  else if (text->reg_id.at != NULL && !slice_to_u64(text->reg_id, UINT32_MAX, &n))
+    *why = "o:reg-id of a contact is not a number below 2^32";
+  else if (text->path.at != NULL && !split_path(text->path, c)) {
+    *why = "contact with more than 4 Path values";
+    return ERR_LIMIT;
+  }
+  c->reg_id = (uint32_t)n;
+  return *why == NULL ? OK : ERR_SYNTAX;
+}
+
+static struct slice kept(struct xml_reader *r, const XML_Char **attributes, const char *name,
+                         bool ours) {
+  const char *value = reader_attribute(attributes, name, ours);
+  return value == NULL ? SLICE_EMPTY : reader_keep(r, slice_cstr(value));
+}
+
 static void start_contact(struct xml_reader *r, const struct rule *rule,
                           const XML_Char **attributes) {
   struct contact *c = add_contact(r);
   (void)rule;
   if (c == NULL) return;
-  const char *priority = reader_attribute(attributes, "priority", false);
-  const char *expires = reader_attribute(attributes, "expires", false);
-  const char *instance = reader_attribute(attributes, "instance", true);
-  const char *reg_id = reader_attribute(attributes, "reg-id", true);
-  const char *path = reader_attribute(attributes, "path", true);
-  uint64_t n = 0;
-  if (priority != NULL && !parse_q(slice_cstr(priority), &c->q_permille))
-    reader_refuse(r, ERR_SYNTAX, "priority of a contact is not a number from 0 to 1");
-  if (expires != NULL && !xml_time_parse(slice_cstr(expires), &c->expires))
-    reader_refuse(r, ERR_SYNTAX, "expires of a contact is not a dateTime in UTC");
-  if (instance != NULL) c->instance = reader_keep(r, slice_cstr(instance));
-  if (reg_id != NULL && !slice_to_u64(slice_cstr(reg_id), UINT32_MAX, &n))
-    reader_refuse(r, ERR_SYNTAX, "o:reg-id of a contact is not a number below 2^32");
-  c->reg_id = (uint32_t)n;
-  if (path != NULL && !split_path(reader_keep(r, slice_cstr(path)), c))
-    reader_refuse(r, ERR_LIMIT, "contact with more than 4 Path values");
+  const struct contact_text text = {.priority = kept(r, attributes, "priority", false),
+                                    .expires = kept(r, attributes, "expires", false),
+                                    .instance = kept(r, attributes, "instance", true),
+                                    .reg_id = kept(r, attributes, "reg-id", true),
+                                    .path = kept(r, attributes, "path", true)};
+  const char *why = NULL;
+  enum err err = set_contact(c, &text, &why);
+  if (err != OK) reader_refuse(r, err, why);
 }
 
 static void end_contact(struct xml_reader *r, const struct rule *rule, struct slice text) {
@@ -100,15 +116,45 @@ static const struct rule rules[] = {
     {IN(EL_CONTACTS), CONTACTS_SPACES, "contact", EL_SCALAR, true, 0, start_contact, end_contact},
 };
 
-enum err xml_contacts_read(struct xml_reader *reader, struct slice value, struct contact *out,
-                           unsigned *count, const char **why) {
-  struct slice inner = value;
-  (void)sight_contact(value, &inner); /* a tenth of the bytes */
-  const struct slice pieces[] = {SLICE("<value xmlns:o=\"" XML_NS_OVERLAY "\">"), inner,
-                                 SLICE("</value>")};
+/* Without escapes, in the scratch. */
+static struct slice unescaped(struct xml_reader *r, struct slice text) {
+  if (text.at == NULL) return text;
+  size_t from = r->scratch.len;
+  sight_unescape(&r->scratch, text);
+  return slice_of(r->scratch.at + from, r->scratch.len - from);
+}
+
+/* What is wrong is left to expat, which says where. */
+static bool read_at_sight(struct xml_reader *r, struct slice value) {
+  struct contact_text text;
+  const char *why = NULL;
+  if (!sight_contact(value, &text)) return false;
+  struct contact *c = add_contact(r); /* the first: there is room */
+  text.priority = unescaped(r, text.priority);
+  text.expires = unescaped(r, text.expires);
+  text.instance = unescaped(r, text.instance);
+  text.reg_id = unescaped(r, text.reg_id);
+  text.path = unescaped(r, text.path);
+  c->uri = slice_trim(unescaped(r, text.uri));
+  return set_contact(c, &text, &why) == OK && !r->scratch.overflow && c->uri.len > 0;
+}
+
+static void begin(struct xml_reader *reader, struct contact *out) {
   reader_begin(reader);
   reader->contact = out;
+}
+
+enum err xml_contacts_read(struct xml_reader *reader, struct slice value, struct contact *out,
+                           unsigned *count, const char **why) {
+  const struct slice pieces[] = {SLICE("<value xmlns:o=\"" XML_NS_OVERLAY "\">"), value,
+                                 SLICE("</value>")};
   *count = 0;
+  begin(reader, out);
+  if (read_at_sight(reader, value)) {
+    *count = 1;
+    return OK;
+  }
+  begin(reader, out);
   enum err err =
       reader_parse(reader, rules, sizeof rules / sizeof *rules, EL_CONTACTS_DOCUMENT, pieces, 3);
   if (err == OK) *count = reader->contact_count;

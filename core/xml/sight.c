@@ -17,66 +17,101 @@
 
 /* ---- text ---- */
 
-enum character {
-  OF_TEXT = 1,      /* stands for itself in the text of an element */
-  OF_ATTRIBUTE = 2, /* the same between quotes */
-  OF_BASE64 = 4,
+/* Sets of characters of ASCII: bit c of the 128. */
+struct characters {
+  uint64_t low, high;
 };
-static unsigned kind_of(char c) {
-  if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '+' ||
-      c == '/' || c == '=')
-    return OF_TEXT | OF_ATTRIBUTE | OF_BASE64;
-  if (c <= ' ' || c > '~' || c == '&' || c == '<') return 0;
-  if (c == '>') return OF_ATTRIBUTE;
-  return c == '"' ? OF_TEXT : OF_TEXT | OF_ATTRIBUTE;
+/* What stands for itself in the text of an element: visible, and none of & < >. */
+static const struct characters of_text = {0xafffffbe00000000, 0x7fffffffffffffff};
+/* The same between quotes: none of " & <. */
+static const struct characters of_attribute = {0xefffffba00000000, 0x7fffffffffffffff};
+static const struct characters of_base64 = {0x23ff880000000000, 0x07fffffe07fffffe};
+
+static bool is_of(char c, const struct characters *set) {
+  uint8_t n = (uint8_t)c;
+  return n < 128 && ((n < 64 ? set->low : set->high) >> (n & 63) & 1) != 0;
 }
 
-static bool is_all(struct slice text, enum character kind) {
+static bool is_all(struct slice text, const struct characters *set) {
   for (size_t i = 0; i < text.len; i++)
-    if ((kind_of(text.at[i]) & kind) == 0) return false;
+    if (!is_of(text.at[i], set)) return false;
   return text.len > 0;
 }
 
-/* The same, and spaces and the escapes that the writer has (write.c). */
-static bool is_escaped(struct slice text, enum character kind) {
+/* Those that the writer has (write.c). 0: the text does not begin with one. */
+static size_t escape_len(struct slice text, char *out) {
   static const char *const escapes[] = {"&lt;", "&amp;", "&quot;", "&gt;"};
+  for (unsigned i = 0; i < 4; i++) {
+    if (!slice_starts(text, slice_cstr(escapes[i]))) continue;
+    *out = "<&\">"[i];
+    return slice_cstr(escapes[i]).len;
+  }
+  return 0;
+}
+
+/* Such characters, spaces and escapes. */
+static bool is_escaped(struct slice text, const struct characters *set) {
+  char c;
   while (text.len > 0) {
-    size_t len = text.at[0] == ' ' || (kind_of(text.at[0]) & kind) != 0 ? 1 : 0;
-    for (unsigned i = 0; i < 4 && len == 0; i++)
-      if (slice_starts(text, slice_cstr(escapes[i]))) len = slice_cstr(escapes[i]).len;
+    size_t len = text.at[0] == ' ' || is_of(text.at[0], set) ? 1 : escape_len(text, &c);
     if (len == 0) return false;
     text = slice_skip(text, len);
   }
   return true;
 }
 
+void sight_unescape(struct buf *out, struct slice text) {
+  while (text.len > 0) {
+    size_t plain = slice_find_byte(text, '&');
+    buf_put(out, slice_first(text, plain));
+    text = slice_skip(text, plain);
+    char c;
+    size_t len = escape_len(text, &c);
+    if (len == 0) return;
+    buf_put_char(out, c);
+    text = slice_skip(text, len);
+  }
+}
+
 /* ---- values ---- */
 
+static bool take_attribute(struct slice *content, struct slice name, struct slice *out) {
+  *out = SLICE_EMPTY;
+  if (!slice_take(content, name)) return true;
+  *out = slice_take_until(content, '"');
+  return is_escaped(*out, &of_attribute) && slice_take(content, SLICE("\""));
+}
+
 /* As xml_put_contact_value writes it; which attributes, in which order. */
+bool sight_contact(struct slice content, struct contact_text *out) {
+  if (!slice_take(&content, SLICE("<contacts xmlns=\"" XML_NS_SIP "\"><contact")) ||
+      !take_attribute(&content, SLICE(" expires=\""), &out->expires) ||
+      !take_attribute(&content, SLICE(" priority=\""), &out->priority) ||
+      !take_attribute(&content, SLICE(" o:instance=\""), &out->instance) ||
+      !take_attribute(&content, SLICE(" o:path=\""), &out->path) ||
+      !take_attribute(&content, SLICE(" o:reg-id=\""), &out->reg_id) ||
+      !slice_take(&content, SLICE(">")))
+    return false;
+  out->uri = slice_take_until(&content, '<');
+  return is_escaped(out->uri, &of_text) && slice_equal(content, SLICE("</contact></contacts>"));
+}
+
 static bool is_contact(struct slice content) {
-  static const char *const attributes[] = {" expires=\"", " priority=\"", " o:instance=\"",
-                                           " o:path=\"", " o:reg-id=\""};
-  if (!slice_take(&content, SLICE("<contacts xmlns=\"" XML_NS_SIP "\"><contact"))) return false;
-  for (unsigned i = 0; i < sizeof attributes / sizeof *attributes; i++) {
-    if (!slice_take(&content, slice_cstr(attributes[i]))) continue;
-    if (!is_escaped(slice_take_until(&content, '"'), OF_ATTRIBUTE)) return false;
-    if (!slice_take(&content, SLICE("\""))) return false;
-  }
-  return slice_take(&content, SLICE(">")) && is_escaped(slice_take_until(&content, '<'), OF_TEXT) &&
-         slice_equal(content, SLICE("</contact></contacts>"));
+  struct contact_text text;
+  return sight_contact(content, &text);
 }
 
 static bool is_digest(struct slice content, struct slice *digest) {
   if (!slice_take(&content, SLICE("<DigestValue>"))) return false;
   *digest = slice_take_until(&content, '<');
-  return is_all(*digest, OF_BASE64) && slice_equal(content, SLICE("</DigestValue>"));
+  return is_all(*digest, &of_base64) && slice_equal(content, SLICE("</DigestValue>"));
 }
 
 /* ---- records ---- */
 
 static bool is_signature(const struct record_layout *layout) {
-  return is_all(layout->key_digest, OF_BASE64) && is_all(layout->value_digest, OF_BASE64) &&
-         is_all(layout->signature, OF_BASE64) && is_all(layout->certificate, OF_BASE64);
+  return is_all(layout->key_digest, &of_base64) && is_all(layout->value_digest, &of_base64) &&
+         is_all(layout->signature, &of_base64) && is_all(layout->certificate, &of_base64);
 }
 
 /* All that is not between fixed texts of the layout is looked at here. */
@@ -93,8 +128,8 @@ static bool read_record(struct slice bytes, struct xml_record *out) {
                              .has_owner = true,
                              .owner = layout.owner,
                              .signer = layout.signer};
-  return is_all(layout.key_text, OF_TEXT) && !immutable_is_key(layout.key_text) &&
-         layout.key_text.len <= XML_KEY_BYTES_MAX && is_all(layout.nonce, OF_ATTRIBUTE) &&
+  return is_all(layout.key_text, &of_text) && !immutable_is_key(layout.key_text) &&
+         layout.key_text.len <= XML_KEY_BYTES_MAX && is_all(layout.nonce, &of_attribute) &&
          xml_time_parse(layout.expires, &out->expires) &&
          xml_time_parse(layout.floor, &out->floor) &&
          slice_to_u64(layout.version, XML_VERSION_MAX, &out->version) && out->version > 0 &&
@@ -109,7 +144,7 @@ static bool read_query(struct slice bytes, struct xml_record *out) {
   size_t end = sizeof AFTER_KEY - 1;
   if (key.len < end || !slice_equal(slice_skip(key, key.len - end), SLICE(AFTER_KEY))) return false;
   key = slice_first(key, key.len - end);
-  if (!is_all(key, OF_TEXT) || key.len > XML_KEY_BYTES_MAX) return false;
+  if (!is_all(key, &of_text) || key.len > XML_KEY_BYTES_MAX) return false;
   *out = (struct xml_record){.bytes = bytes, .key_text = key};
   return true;
 }
@@ -136,14 +171,6 @@ static bool read_answer(struct slice records, struct xml_body *out) {
     return false;
   }
   out->record_count = count;
-  return true;
-}
-
-bool sight_contact(struct slice record, struct slice *value) {
-  struct record_layout layout;
-  const char *why;
-  if (record_layout_read(record, &layout, &why) != OK || !is_contact(layout.content)) return false;
-  *value = layout.content;
   return true;
 }
 

@@ -12,8 +12,15 @@
  * every single byte changed, too), at a tenth of the cost. False: *out is untouched but for its
  * records, the first of them cleared; let expat read it. */
 bool sight_read(struct slice body, struct xml_body *out);
-/* Is it a signed record about one contact, as this project writes it? *value: the inner bytes of
- * its value, which read as the whole would. */
-bool sight_contact(struct slice record, struct slice *value);
+
+/* A contact as it stands in a value, escaped; at NULL: not given. */
+struct contact_text {
+  struct slice expires, priority, instance, path, reg_id, uri;
+};
+/* Are these the inner bytes of a value with one contact, as this project writes it? The prefix o is
+ * taken for our namespace. The texts may still be wrong. */
+bool sight_contact(struct slice value, struct contact_text *out);
+/* Appends the text of such a contact without its escapes. */
+void sight_unescape(struct buf *out, struct slice text);
 
 #endif

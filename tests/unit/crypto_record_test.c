@@ -721,6 +721,34 @@ static void record_is_verified_once(void **state) {
   assert_int_equal(record_verifier_stats(f->verifier).refused, 1);
 }
 
+/* Nothing is worked out: what was not found good, or not since the CA changed, is not known. */
+static void what_is_remembered_is_told_at_once(void **state) {
+  struct fixture *f = *state;
+  char text[64];
+  struct buf names = buf_over(text, sizeof text);
+  bool issued = true;
+  X509_STORE *trusted = X509_STORE_new();
+  assert_false(record_recall_for(f->verifier, f->record, &names, &issued));
+  assert_int_equal(record_verify(f->verifier, f->record, &f->why), OK);
+  assert_true(record_recall_for(f->verifier, f->record, &names, &issued));
+  assert_false(
+      record_recall_for(f->verifier, slice_first(f->record, f->record.len - 1), &names, &issued));
+  for (unsigned i = 0; i < 2; i++) { /* and again when the CA took something back */
+    record_verifier_trust(f->verifier, trusted);
+    assert_false(record_recall_for(f->verifier, f->record, &names, &issued));
+    issued = true;
+    assert_int_equal(record_verify_for(f->verifier, f->record, &names, &issued, &f->why), OK);
+    assert_false(issued);
+    issued = true;
+    assert_true(record_recall_for(f->verifier, f->record, &names, &issued));
+    assert_false(issued);
+  }
+  assert_int_equal(names.len, 0);
+  assert_int_equal(record_verifier_stats(f->verifier).verified, 1);
+  record_verifier_trust(f->verifier, NULL);
+  X509_STORE_free(trusted);
+}
+
 static void memory_is_bounded(void **state) {
   struct fixture *f = *state;
   struct record_verifier *small = record_verifier_new(4, SLICE("open"));
@@ -793,6 +821,7 @@ int main(void) {
       TEST(wrapping_is_refused),
       TEST(second_ids_change_nothing),
       TEST(record_is_verified_once),
+      TEST(what_is_remembered_is_told_at_once),
       TEST(memory_is_bounded),
       TEST(threads_may_share_a_verifier),
   };

@@ -103,6 +103,13 @@ static enum err no_verify(void *context, struct slice record, struct buf *names,
   (void)context, (void)record, (void)names, (void)issued, (void)why;
   return OK;
 }
+static bool recall_known(void *context, struct slice record, struct buf *names, bool *issued) {
+  (void)context;
+  if (!slice_equal(record, SLICE("known"))) return false;
+  buf_put_cstr(names, "sip:bob@example.net");
+  *issued = true;
+  return true;
+}
 static void no_store(void *context, uint64_t ticket, enum err status) {
   (void)context, (void)ticket, (void)status;
 }
@@ -114,7 +121,8 @@ static struct world *start(struct tcp_limits limits) {
   w->log_file = open_memstream(&w->log_text, &w->log_len);
   log_init(&w->log, w->log_file, TRACE_DEBUG);
   crypto_openssl(&w->crypto);
-  loop_init(&w->loop, &w->log, &(struct loop_keys){.sign = no_sign, .verify = no_verify});
+  loop_init(&w->loop, &w->log,
+            &(struct loop_keys){.sign = no_sign, .verify = no_verify, .recall = recall_known});
   strcpy(w->journal_path, "/tmp/locser-carry-XXXXXX");
   assert_non_null(mkdtemp(w->journal_path));
   strcat(w->journal_path, "/j");
@@ -246,6 +254,23 @@ static void listen_for_peer(int *fd, struct endpoint *at) {
   assert_int_equal(listen(*fd, 16), 0);
   assert_int_equal(getsockname(*fd, &address.any, &len), 0);
   *at = address_to(&address, TRANSPORT_TCP);
+}
+
+/* ---- keys ---- */
+
+/* */
+static void a_record_found_good_before_takes_no_thread(void **state) {
+  struct world *w = *state;
+  wish(w, (struct wish){.kind = OUT_VERIFY, .ticket = 1, .data = SLICE("known")});
+  assert_int_equal(w->loop.keys_busy, 0);
+  assert_int_equal(count(IN_VERIFIED), 1);
+  const struct note *note = last(IN_VERIFIED);
+  assert_true(note->input.ticket == 1 && note->input.status == OK && note->input.issued);
+  assert_memory_equal(note->data, "sip:bob@example.net", note->input.data.len);
+  wish(w, (struct wish){.kind = OUT_VERIFY, .ticket = 2, .data = SLICE("other")});
+  assert_int_equal(w->loop.keys_busy, 1);
+  UNTIL(w, count(IN_VERIFIED) == 2);
+  assert_true(last(IN_VERIFIED)->input.ticket == 2 && !last(IN_VERIFIED)->input.issued);
 }
 
 /* ---- UDP ---- */
@@ -586,6 +611,7 @@ static void a_taken_port_is_named(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
+      TEST(a_record_found_good_before_takes_no_thread),
       TEST(datagrams_come_and_are_answered),
       TEST(keep_alives_are_no_messages),
       TEST(the_largest_datagram_arrives_whole),
