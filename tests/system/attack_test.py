@@ -135,7 +135,8 @@ def serves(peer, name=None):
 # ---- a third party's address ----
 
 def datagrams(peer, requests, source="127.0.0.1", wait_s=0.5):
-    """(bytes sent, answers) of one UDP socket, with whatever comes until nothing comes any more."""
+    """(bytes sent, answers) of one UDP socket, with whatever comes until nothing comes any more,
+    though the peer has run since."""
     answers = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -143,9 +144,14 @@ def datagrams(peer, requests, source="127.0.0.1", wait_s=0.5):
         asker.settimeout(wait_s)
         for request in requests:
             asker.sendto(request, peer.at)
-        with contextlib.suppress(TimeoutError):
-            while True:
-                answers.append(asker.recv(65536))
+        more = True
+        while more:
+            peer.ask("status")
+            more = False
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    answers.append(asker.recv(65536))
+                    more = True
     return sum(map(len, requests)), answers
 
 
@@ -534,10 +540,10 @@ def test_hostile_bodies():
         memory = resident(before)
         for what, body in bodies.items():
             with tcp(peer.at) as connection:
-                began = time.monotonic()
+                began = worked_s(before)
                 found = statuses(connection, [locser(peer, name, body)] * 3)
                 assert set(found) <= {400, 413}, (what, found)
-                assert time.monotonic() - began < 5, what
+                assert worked_s(before) - began < 2, what
         with tcp(peer.at) as connection:
             too_long = f"<methodCall>{' ' * 65536}</methodCall>"
             assert statuses(connection, [locser(peer, name, too_long)])[0] in (400, 413)
@@ -546,19 +552,23 @@ def test_hostile_bodies():
         serves(peer)
 
 
+def worked_s(process):
+    """Seconds of processor time."""
+    with open(f"/proc/{process}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident(process):
     with open(f"/proc/{process}/status", encoding="ascii") as file:
         return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
 
 
 def closed_at_once(connection):
-    connection.settimeout(0.3)
+    """Without that anything was said."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
-    except TimeoutError:
-        return False
 
 
 def test_connections_of_one_address_and_one_prefix():

@@ -34,7 +34,7 @@ class Overlay:
 
     def identity(self, name, *words, text=None):
         done = subprocess.run([LOCSER, "identity", "--data", self.path(name), *words],
-                              capture_output=True, text=True, input=text, timeout=30, check=False)
+                              capture_output=True, text=True, input=text, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -57,7 +57,7 @@ class Overlay:
 
     def users(self, name, *words, text=None):
         done = subprocess.run([LOCSER, "user", "--data", self.path(name), *words],
-                              capture_output=True, text=True, input=text, timeout=30, check=False)
+                              capture_output=True, text=True, input=text, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -125,7 +125,7 @@ def test_only_certified_users_write():
         foreign = other.ca("issue-user", "bob@example.net", other.path("keys.pem"))
         done = subprocess.run([LOCSER, "user", "--data", overlay.path("one"), "import",
                                "bob@example.net", "-"], input=foreign, capture_output=True,
-                              text=True, timeout=30, check=False)
+                              text=True, timeout=60, check=False)
         assert done.returncode == 1 and "not by the overlay's CA" in done.stderr, done.stderr
 
 
@@ -189,7 +189,7 @@ class Issued:
                        "-nodes", "-subj", "/CN=x", "-keyout", self.key, "-out", request],
                       ["x509", "-req", "-in", request, *ca, "-days", str(days), "-extfile", more,
                        "-out", self.certificate]):
-            done = subprocess.run(["openssl", *words], capture_output=True, text=True, timeout=30,
+            done = subprocess.run(["openssl", *words], capture_output=True, text=True, timeout=60,
                                   check=False)
             assert done.returncode == 0, done.stderr
 
@@ -290,11 +290,11 @@ def test_what_is_not_imported():
              "another peer's key": overlay.ca("issue-peer", other.path("public.pem"))}
     for words, text in cases.items():
         done = subprocess.run([LOCSER, "identity", "--data", overlay.path("one"), "import", "-"],
-                              input=text, capture_output=True, text=True, timeout=30, check=False)
+                              input=text, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1 and words in done.stderr, done.stderr
     theirs = other.ca("revoke", other.peer_id("two"))
     done = subprocess.run([LOCSER, "identity", "--data", overlay.path("one"), "import", "-"],
-                          input=theirs, capture_output=True, text=True, timeout=30, check=False)
+                          input=theirs, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and "not signed" in done.stderr, done.stderr
     assert "closed" in overlay.identity("one", "show")
 

@@ -133,7 +133,7 @@ def test_watch_prints_events():
         connection.close()
         peer.stop()  # the end of locserd ends it
         watch.stdout.read()
-        assert watch.wait(30) == 0
+        assert watch.wait(60) == 0
         watch.stdout.close()
 
 
@@ -142,7 +142,7 @@ def test_a_slow_subscriber_is_dropped_and_holds_up_nobody():
         slow = Control(peer.control)
         assert slow.call("trace")["result"] is True
         connection = tcp(peer.at)
-        connection.settimeout(30)
+        connection.settimeout(60)
 
         def flood():
             for _ in range(200):

@@ -70,7 +70,7 @@ class Invitation:
 
     def end(self):
         """(exit status, standard error), when it has ended by itself."""
-        _, errors = self.process.communicate(timeout=30)
+        _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
     def __enter__(self):
@@ -189,7 +189,7 @@ class Between:
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.server.load_cert_chain(certificate, key)
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(30)
+        self.listener.settimeout(60)
         self.port = self.listener.getsockname()[1]
 
     def pass_on(self):
@@ -216,7 +216,7 @@ def test_nobody_in_the_middle():
         with subprocess.Popen([LOCSER, "join", "--data", place.path("one"), line], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as joining:
             asked, answer = between.pass_on()
-            _, errors = joining.communicate(timeout=30)
+            _, errors = joining.communicate(timeout=60)
         assert answer.startswith(b"refused") and joining.returncode == 1, errors
         assert invitation.parts[4].encode() not in asked + answer  # the secret is never sent
         assert not place.inside("one")
@@ -235,7 +235,7 @@ def test_a_liar_at_the_address():
                 new_peer.recv(65536)
                 with open(place.ca + "/ca.pem", "rb") as file:
                     new_peer.sendall(b"welcome " + b"0" * 64 + b"\n" + file.read() + b"\n")
-            _, errors = joining.communicate(timeout=30)
+            _, errors = joining.communicate(timeout=60)
         between.listener.close()
         assert joining.returncode == 1 and "does not know the secret" in errors, errors
         assert not place.inside("one")
@@ -278,7 +278,7 @@ def test_the_line_by_standard_input_and_the_code():
     place = Place()
     with invite(place, "--qr") as invitation:
         done = subprocess.run([LOCSER, "join", "--data", place.path("one"), "-"], text=True,
-                              input=invitation.line + "\n", capture_output=True, timeout=30,
+                              input=invitation.line + "\n", capture_output=True, timeout=60,
                               check=False)
         assert done.returncode == 0, done.stderr
         rows = [row for row in invitation.process.stdout.read().splitlines() if row.startswith("\033[97;40m")]

@@ -20,7 +20,7 @@ BUILD = os.environ.get("BUILD") or os.path.join(ROOT, "build")
 LOCSERD = os.path.join(BUILD, "locserd")
 LOCSER = os.path.join(BUILD, "locser")
 STARTED = re.compile(r"locserd (\S+): peer ([0-9A-F]{40}) on (.*), known as (\S+), data in (\S+),")
-LIMIT_S = 30
+LIMIT_S = 60  # of waiting for what will come, on a machine that has much else to do
 BRANCH = itertools.count(1)
 
 
