@@ -23,6 +23,7 @@
 #include "host/provision.h"
 #include "host/remember.h"
 #include "host/tcp.h"
+#include "host/tls.h"
 #include "host/udp.h"
 #include "host/web.h"
 
@@ -212,6 +213,10 @@ static bool reload(void *context, struct why *why) {
   struct settings fresh;
   struct options options;
   enum err err = config_load(&fresh, &options, p->setup->argc, p->setup->argv, why);
+  const struct settings *running = p->setup->settings;
+  if (err == OK && !tls_read_fresh(p->tls, settings_text(running, SET_TLS_CERTIFICATE),
+                                   settings_text(running, SET_TLS_KEY), why))
+    err = ERR_IO;
   if (err == OK) {
     struct node_config config = p->config;
     configure_live(&config, &fresh);
@@ -224,6 +229,7 @@ static bool reload(void *context, struct why *why) {
     settings_free(&fresh);
     return false;
   }
+  tls_show_fresh(p->tls);
   set_log_by_settings(p, &fresh);
   const char *name = settings_restart_needed(p->setup->settings, &fresh);
   if (name != NULL)
@@ -490,6 +496,7 @@ static enum err open_pnp(struct peer_process *p, struct why *why) {
 
 static enum err open_web(struct peer_process *p, struct why *why) {
   struct web_setup setup = {.loop = &p->loop,
+                            .tls = p->tls,
                             .provision = p->provision,
                             .settings = p->setup->settings,
                             .config = &p->config,

@@ -23,6 +23,7 @@ struct kept_session {
 };
 struct tls {
   SSL_CTX *peers, *phones;
+  SSL_CTX *fresh; /* NULL: none is kept aside */
   X509_STORE *trusted;
   struct kept_session kept[TLS_SESSIONS_MAX];
 };
@@ -179,35 +180,75 @@ static bool set_up_peers(struct tls *tls, const struct tls_setup *setup) {
          SSL_CTX_use_PrivateKey(context, setup->key) == 1;
 }
 
-static bool set_up_phones(struct tls *tls, const struct tls_setup *setup) {
-  SSL_CTX *context = tls->phones = context_new(TLS1_2_VERSION);
-  if (context == NULL) return false;
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  if (setup->phone_chain_file == NULL)
-    return SSL_CTX_use_certificate(context, setup->certificate) == 1 &&
-           SSL_CTX_use_PrivateKey(context, setup->key) == 1;
-  return SSL_CTX_use_certificate_chain_file(context, setup->phone_chain_file) == 1 &&
-         SSL_CTX_use_PrivateKey_file(context, setup->phone_key_file, SSL_FILETYPE_PEM) == 1 &&
-         SSL_CTX_check_private_key(context) == 1;
-}
-
 static const char *last_error(void) {
   const char *text = ERR_reason_error_string(ERR_peek_last_error());
   ERR_clear_error();
   return text != NULL ? text : "it failed";
 }
 
+static SSL_CTX *phones_new(void) {
+  SSL_CTX *context = context_new(TLS1_2_VERSION);
+  if (context != NULL) SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  return context;
+}
+
+static bool read_phones(SSL_CTX *context, const char *chain_file, const char *key_file,
+                        struct why *why) {
+  if (context != NULL && SSL_CTX_use_certificate_chain_file(context, chain_file) == 1 &&
+      SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) == 1 &&
+      SSL_CTX_check_private_key(context) == 1)
+    return true;
+  (void)why_say(why, ERR_IO,
+                "tls-certificate, tls-key: %s. Both must be PEM files that this user may read, the "
+                "certificate (with its chain) and its key",
+                last_error());
+  return false;
+}
+
+static bool set_up_phones(struct tls *tls, const struct tls_setup *setup, struct why *why) {
+  tls->phones = phones_new();
+  if (setup->phone_chain_file != NULL)
+    return read_phones(tls->phones, setup->phone_chain_file, setup->phone_key_file, why);
+  if (tls->phones != NULL && SSL_CTX_use_certificate(tls->phones, setup->certificate) == 1 &&
+      SSL_CTX_use_PrivateKey(tls->phones, setup->key) == 1)
+    return true;
+  (void)why_say(why, ERR_IO, "tls: the peer's own key cannot be shown: %s", last_error());
+  return false;
+}
+
+bool tls_read_fresh(struct tls *tls, const char *chain_file, const char *key_file,
+                    struct why *why) {
+  SSL_CTX_free(tls->fresh);
+  tls->fresh = NULL;
+  if (chain_file[0] == '\0') return true;
+  tls->fresh = phones_new();
+  return read_phones(tls->fresh, chain_file, key_file, why);
+}
+
+void tls_show_fresh(struct tls *tls) {
+  if (tls->fresh == NULL) return;
+  SSL_CTX_free(tls->phones);
+  tls->phones = tls->fresh;
+  tls->fresh = NULL;
+}
+
+static int show_phones(SSL *ssl, void *context) {
+  const struct tls *tls = context;
+  STACK_OF(X509) *chain = NULL;
+  SSL_certs_clear(ssl);
+  return SSL_CTX_get0_chain_certs(tls->phones, &chain) == 1 &&
+         SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(tls->phones),
+                              SSL_CTX_get0_privatekey(tls->phones), chain, 1) == 1;
+}
+
+void tls_lend(struct tls *tls, SSL_CTX *context) { SSL_CTX_set_cert_cb(context, show_phones, tls); }
+
 struct tls *tls_new(const struct tls_setup *setup, struct why *why) {
   struct tls *tls = host_take(sizeof *tls);
   tls->trusted = setup->trusted;
   if (!set_up_peers(tls, setup)) {
     (void)why_say(why, ERR_IO, "tls: the peer's own key cannot be used: %s", last_error());
-  } else if (!set_up_phones(tls, setup)) {
-    (void)why_say(why, ERR_IO,
-                  "tls-certificate, tls-key: %s. Both must be PEM files that this user may read, "
-                  "the certificate (with its chain) and its key",
-                  last_error());
-  } else {
+  } else if (set_up_phones(tls, setup, why)) {
     return tls;
   }
   tls_free(tls);
@@ -219,6 +260,7 @@ void tls_free(struct tls *tls) {
   for (unsigned i = 0; i < TLS_SESSIONS_MAX; i++) SSL_SESSION_free(tls->kept[i].session);
   SSL_CTX_free(tls->peers);
   SSL_CTX_free(tls->phones);
+  SSL_CTX_free(tls->fresh);
   free(tls);
 }
 

@@ -29,6 +29,13 @@ struct tls; /* belongs to one thread */
 /* NULL: *why says what to do. */
 struct tls *tls_new(const struct tls_setup *setup, struct why *why);
 void tls_free(struct tls *tls);
+/* Reads what phones are shown, and keeps it aside until tls_show_fresh; chain_file "": nothing is
+ * read. False: *why says what to do. Connections that are there keep what they were shown. */
+bool tls_read_fresh(struct tls *tls, const char *chain_file, const char *key_file, struct why *why);
+void tls_show_fresh(struct tls *tls);
+/* Whoever shakes hands in this context, of another library, is shown what phones are, then. It must
+ * end before tls does. */
+void tls_lend(struct tls *tls, SSL_CTX *context);
 
 struct tls_session;
 /* accepted: the other side speaks first. expect: the Peer-ID it must have, or NULL or all zero:

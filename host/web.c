@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "host/address.h"
+#include "host/tls.h"
 #include "host/web_internal.h"
 
 #define BACKLOG 128
@@ -191,7 +192,10 @@ static int on_writable(struct web_client *client) {
 static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                    size_t len) {
   struct web_client *client = lws_get_opaque_user_data(wsi);
-  (void)user;
+  if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) { /* it begins to serve TLS */
+    const struct web *web = lws_context_user(lws_get_context(wsi));
+    tls_lend(web->setup.tls, user);
+  }
   if (client == NULL) return 0; /* its own */
   client->wsi = wsi;
   switch ((int)reason) {
@@ -407,6 +411,7 @@ static enum err context_new(struct web *web, struct why *why) {
                       ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT
                       : 0),
       .foreign_loops = loops,
+      .user = web,
       .fd_limit_per_thread = web->client_max + OTHER_DESCRIPTORS,
       .max_http_header_data = WEB_HEADER_BYTES_MAX,
       .max_http_header_pool = (unsigned short)web->client_max,

@@ -22,9 +22,11 @@
 #define WEB_FILE_BYTES_MAX ((size_t)8 << 20) /* of --web-root */
 
 struct provision;
+struct tls;
 
 struct web_setup {
   struct loop *loop;
+  struct tls *tls;             /* whose certificate --web-tls shows */
   struct provision *provision; /* settings for phones; NULL: none are served */
   const struct settings *settings;
   const struct node_config *config; /* lives as long as the web, and is up to date */

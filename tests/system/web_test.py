@@ -163,6 +163,39 @@ def test_a_sips_call_over_wss_at_two_peers():
             assert eve.response("INVITE").startswith("SIP/2.0 480 No Contact By TLS")
 
 
+def shown(at):
+    """The certificate that a server shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with open_stream(at, context) as stream:
+        return ssl.DER_cert_to_PEM_cert(stream.getpeercert(True))
+
+
+def test_a_new_certificate_is_shown_after_a_reload():
+    """R-7.88: by https and wss, and to phones on TLS; one that cannot be used changes nothing."""
+    with Certificate() as old, Certificate() as new:
+        words = (*WEB, "--web-tls", "127.0.0.1:0", "--tls-certificate", old.chain, "--tls-key", old.key)
+        with Peer(*words) as peer, Phone(peer, "bob", tls=old.trusting()) as bob:
+            registered(bob)
+            places = [web_at(peer, "https"), peer.at]
+            for certificate, good in (new, True), (new, True), (None, False):
+                if certificate:
+                    for name in "chain", "key":
+                        shutil.copy(getattr(new, name), getattr(old, name))
+                else:
+                    with open(old.chain, "w", encoding="ascii") as file:
+                        file.write("no certificate\n")
+                status, _, errors = peer.cli("reload")
+                assert (status == 0) == good, errors
+                assert good or "tls-certificate" in errors, errors
+                with open(new.chain, encoding="ascii") as file:
+                    wanted = file.read()
+                assert [shown(at) == wanted for at in places] == [True, True]
+            with Phone(peer, "eve", tls=new.trusting()) as eve:
+                registered(eve)
+                talk(eve, bob)  # whose connection goes on
+
+
 # ---- flows (R-7.72) ----
 
 def test_a_reloaded_page_takes_the_place_of_the_one_before():
