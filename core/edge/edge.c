@@ -91,6 +91,7 @@ static void init_tables(struct edge *edge) {
   keep_init(edge);
   registrar_init(edge);
   fork_init(edge);
+  presence_init(edge);
 }
 
 static void make_keys(struct edge *edge, const struct edge_config *config) {
@@ -114,7 +115,9 @@ struct edge *edge_new(const struct edge_config *config) {
                                         .record_route = config->record_route,
                                         .redirect = config->redirect,
                                         .crypto = config->crypto,
-                                        .ticket_tag = config->ticket_tag};
+                                        .ticket_tag = config->ticket_tag,
+                                        .watchers = config->watchers,
+                                        .xml = config->xml};
   if (edge->config.limits.bindings_per_aor_max > ORDER_CONTACTS_MAX)
     edge->config.limits.bindings_per_aor_max = ORDER_CONTACTS_MAX;
   if (copy_domains(edge, config) != OK || copy_listen(edge, config) != OK ||
@@ -137,6 +140,7 @@ struct edge *edge_new(const struct edge_config *config) {
 void edge_free(struct edge *edge) {
   if (edge == NULL) return;
   fork_free_all(edge);
+  presence_free(edge);
   registrar_free(edge);
   bindings_free(&edge->bindings);
   auth_free(edge);
@@ -154,6 +158,7 @@ void edge_trim(struct edge *edge) {
   pool_trim(&edge->registrations);
   pool_trim(&edge->bindings.pool);
   pool_trim(&edge->keeps);
+  presence_trim(edge);
   if (edge->names != NULL) dns_cache_trim(&edge->names->cache);
   transactions_trim(&edge->transactions);
 }
@@ -172,6 +177,7 @@ enum err edge_reconfigure(struct edge *edge, const struct edge_config *config) {
   edge->config.digest_off = config->digest_off;
   edge->config.record_route = config->record_route;
   edge->config.redirect = config->redirect;
+  edge->config.watchers = config->watchers;
   return OK;
 }
 
@@ -354,7 +360,8 @@ void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct s
   }
   /* A response of no transaction goes nowhere (RFC 6026 section 8.9). */
   struct transaction_event event = transactions_on_response(&edge->transactions, now, message, out);
-  if (event.kind == TRANSACTION_RESPONSE) fork_on_response(&step, &event, message);
+  if (event.kind != TRANSACTION_RESPONSE) return;
+  if (!presence_on_response(&step, &event, message)) fork_on_response(&step, &event, message);
 }
 
 void edge_on_keep_alive(struct edge *edge, usec now, const struct endpoint *from) {
@@ -419,6 +426,7 @@ void edge_on_flow_closed(struct edge *edge, usec now, msec_wall wall, uint32_t f
   if (flow != 0) {
     route_on_flow_closed(edge, flow);
     registrar_on_flow_closed(&(struct edge_step){edge, now, wall, calls, out}, flow);
+    presence_on_flow_closed(&(struct edge_step){edge, now, wall, calls, out}, flow);
     transactions_on_flow_closed(&edge->transactions, now, flow);
   }
   if (ticket != 0) transactions_on_undelivered(&edge->transactions, now, ticket);
@@ -436,7 +444,7 @@ void edge_on_tick(struct edge *edge, usec now, msec_wall wall, struct edge_calls
   struct edge_step step = {edge, now, wall, calls, out};
   struct transaction_event event;
   while (has_room(&step) && transactions_next(&edge->transactions, now, &event, out))
-    fork_on_ended(&step, &event);
+    if (!presence_on_ended(&step, &event)) fork_on_ended(&step, &event);
   while (has_room(&step)) {
     struct timer *timer = timers_pop(&edge->timers, now);
     if (timer == NULL) break;
@@ -444,6 +452,8 @@ void edge_on_tick(struct edge *edge, usec now, msec_wall wall, struct edge_calls
       registrar_on_timer(&step, timer);
     else if (timer->kind == EDGE_TIMER_KEEP)
       keep_on_timer(&step, timer);
+    else if (timer->kind >= EDGE_TIMER_PUBLICATION)
+      presence_on_timer(&step, timer);
     else
       fork_on_timer(&step, timer);
   }
@@ -470,6 +480,8 @@ struct edge_stats edge_stats(const struct edge *edge) {
       .bindings = edge->bindings.count,
       .transactions = edge->transactions.server.used + edge->transactions.client.used,
       .calls = edge->calls,
+      .publications = edge->presence.publications.used,
+      .subscriptions = edge->presence.subscriptions.used,
       .refused_full = edge->transactions.refused_full,
       .refused_share = edge->transactions.refused_share,
       .refused_guesses = edge->auth.refused_guesses,

@@ -20,9 +20,15 @@ struct edge_limits {
   uint32_t transactions_max;     /* server and client: half of it each */
   uint32_t forks_max;            /* branches of one request: 10, at most 16; more are left out */
   uint64_t bytes_max;            /* of stored messages */
+  uint32_t subscriptions_max;    /* of presence; 0: it is none of this edge's business */
   uint32_t nonces_max;           /* of digest authentication, in use */
   uint32_t expires_min_s, expires_default_s, expires_max_s; /* 60, 3600, 86400 */
 };
+
+struct xml_reader; /* xml/body.h: belongs to the thread */
+
+/* May somebody watch an address? */
+enum event_decision { EVENT_ALLOW, EVENT_ASK, EVENT_BLOCK };
 
 #define EDGE_DOMAINS_MAX 32u
 #define EDGE_LISTEN_MAX 16u
@@ -42,8 +48,10 @@ struct edge_config {
   bool digest_off;     /* --no-digest: REGISTER from anywhere, and no passwords */
   bool record_route;   /* on by default */
   bool redirect;       /* answer 302 with the contacts of an address in place of proxying */
+  enum event_decision watchers; /* of whom an address's owner has said nothing */
   const struct memory *memory;
   const struct crypto *crypto;
+  struct xml_reader *xml;
   const uint8_t *seed; /* 16 bytes; keys the flow tokens */
   uint8_t ticket_tag;  /* of its OUT_SENDs: struct transactions_config */
 };
@@ -121,10 +129,26 @@ struct edge_binding {
 };
 bool edge_each_binding(const struct edge *edge, uint32_t *cursor, struct edge_binding *out);
 
+/* Who watches an address here: cursor 0 first. The address is canonical. */
+struct edge_watcher {
+  struct slice aor;
+  enum event_decision decision;
+  struct endpoint at; /* where its SUBSCRIBE came from */
+  usec expires_at;
+};
+bool edge_each_watcher(const struct edge *edge, struct slice aor, uint32_t *cursor,
+                       struct edge_watcher *out);
+/* The owner of an address says who may watch it; from now on, and of those who do. ERR_FULL,
+ * ERR_MEMORY: nothing was changed. */
+enum err edge_decide(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+                     struct slice watcher, enum event_decision decision, struct edge_calls *calls,
+                     struct outbox *out) MUST_USE;
+
 struct edge_stats {
   uint32_t bindings, transactions, calls; /* calls: INVITE contexts alive */
-  uint64_t refused_full, refused_share;   /* 503: no room for a transaction */
-  uint64_t refused_guesses;               /* 503 */
+  uint32_t publications, subscriptions;
+  uint64_t refused_full, refused_share; /* 503: no room for a transaction */
+  uint64_t refused_guesses;             /* 503 */
 };
 struct edge_stats edge_stats(const struct edge *edge);
 

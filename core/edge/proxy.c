@@ -56,6 +56,8 @@ static void answer_own(struct edge_step *step, const struct edge_request *reques
   enum sip_method method = request->message->method;
   if (method == SIP_METHOD_OTHER) {
     edge_reply(step, request, 501, NULL);
+  } else if (method == SIP_SUBSCRIBE) {
+    presence_on_own(step, request);
   } else if (method != SIP_OPTIONS && method != SIP_REGISTER) {
     size_t mark = edge_reply_begin(step, request, 405, NULL);
     sip_put_header(&step->out->bytes, "Allow", SLICE(EDGE_ALLOW));
@@ -346,6 +348,9 @@ void proxy_on_request(struct edge_step *step, const struct edge_request *request
   /* What comes by a token was let in by another peer, or belongs to a dialog. */
   if (plan.token == ROUTE_TOKEN_NONE && request->message->to_tag.len == 0 &&
       !auth_demand_caller(step, request))
+    return;
+  if (plan.token == ROUTE_TOKEN_NONE && plan.kept_count == 0 &&
+      presence_on_request(step, request, &uri))
     return;
   char memory[TARGET_ROUTES_BYTES_MAX];
   struct buf routes = buf_over(memory, sizeof memory);

@@ -284,6 +284,7 @@ static void finish(struct edge_step *step, struct handle handle,
     else
       commit_binding(step, marked[i], &message, registration->shown);
   }
+  presence_on_bindings(step, order.aor);
   if (registration->refused)
     edge_reply(step, &request, 403, registration->reason);
   else if (registration->failed)
@@ -472,7 +473,9 @@ void registrar_on_timer(struct edge_step *step, struct timer *timer) {
   ASSERT(binding != NULL && binding->state == BINDING_LIVE);
   trace_binding(step, TRACE_UNREGISTERED, binding, 0);
   edge_call_add(step, EDGE_UNBIND, 0, binding->aor, &binding->contact, 0);
+  struct slice aor = outbox_copy(step->out, binding->aor);
   drop_binding(step, binding);
+  presence_on_bindings(step, aor);
 }
 
 static void close_binding(struct edge_step *step, struct binding *binding) {

@@ -7,16 +7,26 @@
 #include "edge/auth.h"
 #include "edge/binding.h"
 #include "edge/edge.h"
+#include "edge/presence.h"
 #include "sip/dns_cache.h"
 #include "sip/transaction.h"
 
 /* Option tags that registrar and proxy support. */
 #define EDGE_SUPPORTED "path, outbound, gruu"
+#define EDGE_EVENTS "presence, presence.winfo"
 #define EDGE_ALLOW                                                                             \
   "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, LOCSER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, " \
   "INFO, PRACK, UPDATE, REFER"
 
-enum edge_timer_kind { EDGE_TIMER_BINDING, EDGE_TIMER_FORK, EDGE_TIMER_BRANCH, EDGE_TIMER_KEEP };
+enum edge_timer_kind {
+  EDGE_TIMER_BINDING,
+  EDGE_TIMER_FORK,
+  EDGE_TIMER_BRANCH,
+  EDGE_TIMER_KEEP,
+  EDGE_TIMER_PUBLICATION,
+  EDGE_TIMER_SUBSCRIPTION,
+  EDGE_TIMER_NOTIFY
+};
 
 #define EDGE_FLOWS_MAX 16384u /* stream flows with tokens; more: 503 */
 
@@ -48,6 +58,8 @@ struct edge_settings {
   unsigned algorithms;
   const struct crypto *crypto;
   uint8_t ticket_tag;
+  enum event_decision watchers;
+  struct xml_reader *xml;
 };
 
 struct edge {
@@ -69,6 +81,7 @@ struct edge {
   struct map keeps_by_address;
   uint64_t bytes; /* of messages kept by edge_keep */
   uint64_t bytes_max;
+  struct presence presence;
   uint32_t calls;      /* forks of an INVITE */
   struct names *names; /* NULL: none was needed yet */
   uint32_t naming;     /* branches that wait for the DNS */

@@ -29,6 +29,7 @@ void node_config_defaults(struct node_config *config) {
                  .records_max = 200000,
                  .record_bytes_max = (uint64_t)256 << 20,
                  .bindings_max = 20000,
+                 .subscriptions_max = 20000,
                  .transactions_max = 8192,
                  .transaction_bytes_max = (uint64_t)64 << 20,
                  .learnt_peers_max = 4096,
@@ -57,6 +58,7 @@ static void edge_config_of(const struct node_config *config, const uint8_t seed[
                  .expires_min_s = 60,
                  .expires_default_s = 3600,
                  .expires_max_s = 86400,
+                 .subscriptions_max = config->limits.subscriptions_max,
                  .nonces_max = NONCES_MAX},
       .user = config->user,
       .user_count = config->user_count,
@@ -69,6 +71,8 @@ static void edge_config_of(const struct node_config *config, const uint8_t seed[
       .redirect = config->redirect,
       .memory = config->memory,
       .crypto = config->crypto,
+      .xml = config->xml,
+      .watchers = (enum event_decision)config->watchers,
       .seed = seed,
   };
   for (unsigned i = 0; i < config->domain_count; i++) out->domain[i] = config->domain[i];

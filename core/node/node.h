@@ -29,6 +29,7 @@ struct node_limits {
   uint32_t records_max;
   uint64_t record_bytes_max;
   uint32_t bindings_max;
+  uint32_t subscriptions_max; /* of phones to presence; 0: all of it is left to the phones */
   uint32_t transactions_max;
   uint64_t transaction_bytes_max;
   uint32_t learnt_peers_max;
@@ -47,6 +48,8 @@ enum node_wary {
   NODE_LOOKS_AGAIN, /* where an answer may be a lie: 404, a refused signature */
   NODE_LOOKS_ALWAYS /* at each read: no peer alone can serve an old version */
 };
+/* May somebody watch an address whose owner has said nothing of him? */
+enum node_watchers { NODE_WATCHERS_ALLOWED, NODE_WATCHERS_ASK, NODE_WATCHERS_BLOCKED };
 enum node_digest { NODE_SHA256 = 1, NODE_MD5 = 2 };
 /* Who may write what: the columns of the table in docs/spec/6-trust.md. */
 enum node_policy { NODE_LABORATORY, NODE_CLOSED, NODE_OPEN };
@@ -72,7 +75,8 @@ struct node_config {
   unsigned digest_algorithms; /* offered: bits of enum node_digest */
   bool digest_off;
   bool record_route;
-  bool redirect;          /* */
+  bool redirect; /* */
+  enum node_watchers watchers;
   enum node_wary wary;    /* NODE_LOOKS_AGAIN */
   bool strangers;         /* anybody may join the overlay: it is open, and no laboratory */
   unsigned successors;    /* r = 8 */

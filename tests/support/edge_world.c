@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "sip/print.h"
+#include "xml/body.h"
 
 #define OUT_BYTES OUTBOX_STEP_BYTES /* no more than what a step may count on */
 #define LINK_FLOW 1000u             /* accepted from the other edge */
@@ -28,6 +29,11 @@ static struct endpoint endpoint_of(const char *text, enum transport transport) {
 void world_config(struct edge_world *w, struct edge_config *config, unsigned index) {
   const char *at = index == 0 ? "192.0.2.1:5060" : "192.0.2.2:5060";
   w->at[index] = endpoint_of(at, TRANSPORT_TCP);
+  if (w->xml == NULL) {
+    test_memory_init(&w->reader_memory, TEST_MEMORY_UNLIMITED);
+    w->xml = xml_reader_new(&w->reader_memory.memory, 7);
+    assert_non_null(w->xml);
+  }
   *config = (struct edge_config){
       .limits = {.bindings_max = 64,
                  .bindings_per_aor_max = 16,
@@ -37,6 +43,7 @@ void world_config(struct edge_world *w, struct edge_config *config, unsigned ind
                  .expires_min_s = 60,
                  .expires_default_s = 3600,
                  .expires_max_s = 3600,
+                 .subscriptions_max = 64,
                  .nonces_max = 16},
       .domain = {SLICE("example.net")},
       .domain_count = 1,
@@ -50,6 +57,7 @@ void world_config(struct edge_world *w, struct edge_config *config, unsigned ind
       .record_route = true,
       .memory = &w->memory.memory,
       .crypto = &w->crypto,
+      .xml = w->xml,
       .seed = seeds[index],
       .ticket_tag = 3,
   };
@@ -92,6 +100,7 @@ void world_close(struct edge_world *w) {
       held.aor = slice_cstr(w->record[i].aor);
       free_call(&held);
     }
+  xml_reader_free(w->xml);
   crypto_openssl_free(&w->crypto);
   assert_int_equal(w->memory.blocks, 0);
 }

@@ -38,6 +38,8 @@ struct phone {
 struct edge_world {
   struct test_memory memory;
   struct crypto crypto;
+  struct test_memory reader_memory;
+  struct xml_reader *xml;
   usec now;
   msec_wall wall;
   unsigned edge_count;

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tables of presence, and which requests are its own. */
+#include "edge/events.h"
+
+#include "base/assert.h"
+#include "edge/order.h"
+#include "edge/route.h"
+#include "sip/print.h"
+
+/* ---- life ---- */
+
+void presence_init(struct edge *edge) {
+  struct presence *p = &edge->presence;
+  const struct edge_limits *limits = &edge->config.limits;
+  uint32_t subscriptions = limits->subscriptions_max, bindings = limits->bindings_max;
+  if (subscriptions == 0) return;
+  pool_init(&p->presentities, edge->memory, sizeof(struct presentity), 64,
+            subscriptions + bindings);
+  pool_init(&p->publications, edge->memory, sizeof(struct publication), 64, bindings);
+  pool_init(&p->subscriptions, edge->memory, sizeof(struct subscription), 64, subscriptions);
+  pool_init(&p->rules, edge->memory, sizeof(struct rule), 64, subscriptions);
+  map_init(&p->by_aor, edge->memory);
+  map_init(&p->by_tag, edge->memory);
+  map_init(&p->by_watcher, edge->memory);
+  p->pace.kind = EDGE_TIMER_NOTIFY;
+}
+
+void presence_free(struct edge *edge) {
+  struct presence *p = &edge->presence;
+  uint32_t index = 0;
+  struct subscription *subscription;
+  struct publication *publication;
+  struct presentity *presentity;
+  struct rule *rule;
+  if (edge->config.limits.subscriptions_max == 0) return;
+  while ((subscription = pool_next(&p->subscriptions, &index)) != NULL)
+    edge_drop(edge, &subscription->text);
+  for (index = 0; (publication = pool_next(&p->publications, &index)) != NULL;)
+    edge_drop(edge, &publication->body);
+  for (index = 0; (rule = pool_next(&p->rules, &index)) != NULL;) edge_drop(edge, &rule->watcher);
+  for (index = 0; (presentity = pool_next(&p->presentities, &index)) != NULL;) {
+    edge_drop(edge, &presentity->aor);
+    edge_drop(edge, &presentity->document);
+  }
+  pool_free(&p->presentities);
+  pool_free(&p->publications);
+  pool_free(&p->subscriptions);
+  pool_free(&p->rules);
+  map_free(&p->by_aor);
+  map_free(&p->by_tag);
+  map_free(&p->by_watcher);
+}
+
+void presence_trim(struct edge *edge) {
+  if (edge->config.limits.subscriptions_max == 0) return;
+  pool_trim(&edge->presence.presentities);
+  pool_trim(&edge->presence.publications);
+  pool_trim(&edge->presence.subscriptions);
+  pool_trim(&edge->presence.rules);
+}
+
+/* ---- presentities ---- */
+
+uint32_t event_index(const struct pool *pool, const void *object) {
+  return pool_handle_of(pool, object).index + 1;
+}
+
+void *event_at(const struct pool *pool, uint32_t index) {
+  return index == 0 ? NULL : pool_at_index(pool, index - 1);
+}
+
+struct presentity *event_presentity(const struct edge *edge, struct slice aor) {
+  const struct presence *p = &edge->presence;
+  struct map_cursor cursor;
+  uint64_t hash = hash_slice(edge->hash, aor);
+  if (p->presentities.used == 0) return NULL;
+  for (uint32_t i = map_first(&p->by_aor, hash, &cursor); i != MAP_END;
+       i = map_next(&p->by_aor, &cursor)) {
+    struct presentity *presentity = pool_at_index(&p->presentities, i);
+    if (slice_equal(presentity->aor, aor)) return presentity;
+  }
+  return NULL;
+}
+
+struct presentity *event_presentity_make(struct edge *edge, struct slice aor) {
+  struct presence *p = &edge->presence;
+  struct presentity *presentity = event_presentity(edge, aor);
+  struct handle handle;
+  if (presentity != NULL) return presentity;
+  presentity = pool_take(&p->presentities, &handle);
+  if (presentity == NULL) return NULL;
+  presentity->aor = edge_keep(edge, aor);
+  presentity->hash = hash_slice(edge->hash, aor);
+  if (presentity->aor.at == NULL || map_put(&p->by_aor, presentity->hash, handle.index) != OK) {
+    edge_drop(edge, &presentity->aor);
+    pool_give(&p->presentities, handle);
+    return NULL;
+  }
+  return presentity;
+}
+
+void event_presentity_leave(struct edge_step *step, struct presentity *presentity) {
+  struct edge *edge = step->edge;
+  struct presence *p = &edge->presence;
+  struct handle handle = pool_handle_of(&p->presentities, presentity);
+  if (presentity->publications != 0 || presentity->subscriptions != 0 || presentity->rules != 0)
+    return;
+  map_remove(&p->by_aor, presentity->hash, handle.index);
+  edge_drop(edge, &presentity->aor);
+  edge_drop(edge, &presentity->document);
+  pool_give(&p->presentities, handle);
+}
+
+static void tell(struct edge_step *step, struct presentity *presentity, bool winfo) {
+  struct presence *p = &step->edge->presence;
+  struct subscription *subscription;
+  for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
+    subscription = event_at(&p->subscriptions, i);
+    if (subscription->winfo == winfo && (winfo || subscription->decision == EVENT_ALLOW))
+      notify_queue(step, subscription);
+  }
+}
+
+void event_changed(struct edge_step *step, struct presentity *presentity) {
+  edge_drop(step->edge, &presentity->document);
+  tell(step, presentity, false);
+}
+
+void event_watchers_changed(struct edge_step *step, struct presentity *presentity) {
+  tell(step, presentity, true);
+}
+
+void presence_on_bindings(struct edge_step *step, struct slice aor) {
+  struct presentity *presentity = event_presentity(step->edge, aor);
+  if (presentity != NULL) event_changed(step, presentity);
+}
+
+/* ---- who may watch ---- */
+
+static struct rule *find_rule(const struct edge *edge, const struct presentity *presentity,
+                              struct slice watcher) {
+  struct rule *rule;
+  for (uint32_t i = presentity->rules; i != 0; i = rule->next) {
+    rule = event_at(&edge->presence.rules, i);
+    if (slice_equal(rule->watcher, watcher)) return rule;
+  }
+  return NULL;
+}
+
+enum event_decision event_decide(const struct edge *edge, const struct presentity *presentity,
+                                 struct slice watcher) {
+  const struct rule *rule = find_rule(edge, presentity, watcher);
+  if (slice_equal(presentity->aor, watcher)) return EVENT_ALLOW;
+  return rule != NULL ? rule->decision : edge->config.watchers;
+}
+
+static enum err set_rule(struct edge *edge, struct presentity *presentity, struct slice watcher,
+                         enum event_decision decision) {
+  struct presence *p = &edge->presence;
+  struct rule *rule = find_rule(edge, presentity, watcher);
+  struct handle handle;
+  if (rule == NULL) {
+    if (presentity->rule_count >= EVENT_RULES_MAX) return ERR_FULL;
+    rule = pool_take(&p->rules, &handle);
+    if (rule == NULL) return ERR_FULL;
+    rule->watcher = edge_keep(edge, watcher);
+    if (rule->watcher.at == NULL) {
+      pool_give(&p->rules, handle);
+      return ERR_MEMORY;
+    }
+    rule->next = presentity->rules;
+    presentity->rules = handle.index + 1;
+    presentity->rule_count++;
+  }
+  rule->decision = decision;
+  return OK;
+}
+
+enum err edge_decide(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+                     struct slice watcher, enum event_decision decision, struct edge_calls *calls,
+                     struct outbox *out) {
+  struct edge_step step = {edge, now, wall, calls, out};
+  struct presence *p = &edge->presence;
+  if (edge->config.limits.subscriptions_max == 0) return ERR_UNSUPPORTED;
+  struct presentity *presentity = event_presentity_make(edge, aor);
+  if (presentity == NULL) return ERR_FULL;
+  enum err err = set_rule(edge, presentity, watcher, decision);
+  struct subscription *subscription;
+  for (uint32_t i = presentity->subscriptions; i != 0 && err == OK; i = subscription->next) {
+    subscription = event_at(&p->subscriptions, i);
+    if (subscription->winfo || subscription->end != NULL) continue;
+    if (subscription->decision == decision || !slice_equal(subscription->watcher, watcher))
+      continue;
+    subscription->decision = decision;
+    if (decision == EVENT_BLOCK)
+      watch_end(&step, subscription, "rejected");
+    else
+      notify_queue(&step, subscription);
+  }
+  if (err == OK) event_watchers_changed(&step, presentity);
+  event_presentity_leave(&step, presentity);
+  return err;
+}
+
+/* ---- requests ---- */
+
+bool event_expires(struct edge_step *step, const struct edge_request *request, uint32_t *out) {
+  const struct sip_header *header = sip_header_first(request->message, SIP_H_EXPIRES);
+  uint64_t seconds;
+  *out = EVENT_EXPIRES_DEFAULT_S;
+  if (header == NULL) return true;
+  if (!slice_to_u64(header->value, UINT32_MAX, &seconds)) return true;
+  if (seconds != 0 && seconds < EVENT_EXPIRES_MIN_S) {
+    size_t mark = edge_reply_begin(step, request, 423, NULL);
+    sip_put_header_u64(&step->out->bytes, "Min-Expires", EVENT_EXPIRES_MIN_S);
+    edge_reply_end(step, request, 423, mark);
+    return false;
+  }
+  if (seconds < *out) *out = (uint32_t)seconds;
+  return true;
+}
+
+static void refuse_event(struct edge_step *step, const struct edge_request *request) {
+  size_t mark = edge_reply_begin(step, request, 489, NULL);
+  sip_put_header(&step->out->bytes, "Allow-Events", SLICE(EDGE_EVENTS));
+  edge_reply_end(step, request, 489, mark);
+}
+
+static bool put_from(struct buf *out, const struct sip_message *message) {
+  const struct sip_header *header = sip_header_first(message, SIP_H_FROM);
+  struct sip_address address;
+  return header != NULL && sip_address_parse(header->value, &address) == OK &&
+         address.uri.user.len != 0 && sip_uri_put_aor(out, &address.uri) == OK && !out->overflow;
+}
+
+/* May who sent this act for the address? Its password was asked for, if it has one. */
+static bool may_act_for(const struct edge *edge, const struct edge_request *request,
+                        struct slice aor) {
+  return auth_knows(edge, aor) || edge->config.digest_off || endpoint_is_loopback(&request->from);
+}
+
+static bool is_served(const struct edge *edge, struct slice aor) {
+  struct sip_uri uri;
+  return sip_uri_parse(aor, &uri) == OK && edge_serves(edge, uri.host);
+}
+
+static void take_request(struct edge_step *step, const struct edge_request *request,
+                         const struct event_request *event) {
+  bool own = slice_equal(event->watcher, event->aor);
+  if (!may_act_for(step->edge, request, event->watcher))
+    edge_reply(step, request, 403, "No Password For This Address Here (locser user add)");
+  else if (request->message->method == SIP_PUBLISH && !own)
+    edge_reply(step, request, 403, "From And Request-URI Of PUBLISH Differ");
+  else if (request->message->method == SIP_PUBLISH)
+    publish_on_request(step, request, event->aor);
+  else if (event->winfo && !own)
+    edge_reply(step, request, 403, "Only Its Owner Learns Who Watches");
+  else
+    watch_on_request(step, request, event);
+}
+
+bool presence_on_request(struct edge_step *step, const struct edge_request *request,
+                         const struct sip_uri *uri) {
+  const struct edge *edge = step->edge;
+  const struct sip_message *message = request->message;
+  bool publish = message->method == SIP_PUBLISH;
+  if (edge->config.limits.subscriptions_max == 0 || message->to_tag.len != 0 ||
+      uri->user.len == 0 || sip_param_get(uri->params, "gr", NULL))
+    return false;
+  if (!publish && message->method != SIP_SUBSCRIBE) return false;
+  if (endpoint_parse_host(uri->host, &(struct endpoint){0}) ? !route_is_address(edge, uri)
+                                                            : !edge_serves(edge, uri->host))
+    return false;
+  const struct sip_header *header = sip_header_first(message, SIP_H_EVENT);
+  struct slice package = SLICE_EMPTY;
+  if (header != NULL)
+    package = slice_trim(slice_first(header->value, slice_find_byte(header->value, ';')));
+  bool presence = slice_equal_nocase(package, SLICE("presence"));
+  struct event_request event = {.winfo = slice_equal_nocase(package, SLICE("presence.winfo"))};
+  if (publish ? !presence : package.len == 0) {
+    refuse_event(step, request);
+    return true;
+  }
+  if (!presence && !event.winfo) return false; /* the phone's own business */
+  char aor_text[ORDER_AOR_BYTES_MAX], from_text[ORDER_AOR_BYTES_MAX];
+  struct buf aor = buf_over(aor_text, sizeof aor_text);
+  struct buf from = buf_over(from_text, sizeof from_text);
+  if (sip_uri_put_aor(&aor, uri) != OK || aor.overflow) {
+    edge_reply(step, request, 400, "Address In Request-URI Too Long");
+    return true;
+  }
+  /* Who is not of this overlay has proven nothing; the phone may answer. */
+  if (!put_from(&from, message) || !is_served(edge, buf_slice(&from))) return false;
+  event.aor = buf_slice(&aor);
+  event.watcher = buf_slice(&from);
+  take_request(step, request, &event);
+  return true;
+}
+
+void presence_on_own(struct edge_step *step, const struct edge_request *request) {
+  if (request->message->to_tag.len == 0)
+    refuse_event(step, request);
+  else
+    watch_on_refresh(step, request);
+}
+
+void presence_on_timer(struct edge_step *step, struct timer *timer) {
+  if (timer->kind == EDGE_TIMER_PUBLICATION)
+    publish_on_timer(step, timer);
+  else if (timer->kind == EDGE_TIMER_SUBSCRIPTION)
+    watch_on_timer(step, timer);
+  else
+    notify_on_timer(step);
+}
+
+void presence_on_flow_closed(struct edge_step *step, uint32_t flow) {
+  struct presence *p = &step->edge->presence;
+  uint32_t index = 0;
+  struct subscription *subscription;
+  if (p->subscriptions.used == 0) return;
+  while ((subscription = pool_next(&p->subscriptions, &index)) != NULL)
+    if (subscription->flow == flow) subscription_free(step, subscription);
+}
+
+/* ---- views ---- */
+
+bool edge_each_watcher(const struct edge *edge, struct slice aor, uint32_t *cursor,
+                       struct edge_watcher *out) {
+  const struct presentity *presentity = event_presentity(edge, aor);
+  const struct subscription *subscription;
+  if (presentity == NULL) return false;
+  uint32_t i = *cursor == 0 ? presentity->subscriptions : *cursor - 1;
+  for (; i != 0; i = subscription->next) {
+    subscription = event_at(&edge->presence.subscriptions, i);
+    if (subscription == NULL) return false;
+    if (subscription->winfo) continue;
+    *out = (struct edge_watcher){.aor = subscription->watcher,
+                                 .decision = subscription->decision,
+                                 .at = subscription->from,
+                                 .expires_at = subscription->expires_at};
+    *cursor = subscription->next + 1;
+    return true;
+  }
+  return false;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Presence at the edge: PUBLISH (RFC 3903), SUBSCRIBE and NOTIFY (RFC 6665, 3856), who may watch
+ * (docs/spec/12-presence.md). An address that is told of or watched here is a presentity; it has
+ * the publications of its devices, the subscriptions of phones of this peer, and the rules of its
+ * owner. Indexes of pools are kept plus 1; 0 is none. */
+#ifndef EDGE_EVENTS_H
+#define EDGE_EVENTS_H
+
+#include "edge/presence.h"
+#include "edge/state.h"
+
+#define EVENT_DOCUMENT_MAX 11000u /* of a presentity: it fits a record */
+#define EVENT_PUBLICATION_MAX 4096u
+#define EVENT_PUBLICATIONS_MAX 8u     /* of one address; the one not touched longest gives way */
+#define EVENT_WATCHED_MAX 256u        /* subscriptions of one watcher: 403 */
+#define EVENT_WATCHERS_MAX 4096u      /* subscriptions to one address: 403 */
+#define EVENT_RULES_MAX 256u          /* of one address */
+#define EVENT_EXPIRES_MIN_S 60u       /* shorter: 423 */
+#define EVENT_EXPIRES_DEFAULT_S 3600u /* and the longest that is granted */
+#define EVENT_PACE_COUNT 8u           /* NOTIFYs at once, then */
+#define EVENT_PACE_US MSEC(8)         /* so many after so long: 1000 in a second */
+/* In the `user` of the client transactions of NOTIFYs: those of forks have it not. */
+#define EVENT_USER ((uint64_t)1 << 31)
+
+struct publication {
+  struct timer timer; /* its end */
+  uint32_t presentity, next;
+  uint64_t tag;  /* SIP-ETag */
+  uint32_t mark; /* of its ids */
+  usec touched_at;
+  struct slice body; /* owned */
+};
+
+struct rule {
+  uint32_t next;
+  enum event_decision decision;
+  struct slice watcher; /* owned */
+};
+
+struct presentity {
+  struct slice aor; /* owned */
+  uint64_t hash;
+  uint32_t publications, subscriptions, rules;
+  uint32_t publication_count, subscription_count, rule_count;
+  struct slice document; /* owned; empty: to be composed anew */
+};
+
+/* What is told to one phone: a dialog that it made with SUBSCRIBE. */
+struct subscription {
+  struct timer timer; /* its end */
+  uint32_t presentity, next, queue_next;
+  bool winfo;  /* of who watches (RFC 3857), not of presence */
+  bool queued; /* a NOTIFY is to be sent */
+  enum event_decision decision;
+  const char *end;      /* the last NOTIFY says terminated, and this reason; NULL: it goes on */
+  struct handle notify; /* client transaction under way */
+  uint64_t tag;         /* ours in the dialog */
+  uint32_t cseq, cseq_remote, version;
+  uint32_t flow; /* the last SUBSCRIBE came from there */
+  struct endpoint from;
+  usec expires_at;
+  /* One owned block, and what lies in it. */
+  struct slice text;
+  struct slice call_id, local, remote;         /* values of To and From as the phone wrote them */
+  struct slice remote_tag, target, routes, id; /* routes: whole lines; id: of Event */
+  struct slice watcher;                        /* Address-of-Record */
+};
+
+struct event_request {
+  struct slice aor, watcher; /* Request-URI and From */
+  bool winfo;
+};
+
+/* ---- events.c: tables ---- */
+struct presentity *event_presentity(const struct edge *edge, struct slice aor);
+/* Made if it is not there; NULL: no room. */
+struct presentity *event_presentity_make(struct edge *edge, struct slice aor);
+/* Drops it if nothing is left that needs it. */
+void event_presentity_leave(struct edge_step *step, struct presentity *presentity);
+uint32_t event_index(const struct pool *pool, const void *object); /* plus 1 */
+void *event_at(const struct pool *pool, uint32_t index);
+/* What is known of the address has changed: its watchers are told. */
+void event_changed(struct edge_step *step, struct presentity *presentity);
+/* Who watches it has changed: its owner is told, if he asked (RFC 3857). */
+void event_watchers_changed(struct edge_step *step, struct presentity *presentity);
+/* Expires of a request, 0 to EVENT_EXPIRES_DEFAULT_S. False: 423 was answered. */
+bool event_expires(struct edge_step *step, const struct edge_request *request, uint32_t *out);
+enum event_decision event_decide(const struct edge *edge, const struct presentity *presentity,
+                                 struct slice watcher);
+
+/* ---- publish.c ---- */
+void publish_on_request(struct edge_step *step, const struct edge_request *request,
+                        struct slice aor);
+void publish_on_timer(struct edge_step *step, struct timer *timer);
+void publication_free(struct edge *edge, struct publication *publication);
+
+/* ---- watch.c ---- */
+void watch_on_request(struct edge_step *step, const struct edge_request *request,
+                      const struct event_request *event);
+/* A SUBSCRIBE in a dialog. */
+void watch_on_refresh(struct edge_step *step, const struct edge_request *request);
+void watch_on_timer(struct edge_step *step, struct timer *timer);
+/* Its next NOTIFY will be the last. reason: RFC 6665 section 4.1.3. */
+void watch_end(struct edge_step *step, struct subscription *subscription, const char *reason);
+void subscription_free(struct edge_step *step, struct subscription *subscription);
+void subscription_give(struct edge *edge, struct subscription *subscription);
+void watch_put_contact(struct edge_step *step, enum transport transport);
+
+/* ---- notify.c ---- */
+void notify_queue(struct edge_step *step, struct subscription *subscription);
+void notify_forget(struct edge *edge, struct subscription *subscription);
+void notify_on_timer(struct edge_step *step);
+
+/* ---- compose.c ---- */
+/* The document of the address, which lives until it changes; empty: no memory. */
+struct slice compose_document(struct edge_step *step, struct presentity *presentity);
+void compose_put_watchers(struct edge_step *step, struct buf *out,
+                          const struct presentity *presentity, uint32_t version);
+
+#endif
