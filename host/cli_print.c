@@ -96,6 +96,20 @@ void cli_print_bindings(FILE *to, const json_t *result) {
   }
 }
 
+void cli_print_presence(FILE *to, const json_t *result) {
+  fputs(text_of(json_array_get(result, 0), "document"), to);
+}
+
+void cli_print_watchers(FILE *to, const json_t *result) {
+  size_t i;
+  json_t *row;
+  json_array_foreach(result, i, row) {
+    char when[32];
+    fprintf(to, "%-8s %s  by %s  until %s\n", text_of(row, "state"), text_of(row, "watcher"),
+            text_of(row, "address"), time_text(number_of(row, "expires"), when));
+  }
+}
+
 static void print_hop(FILE *to, const json_t *row, json_int_t hop) {
   char ms[32];
   fprintf(to, "%3" JSON_INTEGER_FORMAT "  %-40s  %-22s %10s ms\n", hop, text_of(row, "peer"),

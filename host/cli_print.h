@@ -16,6 +16,8 @@ cli_printer cli_print_bindings;
 cli_printer cli_print_hops; /* like traceroute */
 cli_printer cli_print_responsible;
 cli_printer cli_print_contacts;
+cli_printer cli_print_presence;
+cli_printer cli_print_watchers;
 cli_printer cli_print_nothing;
 /* One trace event on one line. */
 cli_printer cli_print_event;

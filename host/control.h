@@ -16,6 +16,9 @@
  *   get-immut  {uri}                     {value, expires}
  *   fetch      {key}                     [{owner, value, receives}] that are valid under a key
  *   store      {key, value}              {copies}: a value under private:, signed here
+ *   presence   {uri}                     [{document}]
+ *   watchers   {uri}                     [{watcher, state, address, expires}]
+ *   allow, ask, block  {uri, contact}    true: whether contact, an address, may watch uri
  *   publish    {uri?}                    true: certificates of an address, or of this peer, are put
  *   leave                                true, and locserd exits
  *   log        {level?}                  {level}

@@ -87,7 +87,8 @@ static void do_plain(const struct call *call, enum node_command_kind kind) {
 static void do_uri(const struct call *call, enum node_command_kind kind) {
   const char *uri = param_text(call, "uri"), *contact = param_text(call, "contact");
   const json_t *expires = json_object_get(call->params, "expires");
-  bool needs_contact = kind == COMMAND_PUT || kind == COMMAND_REMOVE;
+  bool needs_contact = kind == COMMAND_PUT || kind == COMMAND_REMOVE || kind == COMMAND_ALLOW ||
+                       kind == COMMAND_ASK || kind == COMMAND_BLOCK;
   json_int_t seconds = expires != NULL ? json_integer_value(expires) : 0;
   if (uri == NULL || (needs_contact && contact == NULL)) {
     answer_error(call->client, call->id, RPC_PARAMS,
@@ -161,6 +162,11 @@ static void do_peers(const struct call *call) { do_plain(call, COMMAND_PEERS); }
 static void do_records(const struct call *call) { do_plain(call, COMMAND_RECORDS); }
 static void do_bindings(const struct call *call) { do_plain(call, COMMAND_BINDINGS); }
 static void do_lookup(const struct call *call) { do_uri(call, COMMAND_LOOKUP); }
+static void do_presence(const struct call *call) { do_uri(call, COMMAND_PRESENCE); }
+static void do_watchers(const struct call *call) { do_uri(call, COMMAND_WATCHERS); }
+static void do_allow(const struct call *call) { do_uri(call, COMMAND_ALLOW); }
+static void do_ask(const struct call *call) { do_uri(call, COMMAND_ASK); }
+static void do_block(const struct call *call) { do_uri(call, COMMAND_BLOCK); }
 static void do_get(const struct call *call) { do_uri(call, COMMAND_GET); }
 static void do_put(const struct call *call) { do_uri(call, COMMAND_PUT); }
 static void do_remove(const struct call *call) { do_uri(call, COMMAND_REMOVE); }
@@ -264,6 +270,11 @@ static const struct {
     {"records", do_records},
     {"bindings", do_bindings},
     {"lookup", do_lookup},
+    {"presence", do_presence},
+    {"watchers", do_watchers},
+    {"allow", do_allow},
+    {"ask", do_ask},
+    {"block", do_block},
     {"get", do_get},
     {"put", do_put},
     {"remove", do_remove},
@@ -295,9 +306,11 @@ static void run_method(struct client *client, const json_t *request) {
     methods[i].run(&call);
     return;
   }
-  answer_error(client, call.id, RPC_METHOD,
-               "no such method; there are status ring peers records bindings lookup get put remove "
-               "put-immut get-immut fetch store publish leave log reload users trace");
+  answer_error(
+      client, call.id, RPC_METHOD,
+      "no such method; there are status ring peers records bindings lookup get put remove "
+      "put-immut get-immut fetch store publish presence watchers allow ask block leave log "
+      "reload users trace");
 }
 
 void call_line(struct client *client, struct slice line) {

@@ -169,6 +169,10 @@ static void configure_live(struct node_config *config, const struct settings *se
                                                                : NODE_SHA256 | NODE_MD5;
   config->record_route = !settings_flag(settings, SET_NO_RECORD_ROUTE);
   config->redirect = settings_flag(settings, SET_REDIRECT);
+  const char *watchers = settings_text(settings, SET_WATCHERS);
+  config->watchers = strcmp(watchers, "ask") == 0     ? NODE_WATCHERS_ASK
+                     : strcmp(watchers, "block") == 0 ? NODE_WATCHERS_BLOCKED
+                                                      : NODE_WATCHERS_ALLOWED;
 }
 
 /* The secrets are nowhere but in the node, afterwards. */
@@ -364,6 +368,7 @@ static void configure_numbers(struct node_config *config, const struct settings 
   limits->retry_copies_max = (uint32_t)settings_number(settings, SET_RETRY_COPIES_MAX);
   limits->records_max = (uint32_t)settings_number(settings, SET_RECORDS_MAX);
   limits->record_bytes_max = settings_number(settings, SET_RECORD_BYTES_MAX);
+  limits->subscriptions_max = (uint32_t)settings_number(settings, SET_SUBSCRIPTIONS_MAX);
   limits->bindings_max = (uint32_t)settings_number(settings, SET_BINDINGS_MAX);
   limits->transactions_max = (uint32_t)settings_number(settings, SET_TRANSACTIONS_MAX);
   limits->transaction_bytes_max = settings_number(settings, SET_TRANSACTION_BYTES_MAX);

@@ -100,6 +100,18 @@ static json_t *row_json(enum node_command_kind kind, const struct node_row *row)
       set(object, "value", text_to_json(row->text));
       set(object, "receives", text_to_json(row->text2));
       break;
+    case COMMAND_PRESENCE:
+      set(object, "document", text_to_json(row->text));
+      break;
+    case COMMAND_WATCHERS:
+      set(object, "watcher", text_to_json(row->text));
+      set(object, "state", text_to_json(row->text2));
+      set(object, "address", address_json(&row->at));
+      set(object, "expires", number(row->n));
+      break;
+    case COMMAND_ALLOW:
+    case COMMAND_ASK:
+    case COMMAND_BLOCK:
     case COMMAND_STORE:
     case COMMAND_PUBLISH:
     case COMMAND_STATUS:
@@ -116,7 +128,9 @@ static json_t *row_json(enum node_command_kind kind, const struct node_row *row)
 json_t *reply_to_json(const struct node_reply *reply) {
   uint64_t first = reply->row_count > 0 ? reply->row[0].n : 0;
   if (reply->kind == COMMAND_STATUS) return status_json(reply);
-  if (reply->kind == COMMAND_PUBLISH) return json_true();
+  bool done = reply->kind == COMMAND_PUBLISH || reply->kind == COMMAND_ALLOW ||
+              reply->kind == COMMAND_ASK || reply->kind == COMMAND_BLOCK;
+  if (done) return json_true();
   if (reply->kind == COMMAND_PUT || reply->kind == COMMAND_STORE)
     return json_pack("{s:o}", "copies", number(first));
   if (reply->kind == COMMAND_REMOVE) return json_pack("{s:o}", "removed", number(first));

@@ -52,6 +52,7 @@ static void number_defaults(struct settings *settings) {
       {SET_RECORDS_MAX, limits->records_max},
       {SET_RECORD_BYTES_MAX, limits->record_bytes_max},
       {SET_BINDINGS_MAX, limits->bindings_max},
+      {SET_SUBSCRIPTIONS_MAX, 20000},
       {SET_TRANSACTIONS_MAX, limits->transactions_max},
       {SET_TRANSACTION_BYTES_MAX, limits->transaction_bytes_max},
       {SET_LEARNT_PEERS_MAX, limits->learnt_peers_max},
@@ -84,6 +85,7 @@ void settings_init(struct settings *settings) {
   put_default(settings, SET_OVERLAY, "locser");
   put_default(settings, SET_LISTEN, "127.0.0.1:5060"); /* */
   put_default(settings, SET_LOG, "info");
+  put_default(settings, SET_WATCHERS, "allow");
   put_default(settings, SET_DIGEST, "both");
   put_default(settings, SET_WEB, "127.0.0.1:8088");
   put_default(settings, SET_PROVISION_GROUP, "224.0.1.75:5060");
@@ -331,7 +333,8 @@ static bool same_value(const struct setting_value *a, const struct setting_value
 const char *settings_restart_needed(const struct settings *running, const struct settings *fresh) {
   for (unsigned i = 0; i < SETTING_COUNT; i++) {
     bool at_once = i == SET_DOMAIN || i == SET_NO_DIGEST || i == SET_DIGEST ||
-                   i == SET_NO_RECORD_ROUTE || i == SET_REDIRECT || i == SET_LOG;
+                   i == SET_NO_RECORD_ROUTE || i == SET_REDIRECT || i == SET_WATCHERS ||
+                   i == SET_LOG;
     if (!at_once && !same_value(&running->value[i], &fresh->value[i])) return infos[i].name;
   }
   return NULL;

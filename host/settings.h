@@ -63,6 +63,8 @@ enum setting_kind {
     "leave the path of a call once it is set up")                                                 \
   X(SET_REDIRECT, "redirect", SETTING_FLAG, "", 0, 0,                                             \
     "tell callers the contacts of an address (302) in place of proxying")                         \
+  X(SET_WATCHERS, "watchers", SETTING_CHOICE, "allow|ask|block", 0, 0,                            \
+    "who may see the presence of an address that says nothing of him (allow)")                    \
   X(SET_LOG, "log", SETTING_CHOICE, "error|warning|info|debug", 0, 0, "log level")                \
   X(SET_PEER_TRANSPORT, "peer-transport", SETTING_CHOICE, "tls|tcp|udp", 0, 0,                    \
     "how peers reach each other; all but tls only with --lab")                                    \
@@ -88,6 +90,8 @@ enum setting_kind {
     "bytes of the records held")                                                                  \
   X(SET_BINDINGS_MAX, "bindings-max", SETTING_NUMBER, "N", 1, 10000000,                           \
     "registrations of phones held")                                                               \
+  X(SET_SUBSCRIPTIONS_MAX, "subscriptions-max", SETTING_NUMBER, "N", 0, 10000000,                 \
+    "subscriptions to presence; 0: none, it is left to the phones")                               \
   X(SET_TRANSACTIONS_MAX, "transactions-max", SETTING_NUMBER, "N", 16, 1000000,                   \
     "SIP transactions at once")                                                                   \
   X(SET_TRANSACTION_BYTES_MAX, "transaction-bytes-max", SETTING_NUMBER, "BYTES", 262144,          \

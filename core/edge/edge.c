@@ -91,7 +91,6 @@ static void init_tables(struct edge *edge) {
   keep_init(edge);
   registrar_init(edge);
   fork_init(edge);
-  presence_init(edge);
 }
 
 static void make_keys(struct edge *edge, const struct edge_config *config) {
@@ -117,6 +116,8 @@ struct edge *edge_new(const struct edge_config *config) {
                                         .crypto = config->crypto,
                                         .ticket_tag = config->ticket_tag,
                                         .watchers = config->watchers,
+                                        .alone = config->alone,
+                                        .self = {.id = config->id, .at = config->advertise},
                                         .xml = config->xml};
   if (edge->config.limits.bindings_per_aor_max > ORDER_CONTACTS_MAX)
     edge->config.limits.bindings_per_aor_max = ORDER_CONTACTS_MAX;
@@ -480,8 +481,8 @@ struct edge_stats edge_stats(const struct edge *edge) {
       .bindings = edge->bindings.count,
       .transactions = edge->transactions.server.used + edge->transactions.client.used,
       .calls = edge->calls,
-      .publications = edge->presence.publications.used,
-      .subscriptions = edge->presence.subscriptions.used,
+      .publications = edge->presence == NULL ? 0 : edge->presence->publications.used,
+      .subscriptions = edge->presence == NULL ? 0 : edge->presence->subscriptions.used,
       .refused_full = edge->transactions.refused_full,
       .refused_share = edge->transactions.refused_share,
       .refused_guesses = edge->auth.refused_guesses,

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/memory.h"
 #include "base/outbox.h"
+#include "base/peer.h"
 #include "base/rng.h"
 #include "base/user.h"
 #include "sip/message.h"
@@ -48,6 +49,8 @@ struct edge_config {
   bool digest_off;     /* --no-digest: REGISTER from anywhere, and no passwords */
   bool record_route;   /* on by default */
   bool redirect;       /* answer 302 with the contacts of an address in place of proxying */
+  struct key id;       /* Peer-ID */
+  bool alone;          /* presence is not told to other homes */
   enum event_decision watchers; /* of whom an address's owner has said nothing */
   const struct memory *memory;
   const struct crypto *crypto;
@@ -60,13 +63,21 @@ enum edge_call_kind {
   EDGE_LOCATE, /* contacts of aor; answer by edge_on_located */
   EDGE_BIND,   /* put the contact of aor; answer by edge_on_bound (user 0: not wanted) */
   EDGE_UNBIND, /* remove it; the same */
+  EDGE_KEEP,   /* put the record `value`; not answered */
+  EDGE_FIND,   /* the values under the key `aor`; answer by edge_on_found */
+  EDGE_TELL,   /* say `value` to the peer `to`; answer by edge_on_told */
 };
 struct edge_call {
   enum edge_call_kind kind;
   uint64_t user;          /* the edge's, comes back */
   struct slice aor;       /* canonical "sip:bob@example.net"; texts lie in the outbox's bytes */
   struct contact contact; /* bind, unbind: Path already includes this peer's own if it needs one */
-  uint32_t granted_s;     /* bind: granted Expires */
+  uint32_t granted_s;     /* bind: granted Expires; keep, tell: the life of the record */
+  /* keep, tell: aor is the text of the key. signer: the Address-of-Record whose key signs; empty:
+   * the peer's own. value: the content of a record, nonce: its nonce */
+  struct slice signer, nonce, value;
+  struct peer to;
+  bool watch; /* tell: by event.watch, else event.notify */
 };
 /* Of one step; begins with count 0. What does not fit waits: the deadline is then due. Each call
  * with a user is answered once, in any order. */
@@ -102,6 +113,24 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
  * NULL, is what the phone is told. */
 void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
                    const char *why, struct edge_calls *calls, struct outbox *out);
+/* Contents of the records under the key that somebody may have put who may (R-6.36). status as in
+ * edge_on_located. */
+void edge_on_found(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
+                   const struct slice *values, unsigned count, struct edge_calls *calls,
+                   struct outbox *out);
+/* The peer answered an EDGE_TELL with that status; 503: it did not. */
+void edge_on_told(struct edge *edge, usec now, msec_wall wall, uint64_t user, uint16_t status,
+                  struct edge_calls *calls, struct outbox *out);
+/* Another home tells: `content` is that of a record under "presence:ADDRESS", `address`
+ * "sip:ADDRESS", which its key has signed. Returns the status to answer. */
+struct edge_event {
+  bool watch;
+  struct slice address, content;
+  uint64_t version;
+  msec_wall expires;
+};
+uint16_t edge_on_event(struct edge *edge, usec now, msec_wall wall, const struct edge_event *event,
+                       struct edge_calls *calls, struct outbox *out);
 /* The answer to an OUT_RESOLVE; the records are copied. */
 void edge_on_resolved(struct edge *edge, usec now, msec_wall wall, uint64_t ticket, enum err status,
                       const struct dns_record *record, unsigned count, struct edge_calls *calls,
@@ -138,6 +167,9 @@ struct edge_watcher {
 };
 bool edge_each_watcher(const struct edge *edge, struct slice aor, uint32_t *cursor,
                        struct edge_watcher *out);
+/* What watchers of the address get here, in the outbox; empty: nothing is known of it. */
+struct slice edge_presence(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+                           struct outbox *out);
 /* The owner of an address says who may watch it; from now on, and of those who do. ERR_FULL,
  * ERR_MEMORY: nothing was changed. */
 enum err edge_decide(struct edge *edge, usec now, msec_wall wall, struct slice aor,

@@ -9,39 +9,50 @@
 
 /* ---- life ---- */
 
-void presence_init(struct edge *edge) {
-  struct presence *p = &edge->presence;
+/* Most peers of an overlay have no phones: what this takes is taken when it is needed. */
+static bool make_tables(struct edge *edge) {
   const struct edge_limits *limits = &edge->config.limits;
   uint32_t subscriptions = limits->subscriptions_max, bindings = limits->bindings_max;
-  if (subscriptions == 0) return;
+  if (edge->presence != NULL) return true;
+  struct presence *p = memory_take(edge->memory, sizeof *p);
+  if (p == NULL) return false;
   pool_init(&p->presentities, edge->memory, sizeof(struct presentity), 64,
             subscriptions + bindings);
   pool_init(&p->publications, edge->memory, sizeof(struct publication), 64, bindings);
   pool_init(&p->subscriptions, edge->memory, sizeof(struct subscription), 64, subscriptions);
+  pool_init(&p->remotes, edge->memory, sizeof(struct remote), 64, subscriptions);
   pool_init(&p->rules, edge->memory, sizeof(struct rule), 64, subscriptions);
   map_init(&p->by_aor, edge->memory);
   map_init(&p->by_tag, edge->memory);
   map_init(&p->by_watcher, edge->memory);
   p->pace.kind = EDGE_TIMER_NOTIFY;
+  p->tell.kind = EDGE_TIMER_TELL;
+  edge->presence = p;
+  return true;
 }
 
 void presence_free(struct edge *edge) {
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   uint32_t index = 0;
   struct subscription *subscription;
   struct publication *publication;
   struct presentity *presentity;
+  struct remote *remote;
   struct rule *rule;
-  if (edge->config.limits.subscriptions_max == 0) return;
+  if (p == NULL) return;
   while ((subscription = pool_next(&p->subscriptions, &index)) != NULL)
     edge_drop(edge, &subscription->text);
   for (index = 0; (publication = pool_next(&p->publications, &index)) != NULL;)
     edge_drop(edge, &publication->body);
   for (index = 0; (rule = pool_next(&p->rules, &index)) != NULL;) edge_drop(edge, &rule->watcher);
+  for (index = 0; (remote = pool_next(&p->remotes, &index)) != NULL;)
+    edge_drop(edge, &remote->watcher);
   for (index = 0; (presentity = pool_next(&p->presentities, &index)) != NULL;) {
     edge_drop(edge, &presentity->aor);
     edge_drop(edge, &presentity->document);
+    remote_forget(edge, presentity);
   }
+  pool_free(&p->remotes);
   pool_free(&p->presentities);
   pool_free(&p->publications);
   pool_free(&p->subscriptions);
@@ -49,14 +60,18 @@ void presence_free(struct edge *edge) {
   map_free(&p->by_aor);
   map_free(&p->by_tag);
   map_free(&p->by_watcher);
+  memory_give(edge->memory, p, sizeof *p);
+  edge->presence = NULL;
 }
 
 void presence_trim(struct edge *edge) {
-  if (edge->config.limits.subscriptions_max == 0) return;
-  pool_trim(&edge->presence.presentities);
-  pool_trim(&edge->presence.publications);
-  pool_trim(&edge->presence.subscriptions);
-  pool_trim(&edge->presence.rules);
+  struct presence *p = edge->presence;
+  if (p == NULL) return;
+  pool_trim(&p->presentities);
+  pool_trim(&p->publications);
+  pool_trim(&p->subscriptions);
+  pool_trim(&p->rules);
+  pool_trim(&p->remotes);
 }
 
 /* ---- presentities ---- */
@@ -70,10 +85,10 @@ void *event_at(const struct pool *pool, uint32_t index) {
 }
 
 struct presentity *event_presentity(const struct edge *edge, struct slice aor) {
-  const struct presence *p = &edge->presence;
+  const struct presence *p = edge->presence;
   struct map_cursor cursor;
   uint64_t hash = hash_slice(edge->hash, aor);
-  if (p->presentities.used == 0) return NULL;
+  if (p == NULL || p->presentities.used == 0) return NULL;
   for (uint32_t i = map_first(&p->by_aor, hash, &cursor); i != MAP_END;
        i = map_next(&p->by_aor, &cursor)) {
     struct presentity *presentity = pool_at_index(&p->presentities, i);
@@ -83,10 +98,11 @@ struct presentity *event_presentity(const struct edge *edge, struct slice aor) {
 }
 
 struct presentity *event_presentity_make(struct edge *edge, struct slice aor) {
-  struct presence *p = &edge->presence;
   struct presentity *presentity = event_presentity(edge, aor);
   struct handle handle;
   if (presentity != NULL) return presentity;
+  if (!make_tables(edge)) return NULL;
+  struct presence *p = edge->presence;
   presentity = pool_take(&p->presentities, &handle);
   if (presentity == NULL) return NULL;
   presentity->aor = edge_keep(edge, aor);
@@ -101,10 +117,13 @@ struct presentity *event_presentity_make(struct edge *edge, struct slice aor) {
 
 void event_presentity_leave(struct edge_step *step, struct presentity *presentity) {
   struct edge *edge = step->edge;
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   struct handle handle = pool_handle_of(&p->presentities, presentity);
-  if (presentity->publications != 0 || presentity->subscriptions != 0 || presentity->rules != 0)
+  if (presentity->publications != 0 || presentity->subscriptions != 0 || presentity->rules != 0 ||
+      presentity->home || presentity->remotes != 0 || presentity->telling || presentity->timer.set)
     return;
+  timers_clear(&edge->timers, &presentity->timer);
+  remote_forget(edge, presentity);
   map_remove(&p->by_aor, presentity->hash, handle.index);
   edge_drop(edge, &presentity->aor);
   edge_drop(edge, &presentity->document);
@@ -112,7 +131,7 @@ void event_presentity_leave(struct edge_step *step, struct presentity *presentit
 }
 
 static void tell(struct edge_step *step, struct presentity *presentity, bool winfo) {
-  struct presence *p = &step->edge->presence;
+  struct presence *p = step->edge->presence;
   struct subscription *subscription;
   for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
     subscription = event_at(&p->subscriptions, i);
@@ -121,9 +140,36 @@ static void tell(struct edge_step *step, struct presentity *presentity, bool win
   }
 }
 
-void event_changed(struct edge_step *step, struct presentity *presentity) {
+enum event_decision event_judgement(const struct edge_step *step,
+                                    const struct presentity *presentity,
+                                    const struct subscription *subscription) {
+  bool here = compose_is_here(step, presentity) || presentity->home;
+  return here || slice_equal(presentity->aor, subscription->watcher)
+             ? event_decide(step->edge, presentity, subscription->watcher)
+             : remote_decision(step->edge, subscription);
+}
+
+void event_judge(struct edge_step *step, struct presentity *presentity,
+                 struct subscription *subscription) {
+  if (subscription->winfo || subscription->end != NULL) return;
+  enum event_decision decision = event_judgement(step, presentity, subscription);
+  if (decision == subscription->decision) return;
+  subscription->decision = decision;
+  if (decision == EVENT_BLOCK)
+    watch_end(step, subscription, "rejected");
+  else
+    notify_queue(step, subscription);
+}
+
+void event_changed(struct edge_step *step, struct presentity *presentity, bool here) {
+  struct subscription *subscription;
   edge_drop(step->edge, &presentity->document);
+  for (uint32_t i = presentity->subscriptions; i != 0 && here; i = subscription->next) {
+    subscription = event_at(&step->edge->presence->subscriptions, i);
+    event_judge(step, presentity, subscription);
+  }
   tell(step, presentity, false);
+  if (here) remote_on_change(step, presentity);
 }
 
 void event_watchers_changed(struct edge_step *step, struct presentity *presentity) {
@@ -131,8 +177,14 @@ void event_watchers_changed(struct edge_step *step, struct presentity *presentit
 }
 
 void presence_on_bindings(struct edge_step *step, struct slice aor) {
-  struct presentity *presentity = event_presentity(step->edge, aor);
-  if (presentity != NULL) event_changed(step, presentity);
+  struct edge *edge = step->edge;
+  struct presentity *presentity = event_presentity(edge, aor);
+  if (edge->config.limits.subscriptions_max == 0) return;
+  /* Where there is no room, other peers do not learn of it, and nothing else is lost. */
+  if (presentity == NULL && !edge->config.alone) presentity = event_presentity_make(edge, aor);
+  if (presentity == NULL) return;
+  event_changed(step, presentity, true);
+  event_presentity_leave(step, presentity);
 }
 
 /* ---- who may watch ---- */
@@ -141,7 +193,7 @@ static struct rule *find_rule(const struct edge *edge, const struct presentity *
                               struct slice watcher) {
   struct rule *rule;
   for (uint32_t i = presentity->rules; i != 0; i = rule->next) {
-    rule = event_at(&edge->presence.rules, i);
+    rule = event_at(&edge->presence->rules, i);
     if (slice_equal(rule->watcher, watcher)) return rule;
   }
   return NULL;
@@ -156,7 +208,7 @@ enum event_decision event_decide(const struct edge *edge, const struct presentit
 
 static enum err set_rule(struct edge *edge, struct presentity *presentity, struct slice watcher,
                          enum event_decision decision) {
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   struct rule *rule = find_rule(edge, presentity, watcher);
   struct handle handle;
   if (rule == NULL) {
@@ -180,23 +232,17 @@ enum err edge_decide(struct edge *edge, usec now, msec_wall wall, struct slice a
                      struct slice watcher, enum event_decision decision, struct edge_calls *calls,
                      struct outbox *out) {
   struct edge_step step = {edge, now, wall, calls, out};
-  struct presence *p = &edge->presence;
   if (edge->config.limits.subscriptions_max == 0) return ERR_UNSUPPORTED;
   struct presentity *presentity = event_presentity_make(edge, aor);
   if (presentity == NULL) return ERR_FULL;
+  const struct presence *p = edge->presence;
   enum err err = set_rule(edge, presentity, watcher, decision);
   struct subscription *subscription;
   for (uint32_t i = presentity->subscriptions; i != 0 && err == OK; i = subscription->next) {
     subscription = event_at(&p->subscriptions, i);
-    if (subscription->winfo || subscription->end != NULL) continue;
-    if (subscription->decision == decision || !slice_equal(subscription->watcher, watcher))
-      continue;
-    subscription->decision = decision;
-    if (decision == EVENT_BLOCK)
-      watch_end(&step, subscription, "rejected");
-    else
-      notify_queue(&step, subscription);
+    event_judge(&step, presentity, subscription);
   }
+  if (err == OK) remote_on_rule(&step, presentity, watcher);
   if (err == OK) event_watchers_changed(&step, presentity);
   event_presentity_leave(&step, presentity);
   return err;
@@ -309,36 +355,58 @@ void presence_on_timer(struct edge_step *step, struct timer *timer) {
     publish_on_timer(step, timer);
   else if (timer->kind == EDGE_TIMER_SUBSCRIPTION)
     watch_on_timer(step, timer);
-  else
+  else if (timer->kind == EDGE_TIMER_NOTIFY)
     notify_on_timer(step);
+  else
+    remote_on_timer(step, timer);
 }
 
 void presence_on_flow_closed(struct edge_step *step, uint32_t flow) {
-  struct presence *p = &step->edge->presence;
+  struct presence *p = step->edge->presence;
   uint32_t index = 0;
   struct subscription *subscription;
-  if (p->subscriptions.used == 0) return;
+  if (p == NULL || p->subscriptions.used == 0) return;
   while ((subscription = pool_next(&p->subscriptions, &index)) != NULL)
     if (subscription->flow == flow) subscription_free(step, subscription);
 }
 
 /* ---- views ---- */
 
+struct slice edge_presence(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+                           struct outbox *out) {
+  struct edge_calls calls;
+  calls.count = 0;
+  struct edge_step step = {edge, now, wall, &calls, out};
+  struct presentity *presentity = event_presentity(edge, aor);
+  if (presentity == NULL) return SLICE_EMPTY;
+  if (!compose_is_here(&step, presentity) && presentity->homes == NULL) return SLICE_EMPTY;
+  return outbox_keep(out, compose_document(&step, presentity));
+}
+
+/* The cursor counts. */
 bool edge_each_watcher(const struct edge *edge, struct slice aor, uint32_t *cursor,
                        struct edge_watcher *out) {
   const struct presentity *presentity = event_presentity(edge, aor);
   const struct subscription *subscription;
+  const struct remote *remote;
+  uint32_t skip = (*cursor)++;
   if (presentity == NULL) return false;
-  uint32_t i = *cursor == 0 ? presentity->subscriptions : *cursor - 1;
-  for (; i != 0; i = subscription->next) {
-    subscription = event_at(&edge->presence.subscriptions, i);
-    if (subscription == NULL) return false;
-    if (subscription->winfo) continue;
+  for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
+    subscription = event_at(&edge->presence->subscriptions, i);
+    if (subscription->winfo || skip-- > 0) continue;
     *out = (struct edge_watcher){.aor = subscription->watcher,
                                  .decision = subscription->decision,
                                  .at = subscription->from,
                                  .expires_at = subscription->expires_at};
-    *cursor = subscription->next + 1;
+    return true;
+  }
+  for (uint32_t i = presentity->remotes; i != 0; i = remote->next) {
+    remote = event_at(&edge->presence->remotes, i);
+    if (skip-- > 0) continue;
+    *out = (struct edge_watcher){.aor = remote->watcher,
+                                 .decision = remote->decision,
+                                 .at = remote->peer.at,
+                                 .expires_at = remote->timer.at};
     return true;
   }
   return false;

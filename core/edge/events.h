@@ -37,12 +37,42 @@ struct rule {
   struct slice watcher; /* owned */
 };
 
+/* Another peer that tells the presence of an address. */
+#define EVENT_HOMES_MAX 4u
+struct home {
+  struct peer peer;      /* none: no home */
+  struct slice document; /* owned */
+  uint64_t version;
+  usec until;
+};
+
+/* A watcher whose phone is at another peer. */
+struct remote {
+  struct timer timer; /* its end, unless it says again that it watches */
+  uint32_t presentity, next;
+  struct peer peer;
+  uint64_t token;
+  enum event_decision decision;
+  bool due, sending; /* it is to be told; it is being told */
+  uint8_t tries;
+  struct slice watcher; /* owned */
+};
+
 struct presentity {
   struct slice aor; /* owned */
   uint64_t hash;
   uint32_t publications, subscriptions, rules;
   uint32_t publication_count, subscription_count, rule_count;
   struct slice document; /* owned; empty: to be composed anew */
+  /* remote.c */
+  struct timer timer;
+  bool home; /* this peer says so in a record, since */
+  usec home_at;
+  uint64_t token; /* of the record that says that somebody here watches; 0: none */
+  uint32_t remotes, remote_count;
+  struct home *homes; /* EVENT_HOMES_MAX, owned; NULL: none */
+  bool telling;
+  uint32_t tell_next;
 };
 
 /* What is told to one phone: a dialog that it made with SUBSCRIBE. */
@@ -59,6 +89,10 @@ struct subscription {
   uint32_t flow; /* the last SUBSCRIBE came from there */
   struct endpoint from;
   usec expires_at;
+  uint64_t token; /* by which other homes know it */
+  /* A bit, or a place, for each of the presentity's homes. */
+  uint8_t told, asking, tries;
+  uint8_t granted[EVENT_HOMES_MAX]; /* 1 plus what it decided; 0: nothing yet */
   /* One owned block, and what lies in it. */
   struct slice text;
   struct slice call_id, local, remote;         /* values of To and From as the phone wrote them */
@@ -79,8 +113,15 @@ struct presentity *event_presentity_make(struct edge *edge, struct slice aor);
 void event_presentity_leave(struct edge_step *step, struct presentity *presentity);
 uint32_t event_index(const struct pool *pool, const void *object); /* plus 1 */
 void *event_at(const struct pool *pool, uint32_t index);
-/* What is known of the address has changed: its watchers are told. */
-void event_changed(struct edge_step *step, struct presentity *presentity);
+/* What is known of the address has changed: its watchers are told. `here`: by a phone of this peer,
+ * so that watchers at other peers are told, too. */
+void event_changed(struct edge_step *step, struct presentity *presentity, bool here);
+enum event_decision event_judgement(const struct edge_step *step,
+                                    const struct presentity *presentity,
+                                    const struct subscription *subscription);
+/* What becomes of a subscription, by its rule or by what homes said of it. */
+void event_judge(struct edge_step *step, struct presentity *presentity,
+                 struct subscription *subscription);
 /* Who watches it has changed: its owner is told, if he asked (RFC 3857). */
 void event_watchers_changed(struct edge_step *step, struct presentity *presentity);
 /* Expires of a request, 0 to EVENT_EXPIRES_DEFAULT_S. False: 423 was answered. */
@@ -111,9 +152,22 @@ void notify_queue(struct edge_step *step, struct subscription *subscription);
 void notify_forget(struct edge *edge, struct subscription *subscription);
 void notify_on_timer(struct edge_step *step);
 
+/* ---- remote.c: other homes (R-12.14 to) ---- */
+void remote_on_change(struct edge_step *step, struct presentity *presentity);
+void remote_on_watched(struct edge_step *step, struct presentity *presentity);
+void remote_on_rule(struct edge_step *step, struct presentity *presentity, struct slice watcher);
+void remote_on_timer(struct edge_step *step, struct timer *timer);
+void remote_forget(struct edge *edge, struct presentity *presentity);
+enum event_decision remote_decision(const struct edge *edge,
+                                    const struct subscription *subscription);
+
 /* ---- compose.c ---- */
+/* Does a phone of this peer show the address? */
+bool compose_is_here(const struct edge_step *step, const struct presentity *presentity);
 /* The document of the address, which lives until it changes; empty: no memory. */
 struct slice compose_document(struct edge_step *step, struct presentity *presentity);
+/* Of the phones of this peer alone; in the outbox. */
+struct slice compose_here(struct edge_step *step, const struct presentity *presentity);
 void compose_put_watchers(struct edge_step *step, struct buf *out,
                           const struct presentity *presentity, uint32_t version);
 

@@ -9,12 +9,12 @@
 #define PAUSE_US MSEC(200) /* until answers make room */
 
 static void arm(struct edge *edge, usec at) {
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   if (!p->pace.set) timers_set(&edge->timers, &p->pace, at);
 }
 
 void notify_queue(struct edge_step *step, struct subscription *subscription) {
-  struct presence *p = &step->edge->presence;
+  struct presence *p = step->edge->presence;
   if (subscription->queued) return;
   subscription->queued = true;
   if (handle_is(subscription->notify)) return; /* its answer will put it into the queue */
@@ -30,7 +30,7 @@ void notify_queue(struct edge_step *step, struct subscription *subscription) {
 }
 
 void notify_forget(struct edge *edge, struct subscription *subscription) {
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   if (!subscription->queued || handle_is(subscription->notify)) return;
   uint32_t own = event_index(&p->subscriptions, subscription), before = 0, i = p->queue_first;
   while (i != 0 && i != own) {
@@ -95,7 +95,7 @@ static void put_head(struct edge_step *step, const struct subscription *subscrip
 /* Nothing is told to who is not allowed, or not yet. */
 static struct slice body_of(struct edge_step *step, struct subscription *subscription) {
   struct presentity *presentity =
-      event_at(&step->edge->presence.presentities, subscription->presentity);
+      event_at(&step->edge->presence->presentities, subscription->presentity);
   if (subscription->winfo) {
     size_t mark = outbox_mark(step->out);
     compose_put_watchers(step, &step->out->bytes, presentity, subscription->version++);
@@ -118,7 +118,7 @@ static enum err send(struct edge_step *step, struct subscription *subscription) 
   put_head(step, subscription, buf_slice(&branch));
   sip_put_body(&step->out->bytes,
                subscription->winfo ? "application/watcherinfo+xml" : "application/pidf+xml", body);
-  struct handle own = pool_handle_of(&edge->presence.subscriptions, subscription);
+  struct handle own = pool_handle_of(&edge->presence->subscriptions, subscription);
   const struct transaction_request request = {
       .to = {.flow = subscription->flow, .at = subscription->from},
       .bytes = outbox_text(step->out, mark),
@@ -132,13 +132,13 @@ static enum err send(struct edge_step *step, struct subscription *subscription) 
  * with those that were answered they leave one. */
 static bool has_room(const struct edge *edge) {
   const struct pool *clients = &edge->transactions.client;
-  return edge->presence.notifying < clients->limit / 4 + 1 &&
+  return edge->presence->notifying < clients->limit / 4 + 1 &&
          clients->used < clients->limit / 4 * 3 + 1;
 }
 
 void notify_on_timer(struct edge_step *step) {
   struct edge *edge = step->edge;
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   for (unsigned count = 0; p->queue_first != 0; count++) {
     struct subscription *subscription = event_at(&p->subscriptions, p->queue_first);
     ASSERT(subscription != NULL && subscription->queued && !handle_is(subscription->notify));
@@ -162,7 +162,7 @@ void notify_on_timer(struct edge_step *step) {
 static struct subscription *subscription_of(const struct edge *edge,
                                             const struct transaction_event *event) {
   struct subscription *subscription =
-      pool_at(&edge->presence.subscriptions, handle_unpack(event->user & ~EVENT_USER));
+      pool_at(&edge->presence->subscriptions, handle_unpack(event->user & ~EVENT_USER));
   return subscription != NULL && handle_same(subscription->notify, event->handle) ? subscription
                                                                                   : NULL;
 }
@@ -184,7 +184,7 @@ bool presence_on_response(struct edge_step *step, const struct transaction_event
   if ((event->user & EVENT_USER) == 0) return false;
   struct subscription *subscription = subscription_of(step->edge, event);
   if (response->status < 200) return true;
-  step->edge->presence.notifying--;
+  step->edge->presence->notifying--;
   if (subscription == NULL) return true;
   bool later = response->status >= 300 && sip_header_first(response, SIP_H_RETRY_AFTER) != NULL;
   answered(step, subscription, response->status < 300 || later);
@@ -195,7 +195,7 @@ bool presence_on_ended(struct edge_step *step, const struct transaction_event *e
   if (!event->client || (event->user & EVENT_USER) == 0) return false;
   if (event->kind == TRANSACTION_TERMINATED) return true;
   struct subscription *subscription = subscription_of(step->edge, event);
-  step->edge->presence.notifying--;
+  step->edge->presence->notifying--;
   if (subscription != NULL) answered(step, subscription, false);
   return true;
 }

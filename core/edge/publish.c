@@ -11,14 +11,14 @@ static struct publication *find(const struct edge *edge, const struct presentity
                                 uint64_t tag) {
   struct publication *publication;
   for (uint32_t i = presentity->publications; i != 0; i = publication->next) {
-    publication = event_at(&edge->presence.publications, i);
+    publication = event_at(&edge->presence->publications, i);
     if (publication->tag == tag) return publication;
   }
   return NULL;
 }
 
 static void unlink_publication(struct edge *edge, struct publication *publication) {
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   struct presentity *presentity = event_at(&p->presentities, publication->presentity);
   uint32_t own = event_index(&p->publications, publication), *link = &presentity->publications;
   while (*link != own) link = &((struct publication *)event_at(&p->publications, *link))->next;
@@ -27,7 +27,7 @@ static void unlink_publication(struct edge *edge, struct publication *publicatio
 }
 
 void publication_free(struct edge *edge, struct publication *publication) {
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   unlink_publication(edge, publication);
   timers_clear(&edge->timers, &publication->timer);
   edge_drop(edge, &publication->body);
@@ -36,14 +36,14 @@ void publication_free(struct edge *edge, struct publication *publication) {
 
 static void remove_publication(struct edge_step *step, struct publication *publication) {
   struct presentity *presentity =
-      event_at(&step->edge->presence.presentities, publication->presentity);
+      event_at(&step->edge->presence->presentities, publication->presentity);
   publication_free(step->edge, publication);
-  event_changed(step, presentity);
+  event_changed(step, presentity, true);
   event_presentity_leave(step, presentity);
 }
 
 void publish_on_timer(struct edge_step *step, struct timer *timer) {
-  struct presence *p = &step->edge->presence;
+  struct presence *p = step->edge->presence;
   struct publication *publication = pool_at(&p->publications, handle_unpack(timer->owner));
   ASSERT(publication != NULL);
   remove_publication(step, publication);
@@ -54,7 +54,7 @@ static void make_room(struct edge *edge, const struct presentity *presentity) {
   struct publication *oldest = NULL, *publication;
   if (presentity->publication_count < EVENT_PUBLICATIONS_MAX) return;
   for (uint32_t i = presentity->publications; i != 0; i = publication->next) {
-    publication = event_at(&edge->presence.publications, i);
+    publication = event_at(&edge->presence->publications, i);
     if (oldest == NULL || publication->touched_at < oldest->touched_at) oldest = publication;
   }
   publication_free(edge, oldest);
@@ -68,8 +68,8 @@ static uint64_t new_tag(struct edge *edge) {
 
 static struct publication *add(struct edge_step *step, struct slice aor, struct slice body) {
   struct edge *edge = step->edge;
-  struct presence *p = &edge->presence;
   struct presentity *presentity = event_presentity_make(edge, aor);
+  struct presence *p = edge->presence;
   struct handle handle;
   if (presentity == NULL) return NULL;
   make_room(edge, presentity);
@@ -163,7 +163,7 @@ static void publish_first(struct edge_step *step, const struct edge_request *req
   }
   (void)update(step, publication, SLICE_EMPTY, expires_s);
   answer(step, request, publication->tag, expires_s);
-  event_changed(step, event_at(&edge->presence.presentities, publication->presentity));
+  event_changed(step, event_at(&edge->presence->presentities, publication->presentity), true);
 }
 
 static void publish_again(struct edge_step *step, const struct edge_request *request,
@@ -180,7 +180,8 @@ static void publish_again(struct edge_step *step, const struct edge_request *req
   }
   answer(step, request, publication->tag, expires_s);
   if (body.len > 0)
-    event_changed(step, event_at(&step->edge->presence.presentities, publication->presentity));
+    event_changed(step, event_at(&step->edge->presence->presentities, publication->presentity),
+                  true);
 }
 
 void publish_on_request(struct edge_step *step, const struct edge_request *request,

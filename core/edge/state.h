@@ -25,6 +25,9 @@ enum edge_timer_kind {
   EDGE_TIMER_KEEP,
   EDGE_TIMER_PUBLICATION,
   EDGE_TIMER_SUBSCRIPTION,
+  EDGE_TIMER_REMOTE,
+  EDGE_TIMER_HOME,
+  EDGE_TIMER_TELL,
   EDGE_TIMER_NOTIFY
 };
 
@@ -59,6 +62,8 @@ struct edge_settings {
   const struct crypto *crypto;
   uint8_t ticket_tag;
   enum event_decision watchers;
+  struct peer self;
+  bool alone;
   struct xml_reader *xml;
 };
 
@@ -81,7 +86,7 @@ struct edge {
   struct map keeps_by_address;
   uint64_t bytes; /* of messages kept by edge_keep */
   uint64_t bytes_max;
-  struct presence presence;
+  struct presence *presence; /* NULL: none was needed yet */
   uint32_t calls;      /* forks of an INVITE */
   struct names *names; /* NULL: none was needed yet */
   uint32_t naming;     /* branches that wait for the DNS */

@@ -14,13 +14,13 @@ static uint64_t tag_hash(const struct edge *edge, uint64_t tag) {
 
 static struct presentity *presentity_of(const struct edge *edge,
                                         const struct subscription *subscription) {
-  return event_at(&edge->presence.presentities, subscription->presentity);
+  return event_at(&edge->presence->presentities, subscription->presentity);
 }
 
 static struct subscription *find(const struct edge *edge, uint64_t tag) {
-  const struct presence *p = &edge->presence;
+  const struct presence *p = edge->presence;
   struct map_cursor cursor;
-  if (p->subscriptions.used == 0) return NULL;
+  if (p == NULL || p->subscriptions.used == 0) return NULL;
   for (uint32_t i = map_first(&p->by_tag, tag_hash(edge, tag), &cursor); i != MAP_END;
        i = map_next(&p->by_tag, &cursor)) {
     struct subscription *subscription = pool_at_index(&p->subscriptions, i);
@@ -32,14 +32,16 @@ static struct subscription *find(const struct edge *edge, uint64_t tag) {
 static uint32_t count_of_watcher(const struct edge *edge, struct slice watcher) {
   struct map_cursor cursor;
   uint32_t count = 0;
-  for (uint32_t i = map_first(&edge->presence.by_watcher, hash_slice(edge->hash, watcher), &cursor);
-       i != MAP_END; i = map_next(&edge->presence.by_watcher, &cursor))
+  if (edge->presence == NULL) return 0;
+  for (uint32_t i =
+           map_first(&edge->presence->by_watcher, hash_slice(edge->hash, watcher), &cursor);
+       i != MAP_END; i = map_next(&edge->presence->by_watcher, &cursor))
     count++;
   return count;
 }
 
 void subscription_give(struct edge *edge, struct subscription *subscription) {
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   uint32_t index = event_index(&p->subscriptions, subscription) - 1;
   map_remove(&p->by_tag, tag_hash(edge, subscription->tag), index);
   map_remove(&p->by_watcher, hash_slice(edge->hash, subscription->watcher), index);
@@ -49,7 +51,7 @@ void subscription_give(struct edge *edge, struct subscription *subscription) {
 
 void subscription_free(struct edge_step *step, struct subscription *subscription) {
   struct edge *edge = step->edge;
-  struct presence *p = &edge->presence;
+  struct presence *p = edge->presence;
   struct presentity *presentity = presentity_of(edge, subscription);
   uint32_t own = event_index(&p->subscriptions, subscription), *link = &presentity->subscriptions;
   while (*link != own) link = &((struct subscription *)event_at(&p->subscriptions, *link))->next;
@@ -71,7 +73,7 @@ void watch_end(struct edge_step *step, struct subscription *subscription, const 
 
 void watch_on_timer(struct edge_step *step, struct timer *timer) {
   struct subscription *subscription =
-      pool_at(&step->edge->presence.subscriptions, handle_unpack(timer->owner));
+      pool_at(&step->edge->presence->subscriptions, handle_unpack(timer->owner));
   ASSERT(subscription != NULL);
   watch_end(step, subscription, "timeout");
 }
@@ -216,9 +218,9 @@ static void accept(struct edge_step *step, const struct edge_request *request, u
 static struct subscription *add(struct edge_step *step, const struct edge_request *request,
                                 const struct event_request *event) {
   struct edge *edge = step->edge;
-  struct presence *p = &edge->presence;
   struct handle handle;
   struct presentity *presentity = event_presentity_make(edge, event->aor);
+  struct presence *p = edge->presence;
   struct subscription *subscription = NULL;
   if (presentity != NULL) subscription = pool_take(&p->subscriptions, &handle);
   if (subscription == NULL) {
@@ -257,8 +259,9 @@ static void begin(struct edge_step *step, const struct edge_request *request,
   subscription->flow = request->flow;
   subscription->from = request->from;
   subscription->expires_at = step->now + SEC(expires_s);
-  subscription->decision =
-      event->winfo ? EVENT_ALLOW : event_decide(edge, presentity, subscription->watcher);
+  subscription->token = rng_u64(&edge->rng);
+  subscription->decision = EVENT_ALLOW;
+  if (!event->winfo) subscription->decision = event_judgement(step, presentity, subscription);
   accept(step, request, subscription->tag, expires_s);
   if (subscription->decision == EVENT_BLOCK)
     watch_end(step, subscription, "rejected");
@@ -268,7 +271,9 @@ static void begin(struct edge_step *step, const struct edge_request *request,
     timers_set(&edge->timers, &subscription->timer, subscription->expires_at);
     notify_queue(step, subscription);
   }
-  if (!subscription->winfo) event_watchers_changed(step, presentity);
+  if (subscription->winfo) return;
+  event_watchers_changed(step, presentity);
+  if (expires_s != 0) remote_on_watched(step, presentity);
 }
 
 void watch_on_request(struct edge_step *step, const struct edge_request *request,

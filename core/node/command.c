@@ -161,6 +161,70 @@ static void run_bindings(struct step *s, uint64_t ticket) {
   command_reply_rows(s, ticket, COMMAND_BINDINGS, rows, count);
 }
 
+/* ---- presence (R-12.11) ---- */
+
+/* "sip:bob@example.net" in its canonical form; empty, and answered: it is no address. */
+static struct slice read_address(struct step *s, uint64_t ticket, enum node_command_kind kind,
+                                 struct slice uri) {
+  char text[XML_CANONICAL_BYTES_MAX];
+  struct buf key = buf_over(text, sizeof text);
+  if (xml_key_canonical(uri, &key) == OK && !key.overflow &&
+      slice_starts(buf_slice(&key), SLICE("sip:")))
+    return outbox_copy(s->out, buf_slice(&key));
+  command_reply_text(s, ticket, kind, 400, "not an address such as sip:bob@example.net");
+  return SLICE_EMPTY;
+}
+
+static void run_presence(struct step *s, uint64_t ticket, struct slice uri) {
+  struct slice aor = read_address(s, ticket, COMMAND_PRESENCE, uri);
+  if (aor.len == 0) return;
+  const struct node_row row = {
+      .text = edge_presence(s->node->edge, s->now, node_wall(s->node, s->now), aor, s->out)};
+  if (row.text.len > 0)
+    command_reply_rows(s, ticket, COMMAND_PRESENCE, &row, 1);
+  else
+    command_reply_text(s, ticket, COMMAND_PRESENCE, 404,
+                       "nobody registered here has this address, and nobody here watches it");
+}
+
+static void run_watchers(struct step *s, uint64_t ticket, struct slice uri) {
+  static const char *const states[] = {"active", "pending", "blocked"};
+  struct slice aor = read_address(s, ticket, COMMAND_WATCHERS, uri);
+  struct edge_watcher watcher;
+  uint32_t cursor = 0;
+  unsigned count = 0;
+  if (aor.len == 0) return;
+  struct node_row *rows = outbox_take(s->out, COMMAND_ROWS_MAX * sizeof *rows);
+  msec_wall wall = node_wall(s->node, s->now);
+  while (count < COMMAND_ROWS_MAX && edge_each_watcher(s->node->edge, aor, &cursor, &watcher)) {
+    usec left = watcher.expires_at > s->now ? watcher.expires_at - s->now : 0;
+    rows[count++] = (struct node_row){.text = outbox_copy(s->out, watcher.aor),
+                                      .text2 = slice_cstr(states[watcher.decision]),
+                                      .at = watcher.at,
+                                      .n = wall + left / 1000};
+  }
+  command_reply_rows(s, ticket, COMMAND_WATCHERS, rows, count);
+}
+
+static void run_decide(struct step *s, uint64_t ticket, const struct node_command *command) {
+  struct slice aor = read_address(s, ticket, command->kind, command->uri);
+  struct slice watcher =
+      aor.len == 0 ? aor : read_address(s, ticket, command->kind, command->contact);
+  struct edge_calls calls;
+  calls.count = 0;
+  if (watcher.len == 0) return;
+  enum event_decision decision = command->kind == COMMAND_ALLOW ? EVENT_ALLOW
+                                 : command->kind == COMMAND_ASK ? EVENT_ASK
+                                                                : EVENT_BLOCK;
+  enum err err = edge_decide(s->node->edge, s->now, node_wall(s->node, s->now), aor, watcher,
+                             decision, &calls, s->out);
+  pump_edge(s, &calls);
+  if (err == OK)
+    command_reply_rows(s, ticket, command->kind, NULL, 0);
+  else
+    command_reply_text(s, ticket, command->kind, 503, "no room for one more rule of this address");
+}
+
 static void run_errand(struct step *s, uint64_t ticket, const struct node_command *command,
                        enum errand_kind kind) {
   const struct contact contact = {.uri = command->contact, .q_permille = 1000};
@@ -323,6 +387,17 @@ void command_run(struct step *s, uint64_t ticket, const struct node_command *com
       break;
     case COMMAND_PUBLISH:
       run_publish(s, ticket, command->uri);
+      break;
+    case COMMAND_PRESENCE:
+      run_presence(s, ticket, command->uri);
+      break;
+    case COMMAND_WATCHERS:
+      run_watchers(s, ticket, command->uri);
+      break;
+    case COMMAND_ALLOW:
+    case COMMAND_ASK:
+    case COMMAND_BLOCK:
+      run_decide(s, ticket, command);
       break;
     case COMMAND_LEAVE:
       run_leave(s, ticket);

@@ -143,6 +143,8 @@ static const char *method_of(const struct errand *errand) {
     case ERRAND_REMOVE:
       if (errand->stage == STAGE_WRITING) return xml_method_name(XML_REMOVE_AUTH);
       break;
+    case ERRAND_TELL:
+      return xml_method_name(errand->watch ? XML_EVENT_WATCH : XML_EVENT_NOTIFY);
     case ERRAND_GET_IMMUT:
       return xml_method_name(XML_GET_IMMUT);
     case ERRAND_PUT_IMMUT:
@@ -166,6 +168,8 @@ static void ask_peer(struct step *s, struct errand *errand, const struct peer *t
       .deadline = errand->deadline,
       .redirect = errand->kind == ERRAND_TRACE,
   };
+  if (errand->kind == ERRAND_TELL)
+    own.target = (struct locser_target){.key = to->id, .direct = true};
   /* */
   if (slice_starts_nocase(errand->key_text, SLICE("sip:"))) own.uri = errand->key_text;
   errand->asked = *to;
@@ -181,6 +185,8 @@ static void ask(struct step *s, struct errand *errand) {
   timers_set(&node->timers, &errand->timer, errand->deadline);
   if (!overlay_is_member(node->overlay)) {
     ask_later(s, errand, MSEC(200));
+  } else if (errand->kind == ERRAND_TELL) {
+    ask_peer(s, errand, &errand->to, false);
   } else if (overlay_is_responsible(node->overlay, &errand->key)) {
     const struct reply_to to = {.errand = errand_ticket(node, errand)};
     const struct locser_target target = {.has_key = true, .key = errand->key};
@@ -397,6 +403,7 @@ void errand_start(struct step *s, struct errand *errand) {
     case ERRAND_PUT_IMMUT: /* errand_write begins it */
       break;
     case ERRAND_STORE:
+    case ERRAND_TELL:
       grant_sign(s, errand);
       break;
     case ERRAND_TRACE:
@@ -461,7 +468,9 @@ void errand_on_signed(struct step *s, struct errand *errand, enum err status, st
   errand->signer = read.owner;
   if (errand->kind == ERRAND_CERTIFY) errand->owner = read.owner;
   size_t mark = outbox_mark(s->out);
-  xml_put_call(&s->out->bytes, read.removed ? XML_REMOVE_AUTH : XML_PUT_AUTH, &record, 1, NULL);
+  enum xml_method method = read.removed ? XML_REMOVE_AUTH : XML_PUT_AUTH;
+  if (errand->kind == ERRAND_TELL) method = errand->watch ? XML_EVENT_WATCH : XML_EVENT_NOTIFY;
+  xml_put_call(&s->out->bytes, method, &record, 1, NULL);
   ask_with(s, errand, STAGE_WRITING, outbox_text(s->out, mark));
 }
 
@@ -540,8 +549,9 @@ static bool find_own_record(struct step *s, struct errand *errand, struct slice 
 static bool may_look(const struct step *s, const struct errand *errand) {
   const struct node *node = s->node;
   return node->config.wary != NODE_TRUSTS && links_are_proven(node) && !errand->looked &&
-         errand->kind != ERRAND_TRACE && errand->kind != ERRAND_GET_IMMUT &&
-         errand->kind != ERRAND_PUT_IMMUT && !peer_same(&errand->asked, &node->self);
+         errand->kind != ERRAND_TRACE && errand->kind != ERRAND_TELL &&
+         errand->kind != ERRAND_GET_IMMUT && errand->kind != ERRAND_PUT_IMMUT &&
+         !peer_same(&errand->asked, &node->self);
 }
 
 static bool are_all_refused(const struct step *s, const struct errand *errand,
@@ -776,6 +786,10 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
       ask_later(s, errand, 2 * short_pause(s->node));
       break;
     case 404:
+      if (errand->kind == ERRAND_TELL) {
+        errand_fail(s, errand, 404, "the peer knows nothing of it");
+        break;
+      }
       if (errand->stage == STAGE_READING && may_look(s, errand) &&
           look_begin(s, errand, SLICE_EMPTY, true))
         break;
@@ -786,7 +800,8 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
       }
       break;
     case 412:
-      if (errand->for_whom != FOR_CLIENT && !errand->learnt_version) {
+      if (errand->for_whom != FOR_CLIENT && errand->kind != ERRAND_TELL &&
+          !errand->learnt_version) {
         errand->learnt_version = true;
         read_records(s, errand);
         break;
@@ -859,6 +874,10 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
   errand->silences++;
   if (errand->kind == ERRAND_TRACE) {
     errand_fail(s, errand, 503, "a hop did not answer");
+    return;
+  }
+  if (errand->kind == ERRAND_TELL && errand->silences > 1) {
+    errand_fail(s, errand, 503, "the peer did not answer");
     return;
   }
   avoid_peer(errand, silent);

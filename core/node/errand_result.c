@@ -196,6 +196,7 @@ static void tell_command(struct step *s, const struct errand *errand, uint16_t s
       break;
     case ERRAND_PUT:
     case ERRAND_STORE:
+    case ERRAND_TELL:
       row.n = copies_of(s, body); /* fall through */
     case ERRAND_REMOVE:
       row.text = errand->kind == ERRAND_REMOVE ? SLICE("removed") : SLICE("copies");
@@ -310,11 +311,13 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
                    struct slice body) {
   struct contact contacts[CONTACTS_MAX];
   unsigned count = 0;
-  if (status == 200 && errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN) {
+  bool contacts_wanted = errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN &&
+                         errand->for_whom != FOR_EDGE_FIND;
+  if (status == 200 && contacts_wanted) {
     count = errand_contacts(s, body, errand->refused, contacts, CONTACTS_MAX);
   }
   if (asks_for_owner(s, errand, status, count)) return;
-  if (errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN) {
+  if (contacts_wanted) {
     outbox_trace(s->out, &(struct trace){.kind = TRACE_LOCATED,
                                          .at = s->now,
                                          .key = errand->key,
@@ -347,6 +350,12 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
       break;
     case FOR_EDGE_LOCATE:
       tell_edge_located(s, &done, status, contacts, count);
+      break;
+    case FOR_EDGE_FIND:
+      presence_found(s, &done, status, body);
+      break;
+    case FOR_EDGE_TELL:
+      presence_told(s, done.user, status);
       break;
     case FOR_EDGE_BIND:
       tell_edge_bound(s, done.user, done.kind, status, text);

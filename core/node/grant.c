@@ -111,9 +111,11 @@ void grant_sign(struct step *s, struct errand *store) {
   struct buf key = buf_over(text, sizeof text);
   if (!errand_put_key(s, store, &key)) return;
   store->version = errand_next_version(s, store);
-  msec_wall expires = node_wall(s->node, s->now) + CERTIFICATE_LIFE_MS;
+  bool private = store->contact.instance.len == 0;
+  msec_wall life = private ? CERTIFICATE_LIFE_MS : (msec_wall)store->granted_s * 1000;
+  msec_wall expires = node_wall(s->node, s->now) + life;
   const struct xml_record_new record = {.key_text = buf_slice(&key),
-                                        .nonce = NONCE,
+                                        .nonce = private ? NONCE : store->contact.instance,
                                         .expires = expires,
                                         .floor = expires,
                                         .version = store->version,
@@ -121,7 +123,9 @@ void grant_sign(struct step *s, struct errand *store) {
   size_t mark = outbox_mark(s->out);
   xml_put_record(&s->out->bytes, &record);
   struct slice unsigned_record = outbox_text(s->out, mark);
-  errand_sign(s, store, put_joined(s, "sip:", address_in(buf_slice(&key))), unsigned_record);
+  struct slice signer = private ? put_joined(s, "sip:", address_in(buf_slice(&key)))
+                                : outbox_copy(s->out, store->contact.path[0]);
+  errand_sign(s, store, signer, unsigned_record);
 }
 
 void grant_tell_records(struct step *s, const struct errand *get, struct slice text) {

@@ -166,13 +166,17 @@ enum errand_kind {
   ERRAND_GET_IMMUT,
   ERRAND_PUT_IMMUT,
   ERRAND_CERTIFY, /* puts the certificates of an address (certify.c) */
-  ERRAND_STORE,   /* puts a value under `private:` (grant.c); it is in contact.uri */
+  ERRAND_STORE,   /* puts a value (grant.c), which is in contact.uri: under `private:`, or with its
+                     nonce in contact.instance and who signs in contact.path[0] */
+  ERRAND_TELL,    /* the same, but told to the peer `to` by event.watch or event.notify */
   ERRAND_ROUTE,
   ERRAND_TRACE
 };
 enum errand_for {
   FOR_EDGE_LOCATE,
   FOR_EDGE_BIND,
+  FOR_EDGE_FIND,
+  FOR_EDGE_TELL,
   FOR_COMMAND,
   FOR_CLIENT,
   FOR_PIN,    /* of that pin: a get */
@@ -233,6 +237,8 @@ struct errand {
   struct slice key_text;
   struct contact contact;
   uint32_t granted_s;
+  struct peer to;   /* tell */
+  bool watch;       /* tell: by event.watch */
   uint64_t version; /* of the record last signed, or to be outdone */
   struct key owner; /* remove: of the record to be removed */
   msec_wall floor;
@@ -546,6 +552,17 @@ void pins_drop_others(struct step *s, struct slice address, const struct key *ow
 void pins_refused(struct step *s, const struct key *key, struct slice key_text, const char *why);
 /* The signer of a record, from what verification said. */
 void pins_signer(const struct key *key, const struct verified *verified, struct write_signer *out);
+
+/* ---- presence.c: what homes tell each other (R-12.14 to) ---- */
+void presence_begin(struct step *s, const struct edge_call *call);
+void presence_found(struct step *s, const struct errand *errand, uint16_t status,
+                    struct slice body);
+void presence_told(struct step *s, uint64_t user, uint16_t status);
+/* event.watch, event.notify: like a write, it waits until it is known who signed. */
+void presence_execute(struct step *s, const struct reply_to *to, const struct xml_body *body,
+                      struct slice text, const struct locser_target *target);
+/* It may have been written by who signed: returns the status to answer. */
+uint16_t presence_take(struct step *s, const struct operation *op, struct slice key_text);
 
 /* ---- command.c ---- */
 void command_run(struct step *s, uint64_t ticket, const struct node_command *command);

@@ -29,7 +29,6 @@ void node_config_defaults(struct node_config *config) {
                  .records_max = 200000,
                  .record_bytes_max = (uint64_t)256 << 20,
                  .bindings_max = 20000,
-                 .subscriptions_max = 20000,
                  .transactions_max = 8192,
                  .transaction_bytes_max = (uint64_t)64 << 20,
                  .learnt_peers_max = 4096,
@@ -72,6 +71,7 @@ static void edge_config_of(const struct node_config *config, const uint8_t seed[
       .memory = config->memory,
       .crypto = config->crypto,
       .xml = config->xml,
+      .id = config->id,
       .watchers = (enum event_decision)config->watchers,
       .seed = seed,
   };

@@ -29,7 +29,7 @@ struct node_limits {
   uint32_t records_max;
   uint64_t record_bytes_max;
   uint32_t bindings_max;
-  uint32_t subscriptions_max; /* of phones to presence; 0: all of it is left to the phones */
+  uint32_t subscriptions_max; /* of phones to presence; 0, the default: all of it is left to them */
   uint32_t transactions_max;
   uint64_t transaction_bytes_max;
   uint32_t learnt_peers_max;
@@ -162,7 +162,13 @@ enum node_command_kind {
   COMMAND_STORE,     /* uri: "private:ADDRESS", value: signed for the address: n = copies */
   COMMAND_PUBLISH,   /* puts the certificates of uri, an address, and its contacts here anew; uri
                         empty: this peer's own certificates, by which others seal to it */
-  COMMAND_LEAVE,     /* hand records over and leave the ring; replied when done */
+  COMMAND_PRESENCE,  /* uri: text = the document that watchers of the address get here */
+  COMMAND_WATCHERS, /* uri: text = who watches it, text2 = "active", "pending" or "blocked", at = by
+                       which phone or peer, n = expires */
+  COMMAND_ALLOW,
+  COMMAND_ASK,
+  COMMAND_BLOCK, /* uri, contact: may that address watch it? */
+  COMMAND_LEAVE, /* hand records over and leave the ring; replied when done */
 };
 struct node_command {
   enum node_command_kind kind;

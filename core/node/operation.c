@@ -317,10 +317,25 @@ static struct write_request request_of(const struct operation *op, unsigned item
                                 .named = op->claims[item].named};
 }
 
+static void take_event(struct step *s, struct operation *op) {
+  uint16_t status = presence_take(s, op, claimed_key(&op->claims[0]));
+  if (status != 200) {
+    finish_fault(s, op, status, "nobody here wants to know that");
+    return;
+  }
+  size_t mark = outbox_mark(s->out);
+  xml_put_answer(&s->out->bytes, 1, NULL, 0, NULL);
+  finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
+}
+
 /* A removal names the version it saw. In a range that is still FETCHING a newer one may be unknown
  * here, and the removal, acknowledged, would be void. */
 static void put_allowed(struct step *s, struct operation *op) {
   const struct node *node = s->node;
+  if (op->method == XML_EVENT_WATCH || op->method == XML_EVENT_NOTIFY) {
+    take_event(s, op);
+    return;
+  }
   if (op->method == XML_REMOVE_AUTH && !op->asked_first &&
       overlay_is_responsible(node->overlay, &op->key) && !dht_is_complete(node->dht, &op->key))
     operation_find(s, op);

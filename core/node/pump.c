@@ -318,6 +318,10 @@ static void edge_refused(struct step *s, const struct edge_call *call) {
 
 static void call_edge(struct step *s, const struct edge_call *call) {
   bool locate = call->kind == EDGE_LOCATE;
+  if (call->kind == EDGE_KEEP || call->kind == EDGE_FIND || call->kind == EDGE_TELL) {
+    presence_begin(s, call);
+    return;
+  }
   enum errand_kind kind = locate                    ? ERRAND_GET
                           : call->kind == EDGE_BIND ? ERRAND_PUT
                                                     : ERRAND_REMOVE;

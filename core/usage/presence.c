@@ -50,3 +50,68 @@ void presence_compose(struct buf *out, struct slice aor, const struct presence_p
   if (registered || out->len == before) put_basic(out, aor, registered);
   buf_put_cstr(out, "</presence>\n");
 }
+
+/* ---- between homes ---- */
+
+static const char *const kinds[] = {"home", "peer", "here", "watch", "state"};
+static const char *const decisions[] = {"active", "pending", "rejected", "gone"};
+
+void presence_put_value(struct buf *out, const struct presence_value *value) {
+  buf_put_cstr(out, "<o:presence at=\"");
+  endpoint_put(out, &value->from.at);
+  buf_put_cstr(out, "\" id=\"");
+  key_put(out, &value->from.id);
+  buf_put_cstr(out, "\" kind=\"");
+  buf_put_cstr(out, kinds[value->kind]);
+  if (value->kind == PRESENCE_STATE) {
+    buf_put_cstr(out, "\" state=\"");
+    buf_put_cstr(out, decisions[value->decision]);
+  }
+  if (value->token.len > 0) buf_put_cstr(out, "\" token=\"");
+  buf_put(out, value->token);
+  buf_put_cstr(out, "\">");
+  buf_put_base64(out, value->text.at, value->text.len);
+  buf_put_cstr(out, "</o:presence>");
+}
+
+static bool take_text(struct slice *rest, struct slice name, struct slice *out) {
+  if (!slice_take(rest, name)) return false;
+  *out = slice_first(*rest, slice_find_byte(*rest, '"'));
+  *rest = slice_skip(*rest, out->len + 1);
+  return true;
+}
+
+static bool find_name(const char *const *names, unsigned count, struct slice text, unsigned *out) {
+  for (*out = 0; *out < count; (*out)++)
+    if (slice_equal(text, slice_cstr(names[*out]))) return true;
+  return false;
+}
+
+bool presence_read_value(struct slice content, struct buf *room, struct presence_value *out) {
+  struct slice at, id, kind, state = SLICE_EMPTY, rest = content;
+  unsigned number;
+  *out = (struct presence_value){.token = SLICE_EMPTY};
+  if (!take_text(&rest, SLICE("<o:presence at=\""), &at) ||
+      !take_text(&rest, SLICE(" id=\""), &id) || !take_text(&rest, SLICE(" kind=\""), &kind))
+    return false;
+  if (!endpoint_parse(at, TRANSPORT_TCP, 5060, &out->from.at) || !key_parse(id, &out->from.id) ||
+      !find_name(kinds, sizeof kinds / sizeof *kinds, kind, &number))
+    return false;
+  out->kind = (enum presence_kind)number;
+  bool has_state = take_text(&rest, SLICE(" state=\""), &state);
+  if (has_state != (out->kind == PRESENCE_STATE)) return false;
+  if (has_state && !find_name(decisions, sizeof decisions / sizeof *decisions, state, &number))
+    return false;
+  if (has_state) out->decision = (enum presence_decision)number;
+  if (take_text(&rest, SLICE(" token=\""), &out->token) && out->token.len != PRESENCE_TOKEN_BYTES)
+    return false;
+  if (!slice_take(&rest, SLICE(">"))) return false;
+  struct slice base64 = slice_first(rest, slice_find_byte(rest, '<'));
+  if (!slice_equal(slice_skip(rest, base64.len), SLICE("</o:presence>"))) return false;
+  if (base64.len == 0) return true;
+  size_t len = base64.len / 4 * 3;
+  char *text = len > PRESENCE_TEXT_MAX + 3 ? NULL : buf_reserve(room, len);
+  if (text == NULL || !base64_decode(base64, (uint8_t *)text, &len)) return false;
+  out->text = slice_of(text, len);
+  return true;
+}

@@ -30,6 +30,8 @@ static const struct method methods[] = {
     {"overlay.replicate", XML_OVERLAY_REPLICATE},
     {"overlay.sync", XML_OVERLAY_SYNC},
     {"overlay.trace", XML_OVERLAY_TRACE},
+    {"event.watch", XML_EVENT_WATCH},
+    {"event.notify", XML_EVENT_NOTIFY},
 };
 #define METHODS (sizeof methods / sizeof *methods)
 

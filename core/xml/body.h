@@ -53,6 +53,8 @@ enum xml_method {
   XML_OVERLAY_REPLICATE,
   XML_OVERLAY_SYNC,
   XML_OVERLAY_TRACE,
+  XML_EVENT_WATCH,
+  XML_EVENT_NOTIFY,
 };
 const char *xml_method_name(enum xml_method method);
 

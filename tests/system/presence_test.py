@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""R-12.14 to R-12.18: presence between peers, with running locserds. Phones are UDP sockets."""
+import contextlib
+import re
+import socket
+import time
+
+from peer import BRANCH, LIMIT_S, Peer, main, until
+
+BOB = "bob@example.net"
+ALICE = "alice@example.net"
+
+
+class Phone:
+    def __init__(self, peer, user):
+        self.peer = peer
+        self.user = user
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(LIMIT_S)
+        self.contact = f"sip:127.0.0.1:{self.socket.getsockname()[1]}"
+        self.dialog = next(BRANCH)
+        self.notified = []  # (time, text)
+        self.etag = None
+
+    def close(self):
+        self.socket.close()
+
+    def _send(self, method, to, lines, body="", call=None):
+        number = next(BRANCH)
+        self.socket.sendto(
+            (f"{method} sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {self.contact[4:]};"
+             f"branch=z9hG4bKpres{number};rport\r\nMax-Forwards: 70\r\n"
+             f"From: <sip:{self.user}>;tag=f{self.dialog}\r\nTo: <sip:{to}>\r\n"
+             f"Call-ID: {call or self.dialog}\r\nCSeq: {number} {method}\r\n{lines}"
+             f"Content-Length: {len(body)}\r\n\r\n{body}").encode(), self.peer.at)
+        return f"{number} {method}"
+
+    def _read(self, limit_s):
+        """One message; a NOTIFY is answered and kept."""
+        self.socket.settimeout(max(limit_s, 0.001))
+        data, source = self.socket.recvfrom(65536)
+        text = data.decode()
+        if text.startswith("NOTIFY"):
+            kept = [line for line in text.split("\r\n")
+                    if re.match(r"(Via|From|To|Call-ID|CSeq):", line)]
+            self.socket.sendto(("SIP/2.0 200 OK\r\n" + "\r\n".join(kept) +
+                                "\r\nContent-Length: 0\r\n\r\n").encode(), source)
+            self.notified.append((time.monotonic(), text))
+        return text
+
+    def _ask(self, *words, **more):
+        """The final answer to it."""
+        number = self._send(*words, **more)
+        while True:
+            text = self._read(LIMIT_S)
+            if text.startswith("SIP/2.0") and not text.startswith("SIP/2.0 1") and \
+                    re.search(rf"^CSeq: {number}\r", text, re.M):
+                return text
+
+    def register(self, expires=600):
+        answer = self._ask("REGISTER", self.user,
+                           f"Contact: <{self.contact}>\r\nExpires: {expires}\r\n", call="r" + self.contact)
+        assert answer.startswith("SIP/2.0 200"), answer
+        return self
+
+    def publish(self, note):
+        """The time at which it was sent."""
+        body = ('<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="x"><tuple id="t"><status>'
+                f"<basic>open</basic></status><note>{note}</note></tuple></presence>")
+        match = f"SIP-If-Match: {self.etag}\r\n" if self.etag else ""
+        sent = time.monotonic()
+        answer = self._ask("PUBLISH", self.user, "Event: presence\r\n" + match +
+                           "Content-Type: application/pidf+xml\r\n", body=body)
+        assert answer.startswith("SIP/2.0 200"), answer
+        self.etag = re.search(r"SIP-ETag: (\S+)", answer)[1]
+        return sent
+
+    def watch(self, whom, call=None):
+        answer = self._ask("SUBSCRIBE", whom, "Event: presence\r\nExpires: 600\r\n"
+                           f"Contact: <{self.contact}>\r\n", call=call)
+        assert answer.startswith("SIP/2.0 200"), answer
+
+    def sees(self, what, limit_s=LIMIT_S):
+        """The time at which the last NOTIFY had that text."""
+        end = time.monotonic() + limit_s
+        while not self.notified or what not in self.notified[-1][1]:
+            try:
+                self._read(end - time.monotonic())
+            except (TimeoutError, socket.timeout):
+                last = self.notified[-1][1] if self.notified else None
+                raise AssertionError(f"{self.user} never saw {what}; last: {last}") from None
+        return self.notified[-1][0]
+
+    def drain(self):
+        """All that has come."""
+        with contextlib.suppress(TimeoutError, socket.timeout, BlockingIOError):
+            while True:
+                self._read(0.001)
+
+
+@contextlib.contextmanager
+def ring(count, *words):
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(*words))]
+        for _ in range(count - 1):
+            peers.append(stack.enter_context(Peer("--join", peers[0].address, *words)))
+        for peer in peers:
+            until(lambda peer=peer: peer.ask("status")["state"] == "ready", "ready")
+        yield peers
+
+
+@contextlib.contextmanager
+def phones(*places):
+    made = [Phone(peer, user) for peer, user in places]
+    try:
+        yield made
+    finally:
+        for phone in made:
+            phone.close()
+
+
+def test_a_phone_at_another_peer_is_seen():
+    with ring(3) as peers, phones((peers[0], BOB), (peers[1], ALICE)) as (bob, alice):
+        alice.register().watch(BOB)
+        alice.sees("<basic>closed</basic>")
+        bob.register()
+        alice.sees("<basic>open</basic>")
+        bob.publish("lunch")
+        alice.sees("<note>lunch</note>")
+        bob.publish("back")
+        alice.sees("<note>back</note>")
+
+
+def test_who_is_blocked_sees_no_more():
+    with ring(3) as peers, phones((peers[0], BOB), (peers[1], ALICE), (peers[2], "eve@example.net")) \
+            as (bob, alice, eve):
+        bob.register().publish("one")
+        for phone in (alice, eve):
+            phone.register().watch(BOB)
+            phone.sees("<note>one</note>")
+        seen = {row["watcher"]: row["state"] for row in peers[0].ask("watchers", BOB)}
+        assert seen == {"sip:" + ALICE: "active", "sip:eve@example.net": "active"}, seen
+        assert "<note>one</note>" in peers[0].ask("presence", BOB)[0]["document"]
+        assert peers[0].cli("block", BOB, "eve@example.net")[0] == 0
+        eve.sees("terminated;reason=rejected")
+        count = len(eve.notified)
+        bob.publish("two")
+        alice.sees("<note>two</note>")
+        eve.drain()
+        assert len(eve.notified) == count
+        assert peers[0].cli("ask", BOB, ALICE)[0] == 0
+        alice.sees("Subscription-State: pending")
+        assert "two" not in alice.notified[-1][1]
+        assert peers[0].cli("allow", BOB, ALICE)[0] == 0
+        alice.sees("<note>two</note>")
+        # R-12.14: nobody else can read who watches: no record and no other peer says it.
+        for peer in peers:
+            for row in peer.ask("records"):
+                assert not row["text"].startswith("subscribe:") or ALICE not in row["text"], row
+
+
+def test_who_is_responsible_may_die():
+    """R-12.17: with -9, both the peer that holds the home's record and the one with the watchers'."""
+    with ring(5) as peers:
+        def responsible(key):
+            return peers[0].ask("lookup", key)[-1]["peer"]
+        doomed = {responsible("presence:" + BOB), responsible("subscribe:presence:" + BOB)}
+        kept = [peer for peer in peers if peer.id not in doomed]
+        with phones((kept[0], BOB), (kept[1], ALICE)) as (bob, alice):
+            bob.register().publish("one")
+            alice.register().watch(BOB)
+            alice.sees("<note>one</note>")
+            for peer in peers:
+                if peer.id in doomed:
+                    peer.kill()
+            bob.publish("two")
+            alice.sees("<note>two</note>")
+            # Somebody who comes later is found in the copies.
+            with phones((kept[2 % len(kept)], "carol@example.net")) as (carol,):
+                carol.register().watch(BOB)
+                carol.sees("<note>two</note>")
+
+
+if __name__ == "__main__":
+    main(globals())
