@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import struct
+import time
 
 from peer import LIMIT_S, until
 
@@ -31,6 +32,14 @@ def web_at(peer, scheme="http"):
             host, _, port = address.partition("://")[2].rpartition(":")
             return host.strip("[]"), int(port)
     raise AssertionError(f"no {scheme} there")
+
+
+def patiently(what):
+    """Turns of a loop that waits, though what keeps a connection open comes all the time."""
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        yield
+    raise AssertionError(f"never came within {LIMIT_S} s: {what}")
 
 
 def open_stream(at, tls=None, name="localhost"):
@@ -147,7 +156,7 @@ class WebSocket:
     def read(self):
         """(opcode, bytes) of the next whole message, or of a close; pings are answered."""
         kind, whole = None, b""
-        while True:
+        for _ in patiently("a message"):
             final, opcode, data = self._frame_in()
             if opcode == PING:
                 self.frame(data, PONG)
@@ -173,14 +182,14 @@ class WebSocket:
         """JSON-RPC over /events; what comes between is thrown away."""
         self.send(json.dumps({"jsonrpc": "2.0", "id": method, "method": method,
                               "params": params}))
-        while True:
+        for _ in patiently(method):
             answer = json.loads(self.read()[1])
             if answer.get("id") == method:
                 return answer
 
     def notification(self, method, good=lambda params: True):
         """The params of the next one of that name that is good."""
-        while True:
+        for _ in patiently(method):
             note = json.loads(self.read()[1])
             if note.get("method") == method and good(note["params"]):
                 return note["params"]
@@ -279,14 +288,14 @@ class Phone:
 
     def response(self, method, least=200):
         """The next response to that method that is at least so final."""
-        while True:
+        for _ in patiently(f"a response to {method}"):
             text = self.read()
             if text.startswith("SIP/2.0 ") and header(text, "CSeq").endswith(method):
                 if int(text.split(" ")[1]) >= least:
                     return text
 
     def incoming(self, method):
-        while True:
+        for _ in patiently(method):
             text = self.read()
             if text.startswith(method + " "):
                 return text
