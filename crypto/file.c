@@ -106,7 +106,8 @@ enum err file_rename(const char *dir, const char *from, const char *to, struct k
   char before[FILE_PATH_BYTES], after[FILE_PATH_BYTES];
   enum err err = file_path(before, dir, from, why);
   if (err == OK) err = file_path(after, dir, to, why);
-  if (err != OK || (rename(before, after) == 0 && sync_dir(dir))) return err;
+  if (err != OK) return err;
+  if (rename(before, after) == 0 && sync_dir(dir)) return OK;
   return file_error(why, ERR_IO, after, strerror(errno));
 }
 
