@@ -224,14 +224,27 @@ static bool read_address(const XML_Char **attributes, struct endpoint *out) {
   return endpoint_parse(slice_cstr(at), transport, 0, out) && out->port != 0;
 }
 
+static bool has_role(const struct xml_overlay *overlay, enum xml_peer_role role) {
+  for (unsigned i = 0; i < overlay->peer_count; i++)
+    if (overlay->peer[i].role == role) return true;
+  return false;
+}
+
+/* */
 static void start_peer(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
   struct xml_overlay *overlay = &r->body->overlay;
+  enum xml_peer_role role = (enum xml_peer_role)rule->tag;
+  bool many = role == XML_PEER_SUCCESSOR || role == XML_PEER_MEMBER;
+  if (!many && has_role(overlay, role)) {
+    reader_refuse(r, ERR_SYNTAX, "two self, subject or predecessor");
+    return;
+  }
   if (overlay->peer_count == XML_PEERS_MAX) {
     reader_refuse(r, ERR_LIMIT, "more than 64 peers");
     return;
   }
   struct xml_peer *peer = &overlay->peer[overlay->peer_count++];
-  *peer = (struct xml_peer){.role = (enum xml_peer_role)rule->tag};
+  *peer = (struct xml_peer){.role = role};
   const char *id = reader_attribute(attributes, "id", false);
   if (id == NULL || !key_parse(slice_cstr(id), &peer->peer.id))
     reader_refuse(r, ERR_SYNTAX, "id of a peer is not 40 hexadecimal digits");

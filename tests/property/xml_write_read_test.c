@@ -238,9 +238,14 @@ static void test_overlay_parts(void **state) {
     memset(&o, 0, sizeof o);
     o.present = true;
     o.peer_count = (unsigned)rng_below(&rng, XML_PEERS_MAX + 1);
-    for (unsigned i = 0; i < o.peer_count; i++)
-      o.peer[i] = (struct xml_peer){(enum xml_peer_role)rng_below(&rng, 5),
-                                    {random_key(), random_endpoint(), (uint32_t)rng_u64(&rng)}};
+    for (unsigned i = 0; i < o.peer_count;
+         i++) { /* at most one of each of the first three */
+      enum xml_peer_role role = i < 3 && rng_below(&rng, 2) == 0
+                                    ? (enum xml_peer_role)i
+                                    : (enum xml_peer_role)rng_between(&rng, 3, 4);
+      o.peer[i] =
+          (struct xml_peer){role, {random_key(), random_endpoint(), (uint32_t)rng_u64(&rng)}};
+    }
     o.lost = rng_below(&rng, 2) == 0;
     o.more = rng_below(&rng, 2) == 0;
     o.stray = rng_below(&rng, 2) == 0;

@@ -577,6 +577,49 @@ static void test_replays(void **state) {
   end();
 }
 
+static unsigned pins_asked;
+static void note_pin_asked(struct net *w, uint32_t node, const struct output *out) {
+  (void)w;
+  struct slice key = SLICE("<methodName>get<"), pin = SLICE(">" BOB_PIN "<");
+  bool asks = slice_starts(out->data, SLICE("LOCSER ")) &&
+              slice_find(out->data, key) < out->data.len &&
+              slice_find(out->data, pin) < out->data.len;
+  if (node == 0 && asks) pins_asked++;
+}
+
+/* each is responsible for one of the two, so that the judge must ask for the pin. */
+static void test_a_pin_is_remembered_for_5_minutes(void **state) {
+  (void)state;
+  net_open(&net, 3);
+  net.latency_min_us = net.latency_max_us = MSEC(5);
+  net.config.policy = NODE_OPEN;
+  asker = net_stranger("203.0.113.9:40001", TRANSPORT_TCP);
+  struct key sip = net_key(&net, BOB), pin = net_key(&net, BOB_PIN);
+  net_add(&net, &sip, NET_NONE);
+  net_add(&net, &pin, 0);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(120)));
+  net.on_send = note_pin_asked;
+  pins_asked = 0;
+  for (unsigned i = 1; i <= 3; i++) { /* that there is none is not remembered */
+    assert_int_equal(PUT(.key = BOB, .owner = &one), 403);
+    assert_int_equal(pins_asked, i);
+  }
+  assert_int_equal(PIN(&one, net_wall(&net)), 200);
+  pins_asked = 0;
+  usec asked_at = net.now;
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 200);
+  assert_int_equal(pins_asked, 1);
+  while (net.now < asked_at + SEC(299)) {
+    assert_int_equal(PUT(.key = BOB, .owner = &one), 200);
+    net_run_for(&net, SEC(20));
+  }
+  assert_int_equal(pins_asked, 1);
+  net_run_until(&net, asked_at + SEC(301));
+  assert_int_equal(PUT(.key = BOB, .owner = &one), 200);
+  assert_int_equal(pins_asked, 2);
+  end();
+}
+
 /* One address whose pin many ask for at once: each is told, in steps that stay in their bounds. */
 static void test_many_wait_for_one_pin(void **state) {
   (void)state;
@@ -619,6 +662,7 @@ int main(void) {
       cmocka_unit_test(test_a_lost_pin_is_put_again),
       cmocka_unit_test(test_second_certificate),
       cmocka_unit_test(test_replays),
+      cmocka_unit_test(test_a_pin_is_remembered_for_5_minutes),
       cmocka_unit_test(test_many_wait_for_one_pin),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -263,6 +264,13 @@ static void test_overlay_part(void **state) {
       IN_PARAM("<overlay " O "><self id='" ID "' at='192.0.2.1:1' incarnation='4294967296'/>"
                "</overlay>"),
       "incarnation is not a number below 2^32");
+  static const char *const once[] = {"self", "subject", "predecessor"};
+  for (unsigned i = 0; i < 3; i++) {
+    char text[400], peer[120];
+    snprintf(peer, sizeof peer, "<%s id='" ID "' at='192.0.2.1:1'/>", once[i]);
+    snprintf(text, sizeof text, IN_PARAM("<overlay " O ">%s%s</overlay>"), peer, peer);
+    bad(f, text, "two self, subject or predecessor");
+  }
   bad(f, IN_PARAM("<overlay " O "><range from='" ID "'/></overlay>"),
       "range without from and to of 40 digits each");
   bad(f,
