@@ -120,11 +120,14 @@ static void read_head(struct cursor *c, struct record_layout *out) {
   expect(c, SLICE(CONTENT), attributes);
 }
 
-/* Offset of the last occurrence of needle, which begins with '<', or s.len. */
+/* Offset of the last occurrence of needle, or s.len. */
 static size_t find_last(struct slice s, struct slice needle) {
-  for (size_t at = s.len < needle.len ? 0 : s.len - needle.len + 1; at-- > 0;)
-    if (s.at[at] == '<' && memcmp(s.at + at, needle.at, needle.len) == 0) return at;
-  return s.len;
+  size_t last = s.len, from = 0, found;
+  while ((found = slice_find(slice_skip(s, from), needle)) < s.len - from) {
+    last = from + found;
+    from = last + 1;
+  }
+  return last;
 }
 
 /* Canonical form has no comment and no CDATA section, and "<" stands for nothing else in it; the

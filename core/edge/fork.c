@@ -43,8 +43,9 @@ struct fork *fork_new(struct edge_step *step, const struct edge_request *request
                       struct slice uri, bool secure) {
   struct edge *edge = step->edge;
   struct handle handle;
-  struct fork *fork = pool_take(&edge->forks, &handle);
+  struct fork *fork = pool_take_raw(&edge->forks, &handle);
   if (fork == NULL) return NULL;
+  memset(fork, 0, offsetof(struct fork, branch));
   fork->uri = edge_keep(edge, uri);
   if (fork->uri.at == NULL) {
     pool_give(&edge->forks, handle);

@@ -51,9 +51,9 @@ struct fork {
   uint32_t breadth_all; /* Max-Breadth of the request */
   uint32_t breadth;     /* for each branch of the group */
   unsigned count;
-  struct branch branch[FORK_BRANCHES_MAX];
   struct best best;
   struct timer timer; /* the location service is silent, or there is more to send */
+  struct branch branch[FORK_BRANCHES_MAX]; /* beyond `count` not cleared */
 };
 
 /* The request, as long as it has no final answer. */
