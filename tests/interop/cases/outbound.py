@@ -6,6 +6,7 @@ import socket
 import time
 from types import SimpleNamespace
 
+from cases.sipp import check_lapse
 from lib import dns
 from lib.call import TALK_S, Line
 from lib.phone import Phone
@@ -151,14 +152,16 @@ def phone_moves(place):
 
 
 def outbound_stun(place):
-    """baresip keeps its UDP flow by STUN; it is killed, and its binding goes long before it would
-    lapse"""
+    """baresip keeps its UDP flow by STUN, while a registration of SIPp for 60 s lapses; it is killed,
+    and its binding goes long before it would lapse"""
     ring = Ring(place, 3)
     bob = Phone(place, "bob", ring.peers[1], "udp", regint=600, second=ring.peers[1])
     until(lambda: _registrations(bob), "bob has a flow", 60)
     if not re.search(r"^Flow-Timer: 30", "\n".join(bob.messages()), re.M):
         raise Failure("no Flow-Timer was promised")
-    time.sleep(75)  # longer than silence may be
+    began = time.monotonic()
+    check_lapse(place, ring, "carol")
+    time.sleep(max(0, 75 - (time.monotonic() - began)))  # longer than silence may be
     if not ring.peers[2].call("get", uri=BOB):
         raise Failure("the binding went although the phone kept its flow")
     bob.process.kill()
