@@ -14,7 +14,7 @@ struct command {
   const char *name;
   const char *words; /* positional words, as the usage shows them */
   unsigned count;    /* of them */
-  const char *param[2];
+  const char *param[4];
   bool optional; /* the last may be missing */
   cli_printer *print;
   const char *text;
@@ -61,6 +61,13 @@ static const struct command commands[] = {
      cli_print_nothing,
      "say how to encrypt to this peer (user grant), or whose ADDRESS is, and put its contacts "
      "anew"},
+    {"message",
+     "send FROM TO TEXT | list ADDRESS",
+     4,
+     {"what", "address", "to", "text"},
+     true,
+     cli_print_messages,
+     "leave TO a text, from a user of this peer; or show what waits for ADDRESS"},
     {"log", "[LEVEL]", 1, {"level"}, true, cli_print_fields, "show or set the log level"},
     {"reload", "", 0, {0}, false, cli_print_nothing, "read the configuration file again"},
     {"leave", "", 0, {0}, false, cli_print_nothing, "leave the ring and let locserd exit"},
@@ -72,7 +79,7 @@ struct request {
   uint64_t seconds; /* of expires */
   bool json, trace, help, version;
   const struct command *command;
-  const char *word[2];
+  const char *word[4];
   unsigned words;
 };
 

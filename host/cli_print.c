@@ -140,6 +140,16 @@ void cli_print_contacts(FILE *to, const json_t *result) {
   }
 }
 
+void cli_print_messages(FILE *to, const json_t *result) {
+  size_t i;
+  json_t *row;
+  json_array_foreach(result, i, row) {
+    if (strncmp(text_of(row, "value"), "<o:claim>", 9) == 0) continue;
+    fprintf(to, "from peer %-40s  %zu bytes, sealed\n", text_of(row, "owner"),
+            strlen(text_of(row, "value")));
+  }
+}
+
 void cli_print_nothing(FILE *to, const json_t *result) {
   (void)to;
   (void)result;

@@ -19,6 +19,7 @@ cli_printer cli_print_contacts;
 cli_printer cli_print_presence;
 cli_printer cli_print_watchers;
 cli_printer cli_print_nothing;
+cli_printer cli_print_messages;
 /* One trace event on one line. */
 cli_printer cli_print_event;
 

@@ -211,6 +211,27 @@ static void do_fetch(const struct call *call) {
     ask_node(call, &(struct node_command){.kind = COMMAND_FETCH, .uri = slice_cstr(key)});
 }
 
+/* {"what": "send", "address": FROM, "to": TO, "text": TEXT}, or {"what": "list", "address": ...} */
+static void do_message(const struct call *call) {
+  const char *what = param_text(call, "what"), *address = param_text(call, "address");
+  const char *to = param_text(call, "to"), *text = param_text(call, "text");
+  char key[1024];
+  if (what != NULL && address != NULL && strcmp(what, "list") == 0 && strlen(address) < 1000) {
+    const char *bare = strncmp(address, "sip:", 4) == 0 ? address + 4 : address;
+    snprintf(key, sizeof key, "offline:%s", bare);
+    ask_node(call, &(struct node_command){.kind = COMMAND_FETCH, .uri = slice_cstr(key)});
+  } else if (what != NULL && address != NULL && to != NULL && text != NULL &&
+             strcmp(what, "send") == 0) {
+    ask_node(call, &(struct node_command){.kind = COMMAND_MESSAGE,
+                                          .uri = slice_cstr(address),
+                                          .contact = slice_cstr(to),
+                                          .value = slice_cstr(text)});
+  } else {
+    answer_error(call->client, call->id, RPC_PARAMS,
+                 "params: what (send: address, to and text; list: address), as strings");
+  }
+}
+
 static void do_publish(const struct call *call) {
   if (param_text(call, "uri") != NULL)
     do_uri(call, COMMAND_PUBLISH);
@@ -282,6 +303,7 @@ static const struct {
     {"get-immut", do_get_immut},
     {"fetch", do_fetch},
     {"store", do_store},
+    {"message", do_message},
     {"publish", do_publish},
     {"leave", do_leave},
     {"log", do_log},
@@ -309,7 +331,7 @@ static void run_method(struct client *client, const json_t *request) {
   answer_error(
       client, call.id, RPC_METHOD,
       "no such method; there are status ring peers records bindings lookup get put remove "
-      "put-immut get-immut fetch store publish presence watchers allow ask block leave log "
+      "put-immut get-immut fetch store message publish presence watchers allow ask block leave log "
       "reload users trace");
 }
 

@@ -113,6 +113,7 @@ static json_t *row_json(enum node_command_kind kind, const struct node_row *row)
     case COMMAND_ASK:
     case COMMAND_BLOCK:
     case COMMAND_STORE:
+    case COMMAND_MESSAGE:
     case COMMAND_PUBLISH:
     case COMMAND_STATUS:
     case COMMAND_PUT_IMMUT:
@@ -129,7 +130,8 @@ json_t *reply_to_json(const struct node_reply *reply) {
   uint64_t first = reply->row_count > 0 ? reply->row[0].n : 0;
   if (reply->kind == COMMAND_STATUS) return status_json(reply);
   bool done = reply->kind == COMMAND_PUBLISH || reply->kind == COMMAND_ALLOW ||
-              reply->kind == COMMAND_ASK || reply->kind == COMMAND_BLOCK;
+              reply->kind == COMMAND_ASK || reply->kind == COMMAND_BLOCK ||
+              reply->kind == COMMAND_MESSAGE;
   if (done) return json_true();
   if (reply->kind == COMMAND_PUT || reply->kind == COMMAND_STORE)
     return json_pack("{s:o}", "copies", number(first));

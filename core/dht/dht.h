@@ -121,6 +121,9 @@ unsigned dht_drop_others(struct dht *dht, usec now, const struct key *key, const
                          struct dht_effects *fx);
 /* Are records of owners other than this one held under the key? Tombstones count. */
 bool dht_has_others(const struct dht *dht, const struct key *key, const struct key *owner);
+/* Is another record of this identity here that is no removal and has not lapsed, durable or on its
+ * way to be? */
+bool dht_has_other_live(const struct dht *dht, msec_wall wall, const struct record *record);
 /* Highest version held for an identity, tombstones included; 0: none. */
 uint64_t dht_version(const struct dht *dht, const struct key *key, const struct key *owner,
                      const struct key *nonce);

@@ -49,6 +49,15 @@ unsigned dht_drop_others(struct dht *dht, usec now, const struct key *key, const
   return dropped;
 }
 
+bool dht_has_other_live(const struct dht *dht, msec_wall wall, const struct record *record) {
+  struct record_id id = record_id_of(record);
+  const struct entry *e = store_find(&dht->store, &id);
+  if (e == NULL) return false;
+  const struct record *newest = e->writes != NULL ? &e->writes->record : &e->record;
+  return (e->writes != NULL || e->durable) && !newest->tombstone && newest->expires > wall &&
+         !key_equal(&newest->digest, &record->digest);
+}
+
 uint64_t dht_version(const struct dht *dht, const struct key *key, const struct key *owner,
                      const struct key *nonce) {
   struct record_id id = {*key, *owner, *nonce};

@@ -91,6 +91,7 @@ static void init_tables(struct edge *edge) {
   keep_init(edge);
   registrar_init(edge);
   fork_init(edge);
+  messages_init(edge);
 }
 
 static void make_keys(struct edge *edge, const struct edge_config *config) {
@@ -142,6 +143,7 @@ void edge_free(struct edge *edge) {
   if (edge == NULL) return;
   fork_free_all(edge);
   presence_free(edge);
+  messages_free(edge);
   registrar_free(edge);
   bindings_free(&edge->bindings);
   auth_free(edge);
@@ -156,6 +158,7 @@ void edge_free(struct edge *edge) {
 
 void edge_trim(struct edge *edge) {
   pool_trim(&edge->forks);
+  pool_trim(&edge->deliveries);
   pool_trim(&edge->registrations);
   pool_trim(&edge->bindings.pool);
   pool_trim(&edge->keeps);
@@ -362,7 +365,10 @@ void edge_on_message(struct edge *edge, usec now, msec_wall wall, const struct s
   /* A response of no transaction goes nowhere (RFC 6026 section 8.9). */
   struct transaction_event event = transactions_on_response(&edge->transactions, now, message, out);
   if (event.kind != TRANSACTION_RESPONSE) return;
-  if (!presence_on_response(&step, &event, message)) fork_on_response(&step, &event, message);
+  if (messages_is_user(event.user))
+    messages_on_response(&step, event.user, message->status);
+  else if (!presence_on_response(&step, &event, message))
+    fork_on_response(&step, &event, message);
 }
 
 void edge_on_keep_alive(struct edge *edge, usec now, const struct endpoint *from) {
@@ -399,6 +405,8 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
     fork_refuse(&step, fork, 503, "Location Cannot Be Known Now"); /* */
   else if (found == 0 && unowned && first)
     fork_refuse(&step, fork, 404, "Nobody Has This Address"); /* */
+  else if (found == 0 && first && messages_keep(&step, fork))
+    return;
   else
     fork_run(&step, fork);
 }
@@ -445,7 +453,10 @@ void edge_on_tick(struct edge *edge, usec now, msec_wall wall, struct edge_calls
   struct edge_step step = {edge, now, wall, calls, out};
   struct transaction_event event;
   while (has_room(&step) && transactions_next(&edge->transactions, now, &event, out))
-    if (!presence_on_ended(&step, &event)) fork_on_ended(&step, &event);
+    if (event.client && messages_is_user(event.user))
+      messages_on_ended(&step, &event);
+    else if (!presence_on_ended(&step, &event))
+      fork_on_ended(&step, &event);
   while (has_room(&step)) {
     struct timer *timer = timers_pop(&edge->timers, now);
     if (timer == NULL) break;

@@ -60,12 +60,22 @@ struct edge_config {
 };
 
 enum edge_call_kind {
-  EDGE_LOCATE, /* contacts of aor; answer by edge_on_located */
-  EDGE_BIND,   /* put the contact of aor; answer by edge_on_bound (user 0: not wanted) */
-  EDGE_UNBIND, /* remove it; the same */
-  EDGE_KEEP,   /* put the record `value`; not answered */
-  EDGE_FIND,   /* the values under the key `aor`; answer by edge_on_found */
-  EDGE_TELL,   /* say `value` to the peer `to`; answer by edge_on_told */
+  EDGE_LOCATE,    /* contacts of aor; answer by edge_on_located */
+  EDGE_BIND,      /* put the contact of aor; answer by edge_on_bound (user 0: not wanted) */
+  EDGE_UNBIND,    /* remove it; the same */
+  EDGE_KEEP,      /* put the record `value`; not answered */
+  EDGE_FIND,      /* the values under the key `aor`; answer by edge_on_found */
+  EDGE_TELL,      /* say `value` to the peer `to`; answer by edge_on_told */
+  EDGE_MAIL,      /* a message for aor, who is away: answer by edge_on_kept */
+  EDGE_ARRIVED,   /* a phone of aor registered; not answered */
+  EDGE_DELIVERED, /* status: what came of edge_deliver with that user; not answered */
+};
+/* A MESSAGE for somebody who is away, or was. */
+struct edge_mail {
+  struct slice from; /* canonical address */
+  struct slice id;   /* 32 hexadecimal digits */
+  struct slice type, body;
+  msec_wall sent;
 };
 struct edge_call {
   enum edge_call_kind kind;
@@ -77,7 +87,9 @@ struct edge_call {
    * the peer's own. value: the content of a record, nonce: its nonce */
   struct slice signer, nonce, value;
   struct peer to;
-  bool watch; /* tell: by event.watch, else event.notify */
+  bool watch;            /* tell: by event.watch, else event.notify */
+  struct edge_mail mail; /* mail */
+  uint16_t status;       /* delivered */
 };
 /* Of one step; begins with count 0. What does not fit waits: the deadline is then due. Each call
  * with a user is answered once, in any order. */
@@ -131,6 +143,15 @@ struct edge_event {
 };
 uint16_t edge_on_event(struct edge *edge, usec now, msec_wall wall, const struct edge_event *event,
                        struct edge_calls *calls, struct outbox *out);
+/* 202: it is kept; else why not, with a static phrase or NULL. */
+void edge_on_kept(struct edge *edge, usec now, msec_wall wall, uint64_t user, uint16_t status,
+                  const char *why, struct edge_calls *calls, struct outbox *out);
+/* Sends it to a phone of aor that is registered here; EDGE_DELIVERED follows. False: there is none,
+ * or no room. */
+bool edge_deliver(struct edge *edge, usec now, uint64_t user, struct slice aor,
+                  const struct edge_mail *mail, struct outbox *out);
+/* Is a phone of aor registered here? */
+bool edge_has_phone(const struct edge *edge, usec now, struct slice aor);
 /* The answer to an OUT_RESOLVE; the records are copied. */
 void edge_on_resolved(struct edge *edge, usec now, msec_wall wall, uint64_t ticket, enum err status,
                       const struct dns_record *record, unsigned count, struct edge_calls *calls,

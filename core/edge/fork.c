@@ -166,6 +166,9 @@ void fork_refuse(struct edge_step *step, struct fork *fork, uint16_t status, con
 
 /* Every branch has its final answer: the best goes back (RFC 3261 section 16.7, steps 6 to 9). */
 static void answer_best(struct edge_step *step, struct fork *fork) {
+  bool away = fork->best.status == 0 || fork->best.status == 430 || fork->best.status == 480 ||
+              fork->best.status == 503;
+  if (fork->located && away && messages_keep(step, fork)) return;
   if (fork->cancelled && (fork->best.status == 0 || fork->best.status == 408)) {
     answer(step, fork, 487, NULL);
   } else if (fork->best.status == 0) {

@@ -39,6 +39,7 @@ struct fork {
   struct slice instance; /* owned: of the GRUU asked for, or empty */
   bool invite;
   bool locating, located;
+  bool keeping; /* `locating`, but a MESSAGE is being kept (messages.c) */
   usec locating_until;
   struct slice first_aor; /* owned: what was looked up first */
   uint16_t q_scale; /* contacts of an address that a 3xx named: by its own q, in thousandths */

@@ -291,6 +291,9 @@ static void finish(struct edge_step *step, struct handle handle,
     edge_reply_busy(step, &request, "The Overlay Did Not Take The Contact");
   else
     answer_bindings(step, &request, order.aor);
+  if (!registration->failed && edge_has_phone(edge, step->now, order.aor) &&
+      edge_calls_left(step) > 0)
+    edge_call_add(step, EDGE_ARRIVED, 0, order.aor, NULL, 0); /* */
   edge_drop(edge, &registration->request);
   pool_give(&edge->registrations, handle);
 }

@@ -82,6 +82,7 @@ struct edge {
   struct pool registrations; /* registrar.c: REGISTERs that wait */
   struct pool forks;         /* fork.c: response contexts */
   struct map flows;          /* stream flows that a token was made for and that are still open */
+  struct pool deliveries;    /* messages.c: MESSAGEs that this peer sends itself */
   struct pool keeps;         /* keep.c: UDP addresses of phones with Outbound */
   struct map keeps_by_address;
   uint64_t bytes; /* of messages kept by edge_keep */
@@ -147,6 +148,20 @@ void registrar_on_timer(struct edge_step *step, struct timer *timer);
 /* Puts the contacts of an address once more. */
 void registrar_renew(struct edge_step *step, struct slice aor);
 void registrar_free(struct edge *edge);
+
+/* messages.c */
+void messages_init(struct edge *edge);
+void messages_free(struct edge *edge);
+struct fork;
+/* A MESSAGE that no phone could be found for: to be kept (R-13.1). False: it is not one of those.
+ */
+bool messages_keep(struct edge_step *step, struct fork *fork);
+/* Is this transaction's user a delivery? */
+#define MESSAGES_USER ((uint64_t)0x80000000u)
+static inline bool messages_is_user(uint64_t user) { return (user & MESSAGES_USER) != 0; }
+void messages_on_response(struct edge_step *step, uint64_t user, uint16_t status);
+/* A delivery's transaction ended, by silence or otherwise. */
+void messages_on_ended(struct edge_step *step, const struct transaction_event *event);
 
 /* proxy.c */
 void proxy_on_request(struct edge_step *step, const struct edge_request *request);

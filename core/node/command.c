@@ -3,7 +3,7 @@
 #include "base/immutable.h"
 #include "base/plant.h"
 #include "locser/convert.h"
-#include "node/internal.h"
+#include "node/mail.h"
 
 #define COMMAND_ROWS_MAX 512u /* in one reply; a list that is longer says so in its text */
 #define COMMAND_TEXT_BYTES_MAX 131072u
@@ -313,6 +313,32 @@ static void run_publish(struct step *s, uint64_t ticket, struct slice uri) {
                        "this peer carries out as many commands as it can");
 }
 
+/* */
+static void run_message(struct step *s, uint64_t ticket, const struct node_command *command) {
+  char from_text[XML_CANONICAL_BYTES_MAX], to_text[XML_CANONICAL_BYTES_MAX],
+      id_text[MESSAGE_ID_BYTES];
+  struct buf from = buf_over(from_text, sizeof from_text), to = buf_over(to_text, sizeof to_text);
+  struct buf id = buf_over(id_text, sizeof id_text);
+  const struct slice sip = SLICE("sip:");
+  if (xml_key_canonical(command->uri, &from) != OK || from.overflow ||
+      xml_key_canonical(command->contact, &to) != OK || to.overflow ||
+      !slice_starts(buf_slice(&from), sip) || !slice_starts(buf_slice(&to), sip) ||
+      command->value.len == 0) {
+    command_reply_text(s, ticket, command->kind, 400,
+                       "two addresses such as sip:bob@example.net, and a text");
+    return;
+  }
+  buf_put_hex64(&id, rng_u64(&s->node->rng), 16);
+  buf_put_hex64(&id, rng_u64(&s->node->rng), 16);
+  const struct message message = {.from = buf_slice(&from),
+                                  .to = buf_slice(&to),
+                                  .id = buf_slice(&id),
+                                  .type = SLICE("text/plain;charset=UTF-8"),
+                                  .body = command->value,
+                                  .sent = node_wall(s->node, s->now)};
+  letter_begin(s, LETTER_FOR_COMMAND, ticket, &message);
+}
+
 static void run_leave(struct step *s, uint64_t ticket) {
   struct node *node = s->node;
   if (node->leaving) {
@@ -384,6 +410,9 @@ void command_run(struct step *s, uint64_t ticket, const struct node_command *com
       break;
     case COMMAND_STORE:
       run_store(s, ticket, command);
+      break;
+    case COMMAND_MESSAGE:
+      run_message(s, ticket, command);
       break;
     case COMMAND_PUBLISH:
       run_publish(s, ticket, command->uri);

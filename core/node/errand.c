@@ -6,6 +6,7 @@
 #include "locser/convert.h"
 #include "node/look.h"
 #include "usage/location.h"
+#include "usage/message.h"
 
 /* The first try may take this long before another is made beside it, so that a path that died
  * behind the first hop costs no more; each further one longer, since all may just be slow. What was
@@ -145,6 +146,8 @@ static const char *method_of(const struct errand *errand) {
       break;
     case ERRAND_TELL:
       return xml_method_name(errand->watch ? XML_EVENT_WATCH : XML_EVENT_NOTIFY);
+    case ERRAND_RECORD:
+      return xml_method_name(XML_PUT_AUTH);
     case ERRAND_GET_IMMUT:
       return xml_method_name(XML_GET_IMMUT);
     case ERRAND_PUT_IMMUT:
@@ -229,7 +232,8 @@ static void read_records(struct step *s, struct errand *errand) {
   struct slice query = outbox_text(s->out, mark);
   mark = outbox_mark(s->out);
   enum xml_method method = errand->kind == ERRAND_GET_IMMUT ? XML_GET_IMMUT : XML_GET;
-  xml_put_call(&s->out->bytes, method, &query, 1, NULL);
+  const struct xml_overlay page = {.present = true, .has_after = true, .after = errand->after};
+  xml_put_call(&s->out->bytes, method, &query, 1, errand->has_after ? &page : NULL);
   ask_with(s, errand, STAGE_READING, outbox_text(s->out, mark));
 }
 
@@ -406,6 +410,9 @@ void errand_start(struct step *s, struct errand *errand) {
     case ERRAND_TELL:
       grant_sign(s, errand);
       break;
+    case ERRAND_RECORD:
+      errand_sign(s, errand, errand->contact.instance, outbox_copy(s->out, errand->contact.uri));
+      break;
     case ERRAND_TRACE:
       errand->hops = memory_take(s->node->config.memory, TRACE_HOPS_MAX * sizeof *errand->hops);
       if (errand->hops == NULL) {
@@ -439,6 +446,21 @@ static void put_again(struct step *s, struct errand *errand) {
   put(s, errand);
 }
 
+bool errand_put_record(struct step *s, enum errand_for for_whom, uint64_t user,
+                       struct slice address, struct slice signer, struct slice unsigned_record,
+                       unsigned copies) {
+  char text[XML_CANONICAL_BYTES_MAX + 16];
+  struct buf key = buf_over(text, sizeof text);
+  const struct contact contact = {.uri = unsigned_record, .instance = signer};
+  message_put_key(&key, address);
+  if (key.overflow) return false;
+  struct errand *errand = errand_open(s, ERRAND_RECORD, for_whom, user, buf_slice(&key), &contact);
+  if (errand == NULL) return false;
+  errand->copies = copies;
+  errand_start(s, errand);
+  return true;
+}
+
 void errand_on_signed(struct step *s, struct errand *errand, enum err status, struct slice record) {
   if (errand->stage != STAGE_SIGNING) return;
   if (status != OK) {
@@ -470,7 +492,8 @@ void errand_on_signed(struct step *s, struct errand *errand, enum err status, st
   size_t mark = outbox_mark(s->out);
   enum xml_method method = read.removed ? XML_REMOVE_AUTH : XML_PUT_AUTH;
   if (errand->kind == ERRAND_TELL) method = errand->watch ? XML_EVENT_WATCH : XML_EVENT_NOTIFY;
-  xml_put_call(&s->out->bytes, method, &record, 1, NULL);
+  const struct xml_overlay wish = {.present = true, .copies = errand->copies};
+  xml_put_call(&s->out->bytes, method, &record, 1, errand->copies > 0 ? &wish : NULL);
   ask_with(s, errand, STAGE_WRITING, outbox_text(s->out, mark));
 }
 
@@ -549,6 +572,7 @@ static bool find_own_record(struct step *s, struct errand *errand, struct slice 
 static bool may_look(const struct step *s, const struct errand *errand) {
   const struct node *node = s->node;
   return node->config.wary != NODE_TRUSTS && links_are_proven(node) && !errand->looked &&
+         errand->for_whom != FOR_MAILBOX && /* */
          errand->kind != ERRAND_TRACE && errand->kind != ERRAND_TELL &&
          errand->kind != ERRAND_GET_IMMUT && errand->kind != ERRAND_PUT_IMMUT &&
          !peer_same(&errand->asked, &node->self);
@@ -801,7 +825,7 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
       break;
     case 412:
       if (errand->for_whom != FOR_CLIENT && errand->kind != ERRAND_TELL &&
-          !errand->learnt_version) {
+          errand->kind != ERRAND_RECORD && !errand->learnt_version) {
         errand->learnt_version = true;
         read_records(s, errand);
         break;

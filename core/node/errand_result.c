@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/immutable.h"
 #include "locser/convert.h"
-#include "node/internal.h"
+#include "node/mail.h"
 #include "sip/print.h"
 
 static void copy_contact(struct step *s, struct contact *contact) {
@@ -210,6 +210,7 @@ static void tell_command(struct step *s, const struct errand *errand, uint16_t s
       row.n = copies_of(s, body);
       command_reply_rows(s, errand->user, errand->command, &row, 1);
       break;
+    case ERRAND_RECORD:
     case ERRAND_CERTIFY:
       command_reply_rows(s, errand->user, errand->command, NULL, 0);
       break;
@@ -312,7 +313,8 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
   struct contact contacts[CONTACTS_MAX];
   unsigned count = 0;
   bool contacts_wanted = errand->kind == ERRAND_GET && errand->for_whom != FOR_PIN &&
-                         errand->for_whom != FOR_EDGE_FIND;
+                         errand->for_whom != FOR_EDGE_FIND && errand->for_whom != FOR_LETTER &&
+                         errand->for_whom != FOR_MAILBOX;
   if (status == 200 && contacts_wanted) {
     count = errand_contacts(s, body, errand->refused, contacts, CONTACTS_MAX);
   }
@@ -344,6 +346,22 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
     case FOR_ERRAND: {
       struct errand *waiting = errand_of(s->node, done.user);
       if (waiting != NULL) errand_on_certified(s, waiting, status, text);
+      break;
+    }
+    case FOR_LETTER: {
+      struct letter *letter = letter_of(s->node, done.user);
+      if (letter != NULL && done.kind == ERRAND_GET)
+        letter_on_certificates(s, letter, status, body, done.refused);
+      else if (letter != NULL)
+        letter_on_written(s, letter, status, text);
+      break;
+    }
+    case FOR_MAILBOX: {
+      struct mailbox *box = mailbox_of(s->node, done.user);
+      if (box != NULL && done.kind == ERRAND_GET)
+        mailbox_on_records(s, box, status, body, done.refused);
+      else if (box != NULL)
+        mailbox_on_written(s, box, status);
       break;
     }
     case FOR_NOBODY:

@@ -45,6 +45,8 @@ enum tag {
   TAG_STORE,
   TAG_LOOK,
   TAG_PIN,
+  TAG_LETTER,
+  TAG_MAILBOX,
   TAG_NONE, /* a call whose answer nobody wants */
 };
 #define TICKET_BITS 24u
@@ -169,6 +171,8 @@ enum errand_kind {
   ERRAND_STORE,   /* puts a value (grant.c), which is in contact.uri: under `private:`, or with its
                      nonce in contact.instance and who signs in contact.path[0] */
   ERRAND_TELL,    /* the same, but told to the peer `to` by event.watch or event.notify */
+  ERRAND_RECORD,  /* puts or removes a record that is there but for its signature: contact.uri, by
+                     the key of the address in contact.instance */
   ERRAND_ROUTE,
   ERRAND_TRACE
 };
@@ -179,9 +183,11 @@ enum errand_for {
   FOR_EDGE_TELL,
   FOR_COMMAND,
   FOR_CLIENT,
-  FOR_PIN,    /* of that pin: a get */
-  FOR_GRANT,  /* a get for a put that has not the address's key */
-  FOR_ERRAND, /* a put that waits for the certificates to be there */
+  FOR_PIN,   /* of that pin: a get */
+  FOR_GRANT, /* a get for a put that has not the address's key */
+  FOR_LETTER,
+  FOR_MAILBOX, /* of that one (mail.h) */
+  FOR_ERRAND,  /* a put that waits for the certificates to be there */
   FOR_NOBODY
 };
 enum errand_stage {
@@ -237,8 +243,11 @@ struct errand {
   struct slice key_text;
   struct contact contact;
   uint32_t granted_s;
-  struct peer to;   /* tell */
-  bool watch;       /* tell: by event.watch */
+  struct peer to;         /* tell */
+  bool watch;             /* tell: by event.watch */
+  unsigned copies;        /* wanted of a put; 0: what is usual */
+  struct record_id after; /* get: what follows that */
+  bool has_after;
   uint64_t version; /* of the record last signed, or to be outdone */
   struct key owner; /* remove: of the record to be removed */
   msec_wall floor;
@@ -289,6 +298,9 @@ struct node {
   struct pool operations;
   struct pool errands;
   struct pins pins;
+  struct pool letters, mailboxes;        /* mail.h */
+  uint64_t letter_order, letter_version; /* of the last one */
+  usec *letter_rows;                     /* LETTER_ROWS, owned; NULL: not needed yet */
   struct timers timers;
   struct sources sources;
   struct node_stats stats;
@@ -488,6 +500,11 @@ void errand_fail(struct step *s, struct errand *errand, uint16_t status, const c
 /* What a put signs, for that address. */
 void errand_sign(struct step *s, struct errand *errand, struct slice address,
                  struct slice unsigned_record);
+/* Puts, or removes, a record under `offline:` of an address, that is unsigned yet, signed by the
+ * key of `signer`. False: no room. */
+bool errand_put_record(struct step *s, enum errand_for for_whom, uint64_t user,
+                       struct slice address, struct slice signer, struct slice unsigned_record,
+                       unsigned copies);
 uint64_t errand_next_version(const struct step *s, const struct errand *errand);
 void errand_on_timer(struct step *s, struct errand *errand);
 /* What came of a second look: records in `body` that need no more verification, or the peer that

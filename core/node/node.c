@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/assert.h"
 #include "base/plant.h"
-#include "node/internal.h"
+#include "node/mail.h"
 #include "sip/digest.h"
 
 #define OPERATIONS_CHUNK 16u
@@ -195,6 +195,8 @@ struct node *node_new(const struct node_config *config, usec now) {
   pool_init(&node->errands, config->memory, sizeof(struct errand), ERRANDS_CHUNK,
             limits->operations_max);
   pins_init(node, limits->operations_max);
+  pool_init(&node->letters, config->memory, sizeof(struct letter), 16, LETTERS_MAX);
+  pool_init(&node->mailboxes, config->memory, sizeof(struct mailbox), 16, MAILBOXES_MAX);
   if (!complete || !make_overlay(node, config) || !make_dht(node, config) ||
       !make_edge(node, config)) {
     node_free(node);
@@ -215,6 +217,8 @@ void node_free(struct node *node) {
   if (node->edge != NULL) edge_free(node->edge);
   if (node->dht != NULL) dht_free(node->dht);
   if (node->overlay != NULL) overlay_free(node->overlay);
+  letters_free(node);
+  mailboxes_free(node);
   pins_free(node);
   pool_free(&node->errands);
   pool_free(&node->operations);
@@ -294,6 +298,8 @@ static void on_verified(struct step *s, const struct input *input) {
   const struct verified verified = {status, input->issued, input->data};
   if (op != NULL) operation_on_verified(s, op, item_of(input->ticket), &verified);
   if (errand != NULL) errand_on_verified(s, errand, item_of(input->ticket), &verified);
+  struct mailbox *box = mailbox_of(s->node, input->ticket);
+  if (box != NULL) mailbox_on_verified(s, box, &verified);
 }
 
 /* without a ticket: somebody's second key was made. */
@@ -308,7 +314,9 @@ static void on_user(struct step *s, const struct input *input) {
 
 static void on_signed(struct step *s, const struct input *input) {
   struct errand *errand = errand_of(s->node, input->ticket);
+  struct letter *letter = letter_of(s->node, input->ticket);
   if (errand != NULL) errand_on_signed(s, errand, input->status, input->data);
+  if (letter != NULL) letter_on_signed(s, letter, input->status, input->data);
 }
 
 static void on_resolved(struct step *s, const struct input *input) {
@@ -329,6 +337,8 @@ static void own_timers(struct step *s) {
     struct errand *errand = errand_of(node, owner);
     if (op != NULL) operation_on_timer(s, op);
     if (errand != NULL) errand_on_timer(s, errand);
+    struct mailbox *box = mailbox_of(node, owner);
+    if (box != NULL) mailbox_on_timer(s, box);
     pins_on_timer(s, owner);
   }
 }
@@ -350,6 +360,8 @@ static void trim(struct step *s) {
   pool_trim(&node->links.pool);
   pool_trim(&node->sources.rows);
   pins_trim(node);
+  pool_trim(&node->letters);
+  pool_trim(&node->mailboxes);
   hops_trim(&node->hops);
   dht_trim(node->dht);
   edge_trim(node->edge);
@@ -446,9 +458,16 @@ void node_step(struct node *node, usec now, const struct input *input, struct ou
       if (errand != NULL) grant_on_opened(&step, errand, input->status);
       break;
     }
-    case IN_SEALED:
-    case IN_UNSEALED:
-      break; /* by the tag of the ticket: nothing in the core seals yet */
+    case IN_SEALED: {
+      struct letter *letter = letter_of(node, input->ticket);
+      if (letter != NULL) letter_on_sealed(&step, letter, input->status, input->data);
+      break;
+    }
+    case IN_UNSEALED: {
+      struct mailbox *box = mailbox_of(node, input->ticket);
+      if (box != NULL) mailbox_on_unsealed(&step, box, input->status, input->data);
+      break;
+    }
     case IN_RESOLVED:
       on_resolved(&step, input);
       break;

@@ -160,6 +160,8 @@ enum node_command_kind {
   COMMAND_FETCH,     /* uri: a key text: key = owner, text = value, text2 = for `certificate:` the
                         certificate of the key that receives, in base64; of each verified record */
   COMMAND_STORE,     /* uri: "private:ADDRESS", value: signed for the address: n = copies */
+  COMMAND_MESSAGE,   /* from uri to contact, both addresses, value: a text: kept for the recipient
+                        (R-13.12) */
   COMMAND_PUBLISH,   /* puts the certificates of uri, an address, and its contacts here anew; uri
                         empty: this peer's own certificates, by which others seal to it */
   COMMAND_PRESENCE,  /* uri: text = the document that watchers of the address get here */

@@ -7,6 +7,7 @@
 #include "node/internal.h"
 #include "sip/print.h"
 #include "usage/certificate.h"
+#include "usage/message.h"
 
 /* Past the dht's own deadline: a backstop that nothing outlives. */
 #define OPERATION_GRACE SEC(1)
@@ -284,7 +285,26 @@ static enum dht_verdict put_held(struct step *s, const struct operation *op,
   return verdict == DHT_NEW || verdict == DHT_SAME ? verdict : DHT_NO_ROOM;
 }
 
+static struct slice claimed_key(const struct claim *claim) {
+  return slice_of(claim->key_text, claim->key_len);
+}
+
+/* a claim that is held, or on its way into the store, is not replaced while it lasts. */
+static bool is_claimed(struct step *s, const struct operation *op) {
+  const struct record *record = &op->records[0];
+  const struct crypto *crypto = s->node->config.crypto;
+  struct key nonce = crypto_key(crypto, SLICE(MESSAGE_CLAIM_NONCE));
+  if (op->claims == NULL || record->tombstone || !key_equal(&record->nonce, &nonce) ||
+      !slice_starts(claimed_key(&op->claims[0]), SLICE("offline:")))
+    return false;
+  return dht_has_other_live(s->node->dht, node_wall(s->node, s->now), record);
+}
+
 static void put_now(struct step *s, struct operation *op) {
+  if (is_claimed(s, op)) {
+    finish_fault(s, op, 412, "somebody else has claimed what is here, for a while");
+    return;
+  }
   struct dht_effects fx;
   fx.count = 0;
   enum dht_verdict verdict = put_record(s, op, &op->records[0], &fx);
@@ -303,10 +323,6 @@ static void put_now(struct step *s, struct operation *op) {
 }
 
 /* ---- may this be written? (R-6.8) ---- */
-
-static struct slice claimed_key(const struct claim *claim) {
-  return slice_of(claim->key_text, claim->key_len);
-}
 
 static struct write_request request_of(const struct operation *op, unsigned item) {
   return (struct write_request){.key_text = claimed_key(&op->claims[item]),
@@ -336,7 +352,8 @@ static void put_allowed(struct step *s, struct operation *op) {
     take_event(s, op);
     return;
   }
-  if (op->method == XML_REMOVE_AUTH && !op->asked_first &&
+  bool claims = slice_starts(claimed_key(&op->claims[0]), SLICE("offline:"));
+  if ((op->method == XML_REMOVE_AUTH || claims) && !op->asked_first &&
       overlay_is_responsible(node->overlay, &op->key) && !dht_is_complete(node->dht, &op->key))
     operation_find(s, op);
   else

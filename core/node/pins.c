@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/record_layout.h"
 #include "locser/target.h"
-#include "node/internal.h"
+#include "node/mail.h"
 #include "usage/certificate.h"
 
 /* One that is told may do as much as a write. */
@@ -294,7 +294,9 @@ void pins_on_timer(struct step *s, uint64_t ticket) {
     struct operation *op = operation_of(node, waiter.ticket);
     struct errand *errand = errand_of(node, waiter.ticket);
     if (op != NULL) operation_on_pin(s, op, &facts);
+    struct mailbox *box = mailbox_of(node, waiter.ticket);
     if (errand != NULL) errand_on_pin(s, errand, &facts);
+    if (box != NULL) mailbox_on_pin(s, box, &facts);
   }
   if (pin == NULL || pin->stage != PIN_TELLING) return;
   pin->stage = PIN_REMEMBERED;

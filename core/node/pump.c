@@ -2,6 +2,7 @@
 /* Carries out what overlay, dht and edge ask for, and hands them the answers. */
 #include "locser/convert.h"
 #include "node/look.h"
+#include "node/mail.h"
 #include "usage/location.h"
 
 #define CALL_TIMEOUT SEC(3)      /* a direct call of the overlay */
@@ -297,6 +298,8 @@ void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice
     case TAG_ERRAND:
     case TAG_STORE:
     case TAG_PIN:
+    case TAG_LETTER:
+    case TAG_MAILBOX:
     case TAG_NONE:
       break;
   }
@@ -316,7 +319,29 @@ static void edge_refused(struct step *s, const struct edge_call *call) {
   pump_edge(s, &calls);
 }
 
+static void keep_mail(struct step *s, const struct edge_call *call) {
+  const struct message message = {.from = call->mail.from,
+                                  .to = call->aor,
+                                  .id = call->mail.id,
+                                  .type = call->mail.type,
+                                  .body = call->mail.body,
+                                  .sent = call->mail.sent};
+  letter_begin(s, LETTER_FOR_EDGE, call->user, &message);
+}
+
 static void call_edge(struct step *s, const struct edge_call *call) {
+  if (call->kind == EDGE_MAIL) {
+    keep_mail(s, call);
+    return;
+  }
+  if (call->kind == EDGE_ARRIVED) {
+    mailbox_begin(s, call->aor);
+    return;
+  }
+  if (call->kind == EDGE_DELIVERED) {
+    mailbox_on_delivered(s, call->user, call->status);
+    return;
+  }
   bool locate = call->kind == EDGE_LOCATE;
   if (call->kind == EDGE_KEEP || call->kind == EDGE_FIND || call->kind == EDGE_TELL) {
     presence_begin(s, call);

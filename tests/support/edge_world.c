@@ -237,6 +237,8 @@ static void answer_call(struct edge_world *w, unsigned edge, const struct edge_c
         contacts[count++] = w->record[i].contact;
     edge_on_located(w->edge[edge], w->now, w->wall, call->user, status, contacts, count, &s->calls,
                     &s->out);
+  } else if (call->kind == EDGE_MAIL) {
+    edge_on_kept(w->edge[edge], w->now, w->wall, call->user, 480, NULL, &s->calls, &s->out);
   } else {
     if (status == OK) bind_record(w, call);
     if (call->user != 0)
@@ -246,6 +248,7 @@ static void answer_call(struct edge_world *w, unsigned edge, const struct edge_c
 }
 
 static void take_call(struct edge_world *w, unsigned edge, const struct edge_call *call) {
+  if (call->kind == EDGE_ARRIVED || call->kind == EDGE_DELIVERED) return; /* nothing waits */
   w->binds += call->kind == EDGE_BIND;
   w->unbinds += call->kind == EDGE_UNBIND;
   w->locates += call->kind == EDGE_LOCATE;

@@ -342,4 +342,5 @@ def test_keys_are_in_no_log():
             phone.close()
 
 
-main(globals())
+if __name__ == "__main__":
+    main(globals())

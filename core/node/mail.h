@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages for somebody who is away. letter.c: one on its way into the overlay, at the sender's
+ * home. mailbox.c: those that wait for somebody who has come back, at a home of the recipient. The
+ * node's alone. */
+#ifndef NODE_MAIL_H
+#define NODE_MAIL_H
+
+#include "base/recipients.h"
+#include "node/internal.h"
+#include "usage/message.h"
+
+#define LETTERS_MAX 1024u /* under way; beyond: 503 */
+#define LETTERS_OF_SENDER_MAX 32u
+#define LETTERS_BURST 200u     /* of one sender at once, then */
+#define LETTER_PAUSE_US SEC(5) /* one in so long */
+#define LETTER_ROWS 1024u      /* senders, by a keyed hash */
+#define LETTER_COPIES 2u       /* */
+
+enum letter_stage {
+  LETTER_WAITING, /* another by the same sender for the same recipient goes first */
+  LETTER_NAMING,  /* the recipient's certificates are asked for */
+  LETTER_SIGNING,
+  LETTER_SEALING,
+  LETTER_WRITING,
+};
+enum letter_for { LETTER_FOR_EDGE, LETTER_FOR_COMMAND, LETTER_FOR_NOBODY };
+struct letter {
+  enum letter_stage stage;
+  enum letter_for for_whom;
+  uint64_t user;  /* the edge's, or the command's ticket */
+  uint64_t order; /* of arrival */
+  char *text;     /* owned: what the slices of `message` are in */
+  size_t text_len;
+  struct message message;
+  struct key owner;                               /* of the recipient's records */
+  uint8_t certificate[RECIPIENT_CERTIFICATE_MAX]; /* of the key that receives */
+  size_t certificate_len;
+};
+
+/* Takes a message over. Who wanted it is told: 202 when it is stored, or why not. */
+void letter_begin(struct step *s, enum letter_for for_whom, uint64_t user,
+                  const struct message *message);
+struct letter *letter_of(const struct node *node, uint64_t ticket);
+void letter_on_certificates(struct step *s, struct letter *letter, uint16_t status,
+                            struct slice body, uint64_t refused);
+void letter_on_signed(struct step *s, struct letter *letter, enum err status, struct slice record);
+void letter_on_sealed(struct step *s, struct letter *letter, enum err status, struct slice sealed);
+void letter_on_written(struct step *s, struct letter *letter, uint16_t status, const char *text);
+void letters_free(struct node *node);
+
+#define MAILBOXES_MAX 256u                 /* being emptied; beyond: at a later REGISTER */
+#define MAILBOX_ITEMS_MAX 16u              /* held of one; the oldest go first */
+#define MAILBOX_TIME_MS ((msec_wall)35000) /* that a delivery may take (64 * T1, and the removal) \
+                                            */
+#define MAILBOX_TRIES_MAX 3u
+#define MAILBOX_PAUSE_US SEC(20)
+
+enum mailbox_stage {
+  BOX_PAUSING,
+  BOX_READING,
+  BOX_CLAIMING,
+  BOX_OPENING,
+  BOX_VERIFYING,
+  BOX_PINNING,
+  BOX_DELIVERING,
+  BOX_REMOVING,
+  BOX_RELEASING,
+};
+struct mailbox_item {
+  char *bytes; /* owned: a whole record */
+  size_t len;
+  uint64_t version;
+};
+struct mailbox {
+  struct timer timer;
+  enum mailbox_stage stage;
+  char *text; /* owned: the Address-of-Record */
+  size_t text_len;
+  struct slice address;
+  bool again; /* a phone registered meanwhile */
+  bool claimed;
+  unsigned tries;
+  struct record_id after; /* reading goes on there */
+  bool has_after, left_out;
+  unsigned count, at;
+  struct mailbox_item item[MAILBOX_ITEMS_MAX];
+  struct message_stored claim; /* this peer's; its value is in claim_text */
+  char claim_text[64];
+  msec_wall claimed_until;
+  char *letter; /* owned: what was inside, then the message read from it */
+  size_t letter_len;
+  char *work;
+  size_t work_len;
+  struct message message;
+  struct write_signer signer;
+};
+
+/* A phone of that address registered at this peer: what waits for it is fetched. */
+void mailbox_begin(struct step *s, struct slice address);
+struct mailbox *mailbox_of(const struct node *node, uint64_t ticket);
+void mailbox_on_records(struct step *s, struct mailbox *box, uint16_t status, struct slice body,
+                        uint64_t refused);
+void mailbox_on_written(struct step *s, struct mailbox *box, uint16_t status);
+void mailbox_on_unsealed(struct step *s, struct mailbox *box, enum err status, struct slice plain);
+void mailbox_on_verified(struct step *s, struct mailbox *box, const struct verified *verified);
+void mailbox_on_pin(struct step *s, struct mailbox *box, const struct pin_facts *facts);
+/* The phone's answer: its status, 408 for none, 480 where there is no phone. */
+void mailbox_on_delivered(struct step *s, uint64_t ticket, uint16_t status);
+void mailbox_on_timer(struct step *s, struct mailbox *box);
+void mailboxes_free(struct node *node);
+
+#endif
