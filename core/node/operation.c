@@ -696,7 +696,9 @@ static void accept_verified(struct step *s, struct operation *op, unsigned item,
   }
   struct node *node = s->node;
   if (!copy_is_allowed(s, op, item, verified, &allowed)) {
-    record_is_in(s, op, allowed == WRITE_UNSURE); /* refused: there is nothing to be stored */
+    /* Refused: there is nothing to be stored. Unsure: it is pushed again; but a range must not wait
+     * for a pin that may be in it (R-6.17). */
+    record_is_in(s, op, allowed == WRITE_UNSURE && op->kind != OPERATION_PULLED);
     return;
   }
   struct dht_effects fx;
