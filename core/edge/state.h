@@ -157,7 +157,7 @@ struct fork;
  */
 bool messages_keep(struct edge_step *step, struct fork *fork);
 /* Is this transaction's user a delivery? */
-#define MESSAGES_USER ((uint64_t)0x80000000u)
+#define MESSAGES_USER ((uint64_t)1 << 30) /* beside EVENT_USER */
 static inline bool messages_is_user(uint64_t user) { return (user & MESSAGES_USER) != 0; }
 void messages_on_response(struct edge_step *step, uint64_t user, uint16_t status);
 /* A delivery's transaction ended, by silence or otherwise. */
