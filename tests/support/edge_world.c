@@ -74,11 +74,17 @@ void world_open_config(struct edge_world *w, unsigned edges, const struct edge_c
   }
 }
 
-void world_open(struct edge_world *w, unsigned edges) {
+void world_begin(struct edge_world *w, struct edge_config *config) {
   *w = (struct edge_world){0};
   test_memory_init(&w->memory, TEST_MEMORY_UNLIMITED);
   crypto_openssl(&w->crypto);
-  world_open_config(w, edges, NULL);
+  world_config(w, config, 0);
+}
+
+void world_open(struct edge_world *w, unsigned edges) {
+  struct edge_config config;
+  world_begin(w, &config);
+  world_open_config(w, edges, &config);
   for (unsigned i = 0; i < edges; i++) assert_non_null(w->edge[i]);
 }
 
@@ -300,6 +306,16 @@ struct phone phone_udp(unsigned edge, const char *at) {
 
 struct phone phone_tcp(unsigned edge, const char *at, uint32_t flow) {
   return (struct phone){edge, flow, endpoint_of(at, TRANSPORT_TCP)};
+}
+
+const char *phone_text(const struct phone *phone) {
+  static char texts[4][64];
+  static unsigned turn;
+  char *at = texts[turn++ % 4];
+  struct buf text = buf_over(at, sizeof texts[0] - 1);
+  endpoint_put(&text, &phone->at);
+  at[text.len] = 0;
+  return at;
 }
 
 bool world_try_send(struct edge_world *w, const struct phone *phone, struct slice bytes) {

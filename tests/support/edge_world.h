@@ -58,15 +58,19 @@ struct edge_world {
 };
 
 void world_config(struct edge_world *w, struct edge_config *config, unsigned index);
+/* An empty world, and the settings of its edge 0, to be changed for world_open_config. */
+void world_begin(struct edge_world *w, struct edge_config *config);
 /* Edges at 192.0.2.1:5060 and 192.0.2.2:5060, domain example.net, REGISTER from anywhere. */
 void world_open(struct edge_world *w, unsigned edges);
-/* The same with `config` for edge 0, made by world_config. */
+/* The same with `config` for edge 0, made by world_begin. */
 void world_open_config(struct edge_world *w, unsigned edges, const struct edge_config *config);
 /* Fails the test if memory is out. */
 void world_close(struct edge_world *w);
 
 struct phone phone_udp(unsigned edge, const char *at);
 struct phone phone_tcp(unsigned edge, const char *at, uint32_t flow);
+/* ADDRESS:PORT, in a buffer that lives until 4 more calls. */
+const char *phone_text(const struct phone *phone);
 
 /* Line ends of `format` become CRLF. Content-Length must be right. */
 void world_send(struct edge_world *w, const struct phone *phone, const char *format, ...)

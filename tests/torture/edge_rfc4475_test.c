@@ -52,11 +52,8 @@ static void every_message_that_parses(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     static struct edge_world w;
-    w = (struct edge_world){0};
-    test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-    crypto_openssl(&w.crypto);
     struct edge_config config;
-    world_config(&w, &config, 0);
+    world_begin(&w, &config);
     config.domain_count = 0;
     world_open_config(&w, 1, &config);
     struct phone phone = phone_udp(0, "192.0.2.8:5060");

@@ -26,10 +26,7 @@ static struct user_secret users[2];
 
 /* bob has a password, carol too, nobody else has; REGISTER is not for all. */
 static void open_world(void) {
-  w = (struct edge_world){0};
-  test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-  crypto_openssl(&w.crypto);
-  world_config(&w, &config, 0);
+  world_begin(&w, &config);
   users[0].address = SLICE("sip:carol@example.net");
   make_secret("carol", "other", &users[0]);
   users[1].address = SLICE("sip:bob@example.net");
@@ -62,16 +59,12 @@ static const struct asking calling = {"INVITE",
 
 static void ask(const struct phone *phone, const struct asking *what, const char *credentials) {
   static unsigned number;
-  char at[64];
-  struct buf text = buf_over(at, sizeof at - 1);
-  endpoint_put(&text, &phone->at);
-  at[text.len] = 0;
   number++;
   world_send(&w, phone,
              "%s %s SIP/2.0\nVia: SIP/2.0/%s %s;branch=z9hG4bKa%u;rport\nMax-Forwards: 70\n"
              "From: <%s>;tag=a\nTo: <%s>%s\nCall-ID: auth\nCSeq: %u %s\n%s%sContent-Length: 0\n\n",
-             what->method, what->uri, phone->flow == 0 ? "UDP" : "TCP", at, number, what->from,
-             what->to, what->inside ? ";tag=b" : "", number, what->method, what->lines,
+             what->method, what->uri, phone->flow == 0 ? "UDP" : "TCP", phone_text(phone), number,
+             what->from, what->to, what->inside ? ";tag=b" : "", number, what->method, what->lines,
              credentials);
 }
 

@@ -11,17 +11,10 @@
 
 #include "support/edge_world.h"
 
-static void at_text(const struct phone *phone, char out[64]) {
-  struct buf text = buf_over(out, 63);
-  endpoint_put(&text, &phone->at);
-  out[text.len] = 0;
-}
-
 static void register_phone(struct edge_world *w, const struct phone *phone, const char *user,
                            const char *params) {
   static unsigned n;
-  char at[64];
-  at_text(phone, at);
+  const char *at = phone_text(phone);
   const char *transport = phone->flow == 0 ? "" : ";transport=tcp";
   world_send(w, phone,
              "REGISTER sip:example.net SIP/2.0\nVia: SIP/2.0/%s %s;branch=z9hG4bKreg%u;rport\n"
@@ -34,8 +27,7 @@ static void register_phone(struct edge_world *w, const struct phone *phone, cons
 
 static const char *contact_of(const struct phone *phone, const char *user) {
   static char line[160];
-  char at[64];
-  at_text(phone, at);
+  const char *at = phone_text(phone);
   snprintf(line, sizeof line, "Contact: <sip:%s@%s%s>\n", user, at,
            phone->flow == 0 ? "" : ";transport=tcp");
   return line;
@@ -45,8 +37,7 @@ static const char *contact_of(const struct phone *phone, const char *user) {
 static void request(struct edge_world *w, const struct phone *phone, const char *method,
                     const char *uri, const char *branch, unsigned cseq, const char *to_tag,
                     const char *lines) {
-  char at[64];
-  at_text(phone, at);
+  const char *at = phone_text(phone);
   world_send(w, phone,
              "%s %s SIP/2.0\nVia: SIP/2.0/%s %s;branch=z9hG4bK%s;rport\n"
              "%s%s"
@@ -79,8 +70,7 @@ static void call(struct edge_world *w, const struct phone *alice, const struct p
   request(w, alice, "INVITE", uri, "inv", 1, "", lines);
   world_expect(w, alice, "SIP/2.0 100 ");
   struct sent *got = world_expect(w, bob, "INVITE sip:bob@");
-  char bob_at[64];
-  at_text(bob, bob_at);
+  const char *bob_at = phone_text(bob);
   assert_true(sent_has(got, bob_at)); /* the Request-URI is the Contact */
   assert_null(sent_header(got, "Route", 0));
   assert_true(sent_has(got, "\r\n\r\nabc"));
@@ -112,11 +102,9 @@ static void call(struct edge_world *w, const struct phone *alice, const struct p
     assert_int_equal(w->locates, 1);
     return;
   }
-  char at[64];
-  at_text(bob, at);
+  const char *at = phone_text(bob);
   char alice_uri[128];
-  char alice_at[64];
-  at_text(alice, alice_at);
+  const char *alice_at = phone_text(alice);
   snprintf(alice_uri, sizeof alice_uri, "sip:alice@%s%s", alice_at,
            alice->flow == 0 ? "" : ";transport=tcp");
   struct phone bob_there = *bob; /* a UDP phone follows its Route, wherever it registered */
@@ -179,11 +167,8 @@ static void reaches_a_phone_behind_nat(void **state) {
 
 static void record_route_can_be_off(void **state) {
   (void)state;
-  w = (struct edge_world){0};
-  test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-  crypto_openssl(&w.crypto);
   struct edge_config config;
-  world_config(&w, &config, 0);
+  world_begin(&w, &config);
   config.record_route = false;
   world_open_config(&w, 1, &config);
   struct phone alice = phone_udp(0, "192.0.2.8:5068"), bob = phone_udp(0, "192.0.2.9:5069");
@@ -490,11 +475,8 @@ static void a_send_that_fails(void **state) {
 
 static void busy_when_full(void **state) {
   (void)state;
-  w = (struct edge_world){0};
-  test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-  crypto_openssl(&w.crypto);
   struct edge_config config;
-  world_config(&w, &config, 0);
+  world_begin(&w, &config);
   config.limits.transactions_max = 4;
   world_open_config(&w, 1, &config);
   struct phone alice = phone_udp(0, "192.0.2.8:5068");

@@ -24,16 +24,13 @@ struct flow_of {
 
 static void send_register(const struct phone *phone, const char *vias, const char *lines) {
   static unsigned n;
-  char at[64];
-  struct buf text = buf_over(at, sizeof at - 1);
-  endpoint_put(&text, &phone->at);
-  at[text.len] = 0;
   n++;
   world_send(&w, phone,
              "REGISTER sip:example.net SIP/2.0\nVia: SIP/2.0/%s %s;branch=z9hG4bKreg%u;rport\n%s"
              "Max-Forwards: 70\nFrom: <sip:bob@example.net>;tag=a\nTo: <sip:bob@example.net>\n"
              "Call-ID: reg%u\nCSeq: %u REGISTER\n%sContent-Length: 0\n\n",
-             phone->flow == 0 ? "UDP" : "TCP", at, n, vias, (unsigned)phone->at.port, n, lines);
+             phone->flow == 0 ? "UDP" : "TCP", phone_text(phone), n, vias, (unsigned)phone->at.port,
+             n, lines);
 }
 
 static const char *contact(unsigned instance, unsigned reg_id, const char *more) {

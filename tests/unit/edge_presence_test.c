@@ -289,11 +289,8 @@ static void decide(const char *watcher, enum event_decision decision) {
 static void its_owner_decides(void **state) {
   (void)state;
   world_close(&w);
-  w = (struct edge_world){0};
-  test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-  crypto_openssl(&w.crypto);
   struct edge_config config;
-  world_config(&w, &config, 0);
+  world_begin(&w, &config);
   config.watchers = EVENT_ASK;
   world_open_config(&w, 1, &config);
   publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");

@@ -16,11 +16,8 @@ static struct edge_world w; /* opened anew by each test */
 static struct phone alice, bob, carol, far;
 
 static void open_world(bool redirect) {
-  w = (struct edge_world){0};
-  test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-  crypto_openssl(&w.crypto);
   struct edge_config config;
-  world_config(&w, &config, 0);
+  world_begin(&w, &config);
   config.redirect = redirect;
   world_open_config(&w, 2, &config);
   alice = phone_udp(0, "192.0.2.8:5068");

@@ -22,10 +22,6 @@ struct registering {
 static void send_register(struct edge_world *w, const struct phone *phone,
                           const struct registering *r) {
   static unsigned branch;
-  char at[64];
-  struct buf text = buf_over(at, sizeof at - 1);
-  endpoint_put(&text, &phone->at);
-  at[text.len] = 0;
   world_send(w, phone,
              "REGISTER sip:example.net SIP/2.0\n"
              "Via: SIP/2.0/%s %s;branch=z9hG4bKr%u;rport\n"
@@ -33,7 +29,8 @@ static void send_register(struct edge_world *w, const struct phone *phone,
              "From: Bob <sip:bob@example.net>;tag=a\n"
              "To: <sip:bob@example.net>\n"
              "Call-ID: %s\nCSeq: %u REGISTER\n%sContent-Length: 0\n\n",
-             phone->flow == 0 ? "UDP" : "TCP", at, branch++, r->call_id, r->cseq, r->lines);
+             phone->flow == 0 ? "UDP" : "TCP", phone_text(phone), branch++, r->call_id, r->cseq,
+             r->lines);
 }
 
 static struct sent *registered(struct edge_world *w, const struct phone *phone, unsigned cseq,
@@ -260,11 +257,8 @@ static void grants_expires(void **state) {
 /* */
 static void allows_only_this_machine(void **state) {
   (void)state;
-  w = (struct edge_world){0};
-  test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-  crypto_openssl(&w.crypto);
   struct edge_config config;
-  world_config(&w, &config, 0);
+  world_begin(&w, &config);
   config.digest_off = false;
   world_open_config(&w, 1, &config);
   struct phone far = phone_udp(0, "192.0.2.9:5070"), near = phone_udp(0, "127.0.0.1:5070");

@@ -248,11 +248,8 @@ static void a_response_without_way_back(void **state) {
 /* with no domain configured every name belongs to the overlay. */
 static void serves_every_domain(void **state) {
   (void)state;
-  w = (struct edge_world){0};
-  test_memory_init(&w.memory, TEST_MEMORY_UNLIMITED);
-  crypto_openssl(&w.crypto);
   struct edge_config config;
-  world_config(&w, &config, 0);
+  world_begin(&w, &config);
   config.domain_count = 0;
   world_open_config(&w, 1, &config);
   assert_true(edge_serves(w.edge[0], SLICE("anything.example")));
