@@ -29,8 +29,9 @@ struct tls; /* belongs to one thread */
 /* NULL: *why says what to do. */
 struct tls *tls_new(const struct tls_setup *setup, struct why *why);
 void tls_free(struct tls *tls);
-/* Reads what phones are shown, and keeps it aside until tls_show_fresh; chain_file "": nothing is
- * read. False: *why says what to do. Connections that are there keep what they were shown. */
+/* Reads what phones are shown, and keeps it aside until tls_show_fresh (R-7.88); chain_file "":
+ * nothing is read. False: *why says what to do. Connections that are there keep what they were
+ * shown. */
 bool tls_read_fresh(struct tls *tls, const char *chain_file, const char *key_file, struct why *why);
 void tls_show_fresh(struct tls *tls);
 /* Whoever shakes hands in this context, of another library, is shown what phones are, then. It must
