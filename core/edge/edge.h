@@ -63,7 +63,7 @@ enum edge_call_kind {
   EDGE_LOCATE,    /* contacts of aor; answer by edge_on_located */
   EDGE_BIND,      /* put the contact of aor; answer by edge_on_bound (user 0: not wanted) */
   EDGE_UNBIND,    /* remove it; the same */
-  EDGE_KEEP,      /* put the record `value`; not answered */
+  EDGE_KEEP,      /* put the record `value`; answer by edge_on_told */
   EDGE_FIND,      /* the values under the key `aor`; answer by edge_on_found */
   EDGE_TELL,      /* say `value` to the peer `to`; answer by edge_on_told */
   EDGE_MAIL,      /* a message for aor, who is away: answer by edge_on_kept */
@@ -130,7 +130,7 @@ void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, e
 void edge_on_found(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,
                    const struct slice *values, unsigned count, struct edge_calls *calls,
                    struct outbox *out);
-/* The peer answered an EDGE_TELL with that status; 503: it did not. */
+/* The peer answered an EDGE_TELL, or the ring an EDGE_KEEP, with that status; 503: it did not. */
 void edge_on_told(struct edge *edge, usec now, msec_wall wall, uint64_t user, uint16_t status,
                   struct edge_calls *calls, struct outbox *out);
 /* Another home tells: `content` is that of a record under "presence:ADDRESS", `address`

@@ -72,6 +72,7 @@ struct presentity {
   uint32_t remotes, remote_count;
   struct home *homes; /* EVENT_HOMES_MAX, owned; NULL: none */
   bool telling;
+  uint8_t tries; /* to put those records */
   uint32_t tell_next;
 };
 

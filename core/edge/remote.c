@@ -279,11 +279,33 @@ static void remote_told(struct edge_step *step, struct remote *remote, uint16_t 
   }
 }
 
+/* The ring did not take a record: an address may publish before its first REGISTER has made its
+ * certificates known, and is then refused. */
+static void kept(struct edge_step *step, struct presentity *presentity, enum user_kind kind,
+                 uint16_t status) {
+  if (status == 200) {
+    presentity->tries = 0;
+    return;
+  }
+  usec wait = RETRY << (presentity->tries < 6 ? presentity->tries++ : 6);
+  if (kind == USER_PEERS) presentity->home = false;
+  presentity->timer.kind = EDGE_TIMER_HOME;
+  presentity->timer.owner =
+      handle_pack(pool_handle_of(&step->edge->presence->presentities, presentity));
+  if (!presentity->timer.set || presentity->timer.at > step->now + wait)
+    timers_set(&step->edge->timers, &presentity->timer, step->now + wait);
+}
+
 void edge_on_told(struct edge *edge, usec now, msec_wall wall, uint64_t user, uint16_t status,
                   struct edge_calls *calls, struct outbox *out) {
   struct edge_step step = {edge, now, wall, calls, out};
   struct presence *p = edge->presence;
   if (user == 0 || p == NULL) return;
+  if (kind_of(user) == USER_HOMES || kind_of(user) == USER_PEERS) {
+    struct presentity *presentity = pool_at(&p->presentities, handle_of(user));
+    if (presentity != NULL) kept(&step, presentity, kind_of(user), status);
+    return;
+  }
   p->tells--;
   if (p->tell_first != 0) arm(edge, now + TELL_PACE_US);
   if (kind_of(user) == USER_SUBSCRIPTION) {
@@ -391,7 +413,8 @@ static void keep_home(struct edge_step *step, struct presentity *presentity) {
   struct slice nonce = put_nonce(step, "home-", buf_slice(&id));
   struct slice text = put_value(step, &value);
   struct slice signer = outbox_copy(step->out, presentity->aor);
-  struct edge_call *call = add_call(step, EDGE_KEEP, 0, key);
+  uint64_t user = put_user(pool_handle_of(&p->presentities, presentity), USER_PEERS, 0);
+  struct edge_call *call = add_call(step, EDGE_KEEP, user, key);
   call->nonce = nonce;
   call->value = text;
   call->signer = signer;
@@ -399,8 +422,7 @@ static void keep_home(struct edge_step *step, struct presentity *presentity) {
   presentity->home = true;
   presentity->home_at = step->now;
   key = put_key(step, "subscribe:presence:", presentity->aor);
-  add_call(step, EDGE_FIND, put_user(pool_handle_of(&p->presentities, presentity), USER_PEERS, 0),
-           key);
+  add_call(step, EDGE_FIND, user, key);
 }
 
 static void keep_peer(struct edge_step *step, struct presentity *presentity) {
@@ -409,13 +431,13 @@ static void keep_peer(struct edge_step *step, struct presentity *presentity) {
                                  .token = put_token(step, presentity->token)};
   struct slice key = put_key(step, "subscribe:presence:", presentity->aor);
   struct slice text = put_value(step, &value);
-  struct edge_call *call = add_call(step, EDGE_KEEP, 0, key);
+  uint64_t user = put_user(pool_handle_of(&p->presentities, presentity), USER_HOMES, 0);
+  struct edge_call *call = add_call(step, EDGE_KEEP, user, key);
   call->nonce = value.token;
   call->value = text;
   call->granted_s = WATCH_LIFE_S;
   key = put_key(step, "presence:", presentity->aor);
-  add_call(step, EDGE_FIND, put_user(pool_handle_of(&p->presentities, presentity), USER_HOMES, 0),
-           key);
+  add_call(step, EDGE_FIND, user, key);
   for (unsigned i = 0; i < EVENT_HOMES_MAX; i++) clear_place(step, presentity, i);
   queue(step, presentity, step->now);
 }

@@ -26,7 +26,7 @@ void presence_told(struct step *s, uint64_t user, uint16_t status) {
 
 static void refused(struct step *s, const struct edge_call *call) {
   if (call->kind == EDGE_FIND) found(s, call->user, ERR_BUSY, NULL, 0);
-  if (call->kind == EDGE_TELL) presence_told(s, call->user, 503);
+  if (call->kind != EDGE_FIND) presence_told(s, call->user, 503);
 }
 
 /* Its own key is that of the address of this peer. */
@@ -43,7 +43,7 @@ void presence_begin(struct step *s, const struct edge_call *call) {
   struct contact contact = {.uri = call->value, .instance = call->nonce, .path_count = 1};
   if (!find) contact.path[0] = call->signer.len > 0 ? call->signer : own_address(s);
   enum errand_kind kind = find ? ERRAND_GET : tell ? ERRAND_TELL : ERRAND_STORE;
-  enum errand_for for_whom = find ? FOR_EDGE_FIND : tell ? FOR_EDGE_TELL : FOR_NOBODY;
+  enum errand_for for_whom = find ? FOR_EDGE_FIND : FOR_EDGE_TELL;
   struct errand *errand =
       errand_open(s, kind, for_whom, call->user, call->aor, find ? NULL : &contact);
   if (errand == NULL) {

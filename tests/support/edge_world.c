@@ -59,6 +59,7 @@ void world_config(struct edge_world *w, struct edge_config *config, unsigned ind
       .crypto = &w->crypto,
       .xml = w->xml,
       .seed = seeds[index],
+      .id = {{(uint8_t)(index + 1)}},
       .ticket_tag = 3,
   };
 }
@@ -88,6 +89,8 @@ void world_open(struct edge_world *w, unsigned edges) {
   for (unsigned i = 0; i < edges; i++) assert_non_null(w->edge[i]);
 }
 
+static void free_kept(struct edge_world *w);
+
 static void free_call(struct edge_call *call) {
   free((void *)(uintptr_t)call->aor.at);
   free((void *)(uintptr_t)call->contact.uri.at);
@@ -106,6 +109,7 @@ void world_close(struct edge_world *w) {
       held.aor = slice_cstr(w->record[i].aor);
       free_call(&held);
     }
+  free_kept(w);
   xml_reader_free(w->xml);
   crypto_openssl_free(&w->crypto);
   assert_int_equal(w->memory.blocks, 0);
@@ -232,6 +236,78 @@ static void carry(struct edge_world *w, unsigned edge, const struct output *outp
   }
 }
 
+/* ---- what homes put and tell ---- */
+
+static bool text_is(const char *text, struct slice s) { return slice_equal(slice_cstr(text), s); }
+
+static void keep_value(struct edge_world *w, const struct edge_call *call) {
+  struct world_kept *kept = NULL;
+  for (unsigned i = 0; i < w->kept_count; i++)
+    if (text_is(w->kept[i].key, call->aor) && text_is(w->kept[i].nonce, call->nonce))
+      kept = &w->kept[i];
+  if (kept == NULL) {
+    assert_true(w->kept_count < WORLD_RECORDS_MAX);
+    kept = &w->kept[w->kept_count++];
+    kept->key = (char *)(uintptr_t)copy_slice(call->aor).at;
+    kept->nonce = (char *)(uintptr_t)copy_slice(call->nonce).at;
+  }
+  free(kept->value);
+  kept->value = (char *)(uintptr_t)copy_slice(call->value).at;
+}
+
+static void find_values(struct edge_world *w, unsigned edge, const struct edge_call *call,
+                        struct step_memory *s) {
+  struct slice values[WORLD_RECORDS_MAX];
+  unsigned count = 0;
+  for (unsigned i = 0; i < w->kept_count; i++)
+    if (text_is(w->kept[i].key, call->aor)) values[count++] = slice_cstr(w->kept[i].value);
+  edge_on_found(w->edge[edge], w->now, w->wall, call->user, count == 0 ? ERR_NOT_FOUND : OK, values,
+                count, &s->calls, &s->out);
+}
+
+static void tell_edge(struct edge_world *w, unsigned edge, const struct edge_call *call,
+                      struct step_memory *s) {
+  uint16_t status = 503;
+  char address[400];
+  w->tells++;
+  assert_true(slice_starts(call->aor, SLICE("presence:")));
+  snprintf(address, sizeof address, "sip:%.*s", (int)(call->aor.len - 9), call->aor.at + 9);
+  for (unsigned i = 0; i < w->edge_count; i++) {
+    if (w->dead[i] || !endpoint_equal(&w->at[i], &call->to.at)) continue;
+    const struct edge_event event = {.watch = call->watch,
+                                     .address = slice_cstr(address),
+                                     .content = call->value,
+                                     .version = ++w->version,
+                                     .expires = w->wall + (msec_wall)call->granted_s * 1000};
+    struct step_memory *other = step_open();
+    status = edge_on_event(w->edge[i], w->now, w->wall, &event, &other->calls, &other->out);
+    step_close(w, i, other);
+  }
+  edge_on_told(w->edge[edge], w->now, w->wall, call->user, status, &s->calls, &s->out);
+}
+
+static void free_kept(struct edge_world *w) {
+  for (unsigned i = 0; i < w->kept_count; i++) {
+    free(w->kept[i].key);
+    free(w->kept[i].nonce);
+    free(w->kept[i].value);
+  }
+}
+
+static void answer_presence(struct edge_world *w, unsigned edge, const struct edge_call *call) {
+  struct step_memory *s = step_open();
+  if (call->kind == EDGE_KEEP) {
+    uint16_t status = w->bind_status == OK ? 200 : 403;
+    if (status == 200) keep_value(w, call);
+    edge_on_told(w->edge[edge], w->now, w->wall, call->user, status, &s->calls, &s->out);
+  } else if (call->kind == EDGE_FIND) {
+    find_values(w, edge, call, s);
+  } else {
+    tell_edge(w, edge, call, s);
+  }
+  step_close(w, edge, s);
+}
+
 static void answer_call(struct edge_world *w, unsigned edge, const struct edge_call *call,
                         enum err status) {
   struct step_memory *s = step_open();
@@ -258,6 +334,10 @@ static void take_call(struct edge_world *w, unsigned edge, const struct edge_cal
   w->binds += call->kind == EDGE_BIND;
   w->unbinds += call->kind == EDGE_UNBIND;
   w->locates += call->kind == EDGE_LOCATE;
+  if (call->kind == EDGE_KEEP || call->kind == EDGE_FIND || call->kind == EDGE_TELL) {
+    answer_presence(w, edge, call);
+    return;
+  }
   if (!w->hold) {
     answer_call(w, edge, call, call->kind == EDGE_LOCATE ? w->locate_status : w->bind_status);
     return;

@@ -30,6 +30,10 @@ struct world_record {
   char *aor, *text;
   struct contact contact;
 };
+/* A record by EDGE_KEEP. */
+struct world_kept {
+  char *key, *nonce, *value;
+};
 struct phone {
   unsigned edge;
   uint32_t flow; /* 0: UDP */
@@ -48,6 +52,10 @@ struct edge_world {
   struct sent sent[WORLD_SENT_MAX];
   unsigned sent_count, sent_next;
   struct world_record record[WORLD_RECORDS_MAX];
+  struct world_kept kept[WORLD_RECORDS_MAX];
+  unsigned kept_count, tells;
+  uint64_t version;       /* of the last one told */
+  bool dead[WORLD_EDGES]; /* answers nobody */
   enum err bind_status, locate_status;
   bool hold;                             /* calls are kept in held[] instead of being answered */
   struct edge_call held[WORLD_HELD_MAX]; /* texts owned by the world */

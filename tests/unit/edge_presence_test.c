@@ -404,8 +404,134 @@ static void others_pass(void **state) {
   world_expect(&w, &alice, "SIP/2.0 489");
 }
 
+/* ---- between homes ---- */
+
+static struct phone dora; /* at the other peer */
+
+static int open_two(void **state) {
+  (void)state;
+  world_open(&w, 2);
+  bob = phone_udp(0, "192.0.2.9:5070");
+  alice = phone_udp(0, "192.0.2.8:5080");
+  dora = phone_udp(1, "192.0.2.8:5080");
+  return 0;
+}
+
+static struct sent *next_of_two(const struct phone *phone) {
+  world_advance(&w, MSEC(300));
+  return next_notify(phone);
+}
+
+/* whoever comes later finds the other; a change goes to the watcher's peer. */
+static void homes_find_each_other(void **state) {
+  bool bob_first = *state != NULL;
+  if (bob_first) register_bob(&bob, 1, 600);
+  world_advance(&w, SEC(1));
+  struct sent *notify = watch(&dora, ALICE, BOB, "c1");
+  assert_true(sent_has(notify, "<basic>closed</basic>"));
+  if (!bob_first) {
+    world_advance(&w, SEC(1));
+    register_bob(&bob, 1, 600);
+  }
+  notify = next_of_two(&dora);
+  assert_true(sent_has(notify, "<basic>open</basic>"));
+  assert_false(sent_has(notify, "192.0.2.9"));
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  notify = next_of_two(&dora);
+  assert_true(sent_has(notify, TUPLE("a", "open")));
+  world_expect_nothing(&w, &dora);
+  for (unsigned i = 0; i < w.kept_count; i++) assert_null(strstr(w.kept[i].value, "alice"));
+  register_bob(&bob, 2, 0);
+}
+
+/* rejected, and nothing more. */
+static void who_is_blocked_elsewhere_gets_no_more(void **state) {
+  (void)state;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  world_advance(&w, SEC(1));
+  watch(&dora, ALICE, BOB, "c1");
+  assert_true(sent_has(next_of_two(&dora), TUPLE("a", "open")));
+  struct edge_watcher row;
+  uint32_t cursor = 0;
+  assert_true(edge_each_watcher(w.edge[0], SLICE(BOB), &cursor, &row));
+  assert_true(slice_equal(row.aor, SLICE(ALICE)));
+  decide(ALICE, EVENT_BLOCK);
+  struct sent *notify = next_of_two(&dora);
+  assert_string_equal(sent_header(notify, "Subscription-State", 0), "terminated;reason=rejected");
+  unsigned tells = w.tells;
+  publish(&bob, "bob", "", PIDF(TUPLE("b", "open")), "SIP/2.0 200");
+  world_advance(&w, SEC(1));
+  world_expect_nothing(&w, &dora);
+  assert_true(w.tells <= tells + 1); /* which is answered 404, and ends it */
+  cursor = 0;
+  assert_false(edge_each_watcher(w.edge[0], SLICE(BOB), &cursor, &row));
+}
+
+/* what a home that died has said counts no more. */
+static void a_dead_home_is_forgotten(void **state) {
+  (void)state;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  world_advance(&w, SEC(1));
+  ask(&dora, &(struct asking){ALICE, BOB, "c1", "", 1, "Event: presence\n", ""});
+  world_expect(&w, &dora, "SIP/2.0 200");
+  next_of_two(&dora);
+  assert_true(sent_has(next_of_two(&dora), TUPLE("a", "open")));
+  w.dead[0] = true;
+  world_advance(&w, SEC(700));
+  struct sent *notify = world_expect(&w, &dora, "NOTIFY ");
+  assert_true(sent_has(notify, "<basic>closed</basic>"));
+  world_answer(&w, &dora, notify, 200, "");
+}
+
+/* R-12.14: a phone publishes before it registers; the ring does not know yet whose address that is.
+ */
+static void a_record_that_is_refused_is_put_again(void **state) {
+  (void)state;
+  w.bind_status = ERR_REFUSED;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  world_advance(&w, SEC(1));
+  assert_int_equal(w.kept_count, 0);
+  w.bind_status = OK;
+  world_advance(&w, SEC(10));
+  assert_int_equal(w.kept_count, 1);
+  watch(&dora, ALICE, BOB, "c1");
+  assert_true(sent_has(next_of_two(&dora), TUPLE("a", "open")));
+}
+
+/* what is not of the form is refused, and what nobody asked for is 404. */
+static void strangers_are_refused(void **state) {
+  (void)state;
+  static struct output items[OUTBOX_STEP_ITEMS];
+  static char bytes[OUTBOX_STEP_BYTES];
+  struct outbox out;
+  struct edge_calls calls = {0};
+  char text[400];
+  struct buf content = buf_over(text, sizeof text);
+  struct presence_value value = {.kind = PRESENCE_STATE,
+                                 .from = {.id = {{9}}, .at = w.at[1]},
+                                 .token = SLICE("0123456789abcdef")};
+  presence_put_value(&content, &value);
+  struct edge_event event = {
+      .address = SLICE(BOB), .content = buf_slice(&content), .expires = w.wall + 1000};
+  outbox_init(&out, items, OUTBOX_STEP_ITEMS, bytes, sizeof bytes);
+  assert_int_equal(edge_on_event(w.edge[0], w.now, w.wall, &event, &calls, &out), 404);
+  event.watch = true;
+  assert_int_equal(edge_on_event(w.edge[0], w.now, w.wall, &event, &calls, &out), 400);
+  event.content.len--;
+  assert_int_equal(edge_on_event(w.edge[0], w.now, w.wall, &event, &calls, &out), 400);
+  buf_reset(&content);
+  value.kind = PRESENCE_WATCH;
+  value.text = SLICE(BOB);
+  presence_put_value(&content, &value);
+  event.content = buf_slice(&content);
+  assert_int_equal(edge_on_event(w.edge[0], w.now, w.wall, &event, &calls, &out), 404);
+  event.expires = w.wall;
+  assert_int_equal(edge_on_event(w.edge[0], w.now, w.wall, &event, &calls, &out), 400);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
+#define TWO(f) cmocka_unit_test_setup_teardown(f, open_two, close_world)
   const struct CMUnitTest tests[] = {
       TEST(a_publication_lives_by_its_tag),
       TEST(what_is_wrong_is_refused),
@@ -421,6 +547,12 @@ int main(void) {
       TEST(many_are_told_in_turn),
       TEST(tables_have_limits),
       TEST(others_pass),
+      TWO(homes_find_each_other),
+      cmocka_unit_test_prestate_setup_teardown(homes_find_each_other, open_two, close_world, &w),
+      TWO(who_is_blocked_elsewhere_gets_no_more),
+      TWO(a_dead_home_is_forgotten),
+      TWO(a_record_that_is_refused_is_put_again),
+      TWO(strangers_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

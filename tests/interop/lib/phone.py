@@ -25,7 +25,7 @@ module ausine.so
 module aubridge.so
 module uuid.so
 {modules}module_app account.so
-module_app menu.so
+{presence}module_app menu.so
 module_app ctrl_tcp.so
 """
 ACCOUNT = ('<sip:{user}@{domain};transport={transport}>;auth_user={auth_user};'
@@ -49,7 +49,7 @@ class Phone:
     whose certificate it is shown it does not check."""
 
     def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60,
-                 password="", dtls=False, second=None, dns=None):
+                 password="", dtls=False, second=None, dns=None, watches=()):
         need("baresip", "baresip-core")
         need("stdbuf", "coreutils")
         self.place, self.user, self.home, self.transport = place, user, home, transport
@@ -60,7 +60,7 @@ class Phone:
         self.address = f"127.0.0.1:{self.sip_port}"
         self.events, self.changed = [], threading.Condition()
         self.name = f"phone-{user}"
-        self._write(domain, regint, password, dtls, second, dns)
+        self._write(domain, regint, password, dtls, second, dns, watches)
         self.start()
 
     def start(self):
@@ -73,7 +73,7 @@ class Phone:
         self.place.closers.append(self.socket.close)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _write(self, domain, regint, password, dtls, second, dns):
+    def _write(self, domain, regint, password, dtls, second, dns, watches):
         folder = self.place.path(self.name)
         os.mkdir(folder)
         flows = f';sipnat=outbound;outbound2="sip:{second.address};transport={self.transport}"' \
@@ -87,8 +87,12 @@ class Phone:
                   "modules": DTLS_MODULES if dtls else SRTP_MODULES if srtp else "",
                   "media": ";mediaenc=dtls_srtp;medianat=ice" if dtls else
                            ";mediaenc=srtp-mand" if srtp else "",
-                  "auth_user": self.user if password else "", "auth_pass": password}
-        for file, text in ("config", CONFIG), ("accounts", ACCOUNT), ("contacts", ""):
+                  "presence": "", "auth_user": self.user if password else "", "auth_pass": password}
+        if watches:  # addresses whose presence it wants; its own it publishes
+            values["presence"] = "module_app contact.so\nmodule_app presence.so\n"
+            values["flows"] += ";pubint=60"
+        contacts = "".join(f"<{uri}>;presence=p2p\n" for uri in watches)
+        for file, text in ("config", CONFIG), ("accounts", ACCOUNT), ("contacts", contacts):
             with open(os.path.join(folder, file), "w", encoding="ascii") as out:
                 out.write(text.format(**values))
 
