@@ -45,6 +45,8 @@ struct control_hooks {
   void (*leave)(void *context); /* `leave`: the daemon leaves, then control_left and exit */
   bool (*reload)(void *context, struct why *why);
   bool (*users)(void *context, struct why *why); /* reads who has a password again */
+  /* Keeps COMMAND_ALLOW, COMMAND_ASK or COMMAND_BLOCK for the next start; false: it cannot. */
+  bool (*decide)(void *context, const struct node_command *command, struct why *why);
   void (*set_log)(void *context, enum trace_level level);
   /* Adds the host's own rows to the object that answers `status` (a json_t *). */
   void (*status)(void *context, void *object);

@@ -87,8 +87,7 @@ static void do_plain(const struct call *call, enum node_command_kind kind) {
 static void do_uri(const struct call *call, enum node_command_kind kind) {
   const char *uri = param_text(call, "uri"), *contact = param_text(call, "contact");
   const json_t *expires = json_object_get(call->params, "expires");
-  bool needs_contact = kind == COMMAND_PUT || kind == COMMAND_REMOVE || kind == COMMAND_ALLOW ||
-                       kind == COMMAND_ASK || kind == COMMAND_BLOCK;
+  bool needs_contact = kind == COMMAND_PUT || kind == COMMAND_REMOVE;
   json_int_t seconds = expires != NULL ? json_integer_value(expires) : 0;
   if (uri == NULL || (needs_contact && contact == NULL)) {
     answer_error(call->client, call->id, RPC_PARAMS,
@@ -164,9 +163,25 @@ static void do_bindings(const struct call *call) { do_plain(call, COMMAND_BINDIN
 static void do_lookup(const struct call *call) { do_uri(call, COMMAND_LOOKUP); }
 static void do_presence(const struct call *call) { do_uri(call, COMMAND_PRESENCE); }
 static void do_watchers(const struct call *call) { do_uri(call, COMMAND_WATCHERS); }
-static void do_allow(const struct call *call) { do_uri(call, COMMAND_ALLOW); }
-static void do_ask(const struct call *call) { do_uri(call, COMMAND_ASK); }
-static void do_block(const struct call *call) { do_uri(call, COMMAND_BLOCK); }
+static void decide(const struct call *call, enum node_command_kind kind) {
+  const struct control_hooks *hooks = &call->client->owner->hooks;
+  const char *uri = param_text(call, "uri"), *contact = param_text(call, "contact");
+  struct why why = {""};
+  if (uri == NULL || contact == NULL) {
+    answer_error(call->client, call->id, RPC_PARAMS, "params: uri and contact, as strings");
+    return;
+  }
+  const struct node_command command = {
+      .kind = kind, .uri = slice_cstr(uri), .contact = slice_cstr(contact)};
+  if (hooks->decide == NULL || hooks->decide(hooks->context, &command, &why))
+    ask_node(call, &command);
+  else
+    answer_error(call->client, call->id, 503, why.text);
+}
+
+static void do_allow(const struct call *call) { decide(call, COMMAND_ALLOW); }
+static void do_ask(const struct call *call) { decide(call, COMMAND_ASK); }
+static void do_block(const struct call *call) { decide(call, COMMAND_BLOCK); }
 static void do_get(const struct call *call) { do_uri(call, COMMAND_GET); }
 static void do_put(const struct call *call) { do_uri(call, COMMAND_PUT); }
 static void do_remove(const struct call *call) { do_uri(call, COMMAND_REMOVE); }

@@ -22,6 +22,7 @@
 #include "host/pnp.h"
 #include "host/provision.h"
 #include "host/remember.h"
+#include "host/rules.h"
 #include "host/tcp.h"
 #include "host/tls.h"
 #include "host/udp.h"
@@ -458,10 +459,16 @@ static enum err open_sockets(struct peer_process *p, struct why *why) {
   return listen_all(settings, p->loop.udp, p->loop.tcp, &p->config, why);
 }
 
+static bool keep_rule(void *context, const struct node_command *command, struct why *why) {
+  const struct peer_process *p = context;
+  return rules_keep(settings_text(p->setup->settings, SET_DATA), command, why);
+}
+
 static enum err open_control(struct peer_process *p, struct why *why) {
   struct control_hooks hooks = {.leave = leave,
                                 .reload = reload,
                                 .users = read_users,
+                                .decide = keep_rule,
                                 .set_log = set_log,
                                 .status = add_status,
                                 .left = on_left,
@@ -532,6 +539,9 @@ static enum err open_node(struct peer_process *p, struct why *why) {
   if (p->loop.node == NULL) return why_say(why, ERR_MEMORY, "no memory for the peer");
   loop_clock(&p->loop, true);
   err = journal_restore(p->loop.journal, clock_wall(), restore_one, p, &p->restored, why);
+  /* Before any phone may ask: who is blocked must not see anything in between. */
+  if (err == OK && !rules_say(settings_text(p->setup->settings, SET_DATA), &p->loop, why))
+    err = ERR_IO;
   if (err == OK) loop_step(&p->loop, &(struct input){.kind = IN_START});
   return err;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""R-12.14 to R-12.18: presence between peers, with running locserds. Phones are UDP sockets."""
+"""R-12.11, R-12.14 to R-12.18: presence between peers, with running locserds. Phones are UDP sockets."""
 import contextlib
 import re
 import socket
@@ -134,6 +134,7 @@ def test_a_phone_at_another_peer_is_seen():
 
 
 def test_who_is_blocked_sees_no_more():
+    """R-12.11, R-12.15"""
     with ring(3) as peers, phones((peers[0], BOB), (peers[1], ALICE), (peers[2], "eve@example.net")) \
             as (bob, alice, eve):
         bob.register().publish("one")
@@ -159,6 +160,25 @@ def test_who_is_blocked_sees_no_more():
         for peer in peers:
             for row in peer.ask("records"):
                 assert not row["text"].startswith("subscribe:") or ALICE not in row["text"], row
+
+
+def test_a_decision_outlives_the_peer():
+    """R-12.11: what was decided is kept; what cannot be is refused."""
+    with Peer() as peer:
+        with phones((peer, BOB), (peer, ALICE)) as (bob, alice):
+            bob.register()
+            assert peer.cli("allow", BOB, ALICE)[0] == 0
+            assert peer.cli("block", BOB, ALICE)[0] == 0
+            assert peer.cli("block", BOB, "no address at all")[0] == 1
+        peer.kill()
+        with Peer(data=peer.data) as again:
+            with phones((again, BOB), (again, ALICE)) as (bob, alice):
+                bob.register().publish("one")
+                alice.register().watch(BOB)
+                alice.sees("terminated;reason=rejected")
+                assert again.ask("allow", BOB, ALICE) is True
+                alice.watch(BOB, call="once-more")
+                alice.sees("<note>one</note>")
 
 
 def test_who_is_responsible_may_die():
