@@ -349,14 +349,15 @@ static void send_datagram(struct world *world, uint32_t from, uint32_t to,
 
 void net_send(struct world *world, uint32_t from, const struct output *out) {
   uint32_t to = world_peer_at(world, &out->peer);
-  if (out->flow != 0)
+  if (out->flow != 0) {
     send_on_flow(world, from, out);
-  else if (to == SIM_NONE)
-    return; /* there is nobody outside of this world */
-  else if (endpoint_is_stream(&out->peer))
+  } else if (to == SIM_NONE) { /* somebody's phone, at most */
+    if (world->watch.datagram != NULL) world->watch.datagram(world->watch.context, from, out);
+  } else if (endpoint_is_stream(&out->peer)) {
     send_over_link(world, from, to, out);
-  else
+  } else {
     send_datagram(world, from, to, out);
+  }
 }
 
 void net_close(struct world *world, uint32_t peer, uint32_t flow) {

@@ -61,6 +61,12 @@ void report_result(FILE *out, const struct sim_options *options, const struct si
     fprintf(out, "liars    reads %llu of %llu right, %llu old, %llu missed, %llu failed\n",
             N(r->ledger.lied_right), N(r->ledger.lied), N(r->ledger.lied_old),
             N(r->ledger.lied_missed), N(r->ledger.lied_failed));
+  if (r->mail.sent > 0)
+    fprintf(out,
+            "mail     %llu left, %llu kept, %llu refused, %llu unanswered; %llu came, %llu of them "
+            "again\n",
+            N(r->mail.sent), N(r->mail.kept), N(r->mail.refused), N(r->mail.unanswered),
+            N(r->mail.delivered), N(r->mail.repeats));
   report_lookups(out, r);
   if (r->scale.lookups == 0)
     fprintf(out, "hops     " THOUSANDTHS " in the mean, %u for 99 of 100; %llu silent ones\n",

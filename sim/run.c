@@ -29,6 +29,7 @@ struct run {
   struct world world;
   struct ledger ledger;
   struct script script;
+  struct mail mail;
   struct narrator narrator;
   struct sim_result *result;
   struct figures figures;
@@ -48,7 +49,7 @@ struct run {
 
 static void on_act(void *context, uint32_t what) {
   struct run *run = context;
-  script_on_act(&run->script, what);
+  if (!mail_on_act(&run->mail, what)) script_on_act(&run->script, what);
 }
 static void on_reply(void *context, uint32_t peer, uint64_t ticket,
                      const struct node_reply *reply) {
@@ -56,7 +57,7 @@ static void on_reply(void *context, uint32_t peer, uint64_t ticket,
   if (run->options->explain)
     narrate(&run->narrator, "%3u    answers command %u with %u, %u rows %.*s", peer, reply->kind,
             reply->code, reply->row_count, SLICE_FMT(reply->text));
-  script_on_reply(&run->script, peer, ticket, reply);
+  if (!mail_on_reply(&run->mail, ticket, reply)) script_on_reply(&run->script, peer, ticket, reply);
 }
 /* R-5.4: a first successor or predecessor nearer than the one before is adopted only when it has
  * just answered. What a joiner is told, it takes on trust. */
@@ -111,6 +112,11 @@ static void on_gone(void *context, uint32_t peer) {
   if (run->near != NULL) run->near[peer] = (struct near){0};
   run->principals_held = false;
   ledger_on_gone(&run->ledger, peer);
+}
+
+static void on_datagram(void *context, uint32_t peer, const struct output *out) {
+  struct run *run = context;
+  mail_on_datagram(&run->mail, peer, out);
 }
 
 /* ---- looking ---- */
@@ -315,6 +321,24 @@ static void rest(struct run *run) {
   free(idle);
 }
 
+#define MAIL_KEYS_US SEC(30)
+#define MAIL_COMES_US SEC(600) /* */
+
+/* All that was kept comes. */
+static void collect_mail(struct run *run) {
+  struct world *world = &run->world;
+  if (world->weather.of[MESSAGES] == 0 || world_failed(world)) return;
+  struct weather rough = world->weather;
+  be_calm(world);
+  mail_collect(&run->mail);
+  for (usec end = world->now + MAIL_COMES_US; world->now < end && !world_failed(world);) {
+    if (mail_is_done(&run->mail)) break;
+    pass(run, SEC(1), PHASE_READ);
+  }
+  mail_check(&run->mail);
+  world->weather = rough;
+}
+
 static void play(struct run *run, uint32_t peers) {
   struct world *world = &run->world;
   if (world->weather.of[LOOKUPS] > 0) {
@@ -327,18 +351,25 @@ static void play(struct run *run, uint32_t peers) {
   build(run, peers);
   ledger_put_all(&run->ledger);
   pass(run, PUT_US, PHASE_PUT);
+  if (world->weather.of[MESSAGES] > 0) {
+    mail_register(&run->mail, MAIL_KEYS_US);
+    pass(run, 2 * MAIL_KEYS_US, PHASE_PUT);
+  }
   world->weather = rough;
   for (unsigned round = 0; round < world->weather.of[ROUNDS] && !world_failed(world); round++) {
     script_begin_clients(&run->script);
     tell(run, PHASE_FAULTS);
     claim_begin(&run->claim);
     script_begin_faults(&run->script, round);
+    if (round == 0) mail_begin(&run->mail, SEC(world->weather.of[FAULTS_S]));
     const struct scenario *scenario = run->options->scenario;
     if (scenario->begin != NULL) scenario->begin(&run->script, round);
     pass(run, SEC(world->weather.of[FAULTS_S]), PHASE_FAULTS);
     claim_end(&run->claim);
+    run->mail.sending = false;
     heal(run);
   }
+  collect_mail(run);
   be_calm(world);
   rest(run);
 }
@@ -357,6 +388,7 @@ static void report(struct run *run) {
   result->peers = world->peer_count;
   result->up = world->up_count;
   result->ledger = run->ledger.counts;
+  result->mail = run->mail.counts;
   result->events = world->steps;
   result->messages = world->messages;
   result->message_bytes = world->message_bytes;
@@ -435,11 +467,12 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   world_open(&run->world, crypto, &weather, room, options->seed);
   ledger_open(&run->ledger, &run->world, records(&weather, peers), options->seed);
   script_open(&run->script, &run->world, &run->ledger, options->seed);
+  mail_open(&run->mail, &run->world, options->seed);
   run->script.target = peers;
   narrator_open(&run->narrator, &run->world);
   run->narrator.follow = options->follow;
-  run->world.watch =
-      (struct world_watch){run, on_act, on_reply, on_trace, on_event, on_gone, on_stepped};
+  run->world.watch = (struct world_watch){run,      on_act,  on_reply,   on_trace,
+                                          on_event, on_gone, on_stepped, on_datagram};
   figures_open(&run->figures, &run->world);
   run->claim = (struct claim_state){.claim = options->scenario->claim,
                                     .world = &run->world,
@@ -457,6 +490,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   narrator_close(&run->narrator);
   figures_close(&run->figures);
   ledger_close(&run->ledger);
+  mail_close(&run->mail);
   world_close(&run->world);
   free(run->near);
   free(run->heard);

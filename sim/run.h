@@ -5,6 +5,7 @@
 #define SIM_RUN_H
 
 #include "sim/figures.h"
+#include "sim/mail.h"
 #include "sim/narrate.h"
 #include "sim/scale.h"
 #include "sim/script.h"
@@ -41,6 +42,7 @@ struct sim_result {
   uint32_t peers, up;
   struct weather weather;
   struct ledger_counts ledger;
+  struct mail_counts mail;
   uint64_t events, messages, message_bytes, message_max, stores, connections, datagrams_lost;
   uint64_t crashes, leaves, joins, returns, pauses, partitions;
   struct figures figures;

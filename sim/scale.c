@@ -353,7 +353,8 @@ void scale_play(struct script *script, uint32_t peers, scale_progress *progress,
                         .first_peers = peers,
                         .span = usec_max(all - upkeep, 1)};
   make_tables(&scale);
-  world->watch = (struct world_watch){&scale, on_act, on_reply, on_trace, on_event, on_gone, NULL};
+  world->watch =
+      (struct world_watch){&scale, on_act, on_reply, on_trace, on_event, on_gone, NULL, NULL};
   if (scale.outer.event == NULL) world->watch.event = NULL;
   place_all(&scale, peers);
   begin_churn(&scale, peers, all);

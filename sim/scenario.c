@@ -102,6 +102,22 @@ static void immutable(struct weather *weather, struct rng *rng) {
   weather->of[IMMUTABLE] = 500;
 }
 
+/* People who are away, and peers that come and go. Disks are not lost, so nothing may be. */
+static void messages(struct weather *weather, struct rng *rng) {
+  calm(weather, rng);
+  weather->of[LATENCY] = 1;
+  weather->of[LATENCY_MAX_US] = 60000;
+  weather->of[CRASH_S] = 12;
+  weather->of[RETURN] = 1000;
+  weather->of[LEAVE_S] = 30;
+  weather->of[JOIN_S] = 15;
+  weather->of[DARK] = 500;
+  weather->of[PINS] = 1;
+  weather->of[MESSAGES] = 1000;
+  weather->of[FAULTS_S] = 120;
+  weather->of[ROUNDS] = 1;
+}
+
 /* Everybody loses power in the same second, and is back within the next ten. */
 static void restart_all(struct script *script, unsigned round) {
   (void)round;
@@ -174,6 +190,7 @@ static const struct scenario scenarios[] = {
      CLAIM_LIARS},
     {"forgers", "three of ten peers alter the records that they give out", 30, forgers, NULL,
      CLAIM_LIARS},
+    {"messages", "messages for people who are away, under churn", 24, messages, NULL, CLAIM_NONE},
     {"crowd", "the ring doubles at once", 24, stormy, join_many, CLAIM_NONE},
 };
 

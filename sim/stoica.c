@@ -277,7 +277,8 @@ static void open_play(struct play *play, const struct sim_options *options, stru
   play->script.target = peers;
   play->lookup = sim_take(LOOKUPS * sizeof *play->lookup);
   play->slot = sim_take(SLOTS * sizeof *play->slot);
-  play->world.watch = (struct world_watch){play, on_act, on_reply, on_trace, NULL, NULL, NULL};
+  play->world.watch =
+      (struct world_watch){play, on_act, on_reply, on_trace, NULL, NULL, NULL, NULL};
   build(play, peers);
 }
 

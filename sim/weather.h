@@ -57,6 +57,8 @@
   X(FAULTS_S, "faults-s", 60, "length of the phase of faults")                                     \
   X(ROUNDS, "rounds", 2, "faults, then healing: so many times")                                    \
   X(IMMUTABLE, "immutable", 0, "of 1000 records, which are immutable values")                      \
+  X(MESSAGES, "messages", 0, "left by users for each other while there are faults")                \
+  X(USERS, "users", 100, "who leave messages; their keys are at all peers")                        \
   X(PINS, "pins", 0, "1: an open overlay, in which the first key of an address is pinned")
 
 enum weather_kind {

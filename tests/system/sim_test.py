@@ -53,6 +53,15 @@ def test_soak_is_stopped():
     assert seeds == failed == (first + rest).count("FAILED") < 5000, rest[-1000:]
 
 
+def test_messages():
+    """R-10.24, and so R-13.1 to R-13.11: none is lost, none comes twice by another id, all in order."""
+    for seed in ("1", "2"):
+        status, output = sim(BUILD, "--scenario", "messages", "--seed", seed, "--set", "messages=200",
+                             "--set", "users=30", "--set", "faults-s=60")
+        kept, came = re.search(r"left, (\d+) kept, .*?; (\d+) came", output).groups()
+        assert status == 0 and int(kept) > 150 and int(came) >= int(kept), output
+
+
 def test_budgets():
     """R-10.20, R-10.21, R-10.22: what an idle ring costs, and a restart of all at once."""
     for peers in ("15", "100"):
