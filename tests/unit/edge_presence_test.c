@@ -483,6 +483,30 @@ static void a_dead_home_is_forgotten(void **state) {
   world_answer(&w, &dora, notify, 200, "");
 }
 
+/* so many at once, and the others in turn. */
+static void homes_are_told_in_turn(void **state) {
+  (void)state;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  world_advance(&w, SEC(1));
+  for (unsigned i = 0; i < 20; i++) {
+    char call_id[16];
+    snprintf(call_id, sizeof call_id, "m%u", i);
+    watch(&dora, ALICE, BOB, call_id);
+    world_advance(&w, MSEC(400));
+    for (struct sent *more; (more = world_next(&w, &dora)) != NULL;)
+      world_answer(&w, &dora, more, 200, "");
+    world_advance(&w, SEC(7));
+  }
+  unsigned tells = w.tells;
+  publish(&bob, "bob", "", PIDF(TUPLE("b", "open")), "SIP/2.0 200");
+  world_advance(&w, 0);
+  assert_int_equal(w.tells, tells + 8);
+  world_advance(&w, MSEC(16));
+  assert_int_equal(w.tells, tells + 16);
+  world_advance(&w, MSEC(16));
+  assert_int_equal(w.tells, tells + 20);
+}
+
 /* R-12.14: a phone publishes before it registers; the ring does not know yet whose address that is.
  */
 static void a_record_that_is_refused_is_put_again(void **state) {
@@ -551,6 +575,7 @@ int main(void) {
       cmocka_unit_test_prestate_setup_teardown(homes_find_each_other, open_two, close_world, &w),
       TWO(who_is_blocked_elsewhere_gets_no_more),
       TWO(a_dead_home_is_forgotten),
+      TWO(homes_are_told_in_turn),
       TWO(a_record_that_is_refused_is_put_again),
       TWO(strangers_are_refused),
   };
