@@ -266,6 +266,7 @@ bool event_expires(struct edge_step *step, const struct edge_request *request, u
   return true;
 }
 
+/* */
 static void refuse_event(struct edge_step *step, const struct edge_request *request) {
   size_t mark = edge_reply_begin(step, request, 489, NULL);
   sip_put_header(&step->out->bytes, "Allow-Events", SLICE(EDGE_EVENTS));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Presence at the edge: PUBLISH (RFC 3903), SUBSCRIBE and NOTIFY (RFC 6665, 3856), who may watch
- * (docs/spec/12-presence.md). An address that is told of or watched here is a presentity; it has
- * the publications of its devices, the subscriptions of phones of this peer, and the rules of its
- * owner. Indexes of pools are kept plus 1; 0 is none. */
+/* Presence at the edge (R-7.31): PUBLISH (RFC 3903), SUBSCRIBE and NOTIFY (RFC 6665, 3856), who may
+ * watch (docs/spec/12-presence.md). An address that is told of or watched here is a presentity; it
+ * has the publications of its devices, the subscriptions of phones of this peer, and the rules of
+ * its owner. Indexes of pools are kept plus 1; 0 is none. */
 #ifndef EDGE_EVENTS_H
 #define EDGE_EVENTS_H
 

@@ -369,7 +369,7 @@ void execute_request(struct step *s, const struct reply_to *to, const struct loc
   bool routed_only = body.method == XML_OVERLAY_ROUTE || body.method == XML_OVERLAY_TRACE;
   if (is_data(body.method)) {
     execute_data(s, to, target, &body, text);
-  } else if (body.method == XML_EVENT_WATCH || body.method == XML_EVENT_NOTIFY) {
+  } else if (body.method == XML_EVENT_WATCH || body.method == XML_EVENT_NOTIFY) { /* */
     presence_execute(s, to, &body, text, target);
   } else if (body.method == XML_OVERLAY_TRACE) {
     execute_trace(s, to);

@@ -28,6 +28,13 @@ static void end(void) { assert_true(net_close(&net)); }
   "id=\"2222222222222222222222222222222222222222\" at=\"192.0.2.2:5060\" incarnation=\"1\"/>" \
   "</overlay></param></params></methodCall>"
 
+#define RECORD(key, nonce, version, value) \
+  TEST_RECORD(key, "2026-05-03T12:00:00.000Z", nonce, "2026-05-03T12:00:00.000Z", version, value)
+#define PUT_BODY(record)                                                \
+  "<methodCall><methodName>put-auth</methodName><params><param>" record \
+  "</param></params>"                                                   \
+  "</methodCall>"
+
 /* */
 static void test_syntax(void **state) {
   (void)state;
@@ -79,7 +86,7 @@ static void test_overlay_name(void **state) {
   end();
 }
 
-/* */
+/* */
 static void test_direct(void **state) {
   (void)state;
   asker_ring(&asker, 1);
@@ -103,6 +110,16 @@ static void test_direct(void **state) {
                        .body = "<methodCall><methodName>overlay.notify</methodName></methodCall>"),
                    400);
   assert_true(has("o:self"));
+  const char *watch = "<methodCall><methodName>event.watch</methodName><params><param>" RECORD(
+      "presence:bob@example.net", "n", "5", "<a/>") "</param></params></methodCall>";
+  assert_int_equal(ASK(.lines = asker_key_line(&asker_ring_id[0], ""), .body = watch), 400);
+  assert_true(has("direct"));
+  assert_int_equal(ASK(.lines = asker_key_line(&asker_ring_id[0], ";direct"),
+                       .body = OVERLAY_BODY("event.notify")),
+                   400);
+  assert_true(has("one dhtRecord"));
+  assert_int_equal(ASK(.lines = asker_key_line(&asker_ring_id[0], ";direct"), .body = watch), 403);
+  assert_int_equal(node_stats(net.at[0].node).records, 0);
   end();
 }
 
@@ -160,13 +177,6 @@ static void test_somebody_elses_key(void **state) {
   assert_true(has(contact));
   end();
 }
-
-#define RECORD(key, nonce, version, value) \
-  TEST_RECORD(key, "2026-05-03T12:00:00.000Z", nonce, "2026-05-03T12:00:00.000Z", version, value)
-#define PUT_BODY(record)                                                \
-  "<methodCall><methodName>put-auth</methodName><params><param>" record \
-  "</param></params>"                                                   \
-  "</methodCall>"
 
 /* */
 static void test_keys_that_do_not_fit(void **state) {
