@@ -88,9 +88,9 @@ struct edge {
   uint64_t bytes; /* of messages kept by edge_keep */
   uint64_t bytes_max;
   struct presence *presence; /* NULL: none was needed yet */
-  uint32_t calls;      /* forks of an INVITE */
-  struct names *names; /* NULL: none was needed yet */
-  uint32_t naming;     /* branches that wait for the DNS */
+  uint32_t calls;            /* forks of an INVITE */
+  struct names *names;       /* NULL: none was needed yet */
+  uint32_t naming;           /* branches that wait for the DNS */
 };
 
 /* What every function below works on: one call of edge.h. */

@@ -48,10 +48,11 @@ void letter_on_sealed(struct step *s, struct letter *letter, enum err status, st
 void letter_on_written(struct step *s, struct letter *letter, uint16_t status, const char *text);
 void letters_free(struct node *node);
 
-#define MAILBOXES_MAX 256u                 /* being emptied; beyond: at a later REGISTER */
-#define MAILBOX_ITEMS_MAX 16u              /* held of one; the oldest go first */
-#define MAILBOX_TIME_MS ((msec_wall)35000) /* that a delivery may take (64 * T1, and the removal) \
-                                            */
+#define MAILBOXES_MAX 256u    /* being emptied; beyond: at a later REGISTER */
+#define MAILBOX_ITEMS_MAX 16u /* held of one; the oldest go first */
+#define MAILBOX_TIME_MS                                                     \
+  ((msec_wall)35000) /* that a delivery may take (64 * T1, and the removal) \
+                      */
 #define MAILBOX_TRIES_MAX 3u
 #define MAILBOX_PAUSE_US SEC(20)
 

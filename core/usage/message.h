@@ -11,12 +11,13 @@
 #include "base/slice.h"
 #include "base/usec.h"
 
-#define MESSAGE_LIFE_MS ((msec_wall)7 * 24 * 3600 * 1000 - 60000) /* within R-4.23, clocks apart \
-                                                                   */
-#define MESSAGE_BODY_MAX 4096u                                    /* */
-#define MESSAGE_TYPE_MAX 128u                                     /* of Content-Type */
-#define MESSAGE_LETTER_MAX 12288u                                 /* an unsigned letter */
-#define MESSAGE_ID_BYTES 32u                                      /* hexadecimal digits */
+#define MESSAGE_LIFE_MS                                                    \
+  ((msec_wall)7 * 24 * 3600 * 1000 - 60000) /* within R-4.23, clocks apart \
+                                             */
+#define MESSAGE_BODY_MAX 4096u              /* */
+#define MESSAGE_TYPE_MAX 128u               /* of Content-Type */
+#define MESSAGE_LETTER_MAX 12288u           /* an unsigned letter */
+#define MESSAGE_ID_BYTES 32u                /* hexadecimal digits */
 #define MESSAGE_CLAIM_MS ((msec_wall)65000) /* a little more than asks for */
 #define MESSAGE_CLAIM_NONCE "claim"
 
