@@ -67,7 +67,7 @@ def can_receive(peer, user="bob@example.net"):
     key = f"certificate:{user}"
     with contextlib.closing(Control(peer.control)) as control:
         until(lambda: any(row["receives"] for row in control.call("fetch", key=key)["result"]),
-              "a key that receives", 180)
+              "a key that receives", 900)
 
 
 def holders(peers, address):
