@@ -176,6 +176,9 @@ def test_revoke():
         # Once more, and the first one is granted the new keys again.
         status, _, errors = revoke(home, third)
         assert status == 0, errors
+        # Who has its contact now has heard of the newest key.
+        until(lambda: {p.contact for p in phones} & contacts(fourth) == {phones[0].contact},
+              "the home's phone under the newest key")
         phones = [stack.enter_context(contextlib.closing(Phone(peer)))
                   for peer in (home, second, third)]
         assert phones[2].registers()[0] == 403
