@@ -13,7 +13,7 @@
 
 #define ALONE_BYTES_MAX 8192u
 #define RING_BYTES_MAX 13056u      /* of a peer of 64, on average */
-#define RING_PEER_BYTES_MAX 16000u /* of any of them */
+#define RING_PEER_BYTES_MAX 16384u /* of any of them */
 #define BINDING_BYTES_MAX 2600u    /* with its signed record, and its share of the tables */
 #define PHONES 64u
 
