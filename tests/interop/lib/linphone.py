@@ -94,9 +94,11 @@ class Linphone:
                  "PULSE_RUNTIME_PATH", "TMPDIR", "HOME")
         env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **dict.fromkeys(names, self.folder),
                "XDG_DATA_HOME": os.path.join(self.folder, ".local/share")}
-        self.process = place.start(
-            self.name, ["linphonec", "-c", os.path.join(self.folder, "rc"), "-d", 5, "-l",
-                        os.path.join(self.folder, "sip.log"), "-a"], stdin=subprocess.PIPE, env=env)
+        # At the end of its standard input linphonec would take all memory that there is.
+        command = ["prlimit", "--as=4294967296", "linphonec",
+                   "-c", os.path.join(self.folder, "rc"), "-d", 5,
+                   "-l", os.path.join(self.folder, "sip.log"), "-a"]
+        self.process = place.start(self.name, command, stdin=subprocess.PIPE, env=env)
         self._play()
 
     def _play(self):
