@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The simulator: its scenarios break no rule (for the swarm see swarm_test.py); a seed gives the same hash in the optimised and
-in the sanitised build, and narrated or not (R-10.2); a failure can be replayed (R-10.3)."""
+"""The simulator: its scenarios break no rule (for the swarm see swarm_test.py); a seed gives the same
+hash in the optimised and in the sanitised build, and narrated or not (R-10.2); a failure can be
+replayed (R-10.3)."""
 import csv
 import io
 import os
