@@ -2,6 +2,8 @@
 #include "bench/bench.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t bench_cpu_ns(void) {
@@ -30,4 +32,17 @@ void bench_print(const struct bench_case *cases, unsigned count) {
   for (unsigned i = 0; i < count; i++)
     printf("  %-36s %9.0f ns  %6.2f\n", cases[i].name, cases[i].best_ns,
            cases[i].best_ns / cases[0].best_ns);
+}
+
+static int by_value(const void *a, const void *b) {
+  const double *x = a, *y = b;
+  return (*x > *y) - (*x < *y);
+}
+
+double bench_median(const double *values, unsigned count) {
+  double sorted[BENCH_VALUES_MAX];
+  if (count > BENCH_VALUES_MAX) abort();
+  memcpy(sorted, values, count * sizeof *sorted);
+  qsort(sorted, count, sizeof *sorted, by_value);
+  return sorted[count / 2];
 }

@@ -19,6 +19,10 @@ int bench_phones(void);
 /* CPU time of this process, in nanoseconds. */
 uint64_t bench_cpu_ns(void);
 
+/* Of at most BENCH_VALUES_MAX values; they stay as they are. */
+#define BENCH_VALUES_MAX 64u
+double bench_median(const double *values, unsigned count);
+
 /* One thing to measure. run does it `times` times. */
 struct bench_case {
   const char *name;

@@ -285,30 +285,19 @@ static void call_round(enum who who, unsigned round) {
 
 /* ---- printing ---- */
 
-static int by_value(const void *a, const void *b) {
-  const double *x = a, *y = b;
-  return (*x > *y) - (*x < *y);
-}
-
-static double median(const double *values) {
-  double sorted[ROUNDS];
-  memcpy(sorted, values, sizeof sorted);
-  qsort(sorted, ROUNDS, sizeof *sorted, by_value);
-  return sorted[ROUNDS / 2];
-}
-
 /* Of each round by itself: what disturbs the machine for a while disturbs both. */
 static double ratio(const double *a, const double *b) {
   double ratios[ROUNDS];
   for (unsigned i = 0; i < ROUNDS; i++) ratios[i] = a[i] / b[i];
-  return median(ratios);
+  return bench_median(ratios, ROUNDS);
 }
 
 static void print_one(const struct subject *s, const char *name) {
   printf(
       "  %-10s first REGISTER %6.0f/s; refresh %6.2f us CPU, %6.0f/s; call %6.1f us CPU, %5.0f/s",
-      name, s->first_rate, median(s->refresh_ns) / 1e3, median(s->refresh_rate),
-      median(s->call_ns) / 1e3, median(s->call_rate));
+      name, s->first_rate, bench_median(s->refresh_ns, ROUNDS) / 1e3,
+      bench_median(s->refresh_rate, ROUNDS), bench_median(s->call_ns, ROUNDS) / 1e3,
+      bench_median(s->call_rate, ROUNDS));
   if (s->lost > 0) printf("  (%llu lost)", (unsigned long long)s->lost);
   printf("\n");
 }

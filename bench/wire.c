@@ -2,7 +2,6 @@
 /* Forwarding and answering by locserd itself, beside a loop that only moves datagrams. */
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench/bench.h"
 #include "bench/load.h"
@@ -78,18 +77,6 @@ static void run_one(struct subject *s, usec duration, double *cpu_ns) {
 
 /* ---- printing ---- */
 
-static int by_value(const void *a, const void *b) {
-  const double *x = a, *y = b;
-  return (*x > *y) - (*x < *y);
-}
-
-static double median(const double *values) {
-  double sorted[ROUNDS];
-  memcpy(sorted, values, sizeof sorted);
-  qsort(sorted, ROUNDS, sizeof *sorted, by_value);
-  return sorted[ROUNDS / 2];
-}
-
 static double least(const double *values) {
   double best = values[0];
   for (unsigned i = 1; i < ROUNDS; i++)
@@ -101,12 +88,12 @@ static double least(const double *values) {
 static double ratio(const struct subject *s, const struct subject *one) {
   double ratios[ROUNDS];
   for (unsigned i = 0; i < ROUNDS; i++) ratios[i] = s->cpu_ns[i] / one->cpu_ns[i];
-  return median(ratios);
+  return bench_median(ratios, ROUNDS);
 }
 
 static void print_one(const struct subject *s, const char *name, const struct subject *one) {
-  printf("  %-44s %6.2f us (least %5.2f)  %5.2f  %7.0f/s", name, median(s->cpu_ns) / 1e3,
-         least(s->cpu_ns) / 1e3, ratio(s, one), s->rate);
+  printf("  %-44s %6.2f us (least %5.2f)  %5.2f  %7.0f/s", name,
+         bench_median(s->cpu_ns, ROUNDS) / 1e3, least(s->cpu_ns) / 1e3, ratio(s, one), s->rate);
   if (s->lost + s->bad > 0)
     printf("  (%llu lost, %llu refused)", (unsigned long long)s->lost, (unsigned long long)s->bad);
   printf("\n");
