@@ -111,6 +111,10 @@ def read_all(peer, wanted):
     return counts
 
 
+def lied_to(counts):
+    return counts["forged"] > 0 and counts["missed"] > 0
+
+
 def test_most_is_found_and_nothing_is_forged():
     with ring() as (peers, gullible):
         honest = [peer for place, peer in enumerate(peers) if place not in CAST]
@@ -119,16 +123,18 @@ def test_most_is_found_and_nothing_is_forged():
             list(pool.map(put, itertools.cycle(honest), wanted))
             told = sum(pool.map(lambda peer: read_all(peer, wanted), honest),
                        collections.Counter())
+        right, reads = told["right"], len(honest) * len(wanted)
+        print(f"     with defences: {100 * right / reads:.1f} % of {reads} reads right; {dict(told)}")
         with gullible() as last:
             until(lambda: whole(peers + [last]), "a ring with the gullible one", 60)
             believed = read_all(last, wanted)
-    right, reads = told["right"], len(honest) * len(wanted)
-    print(f"     with defences: {100 * right / reads:.1f} % of {reads} reads right; {dict(told)}")
-    print(f"     without: {100 * believed['right'] / len(wanted):.1f} % of {len(wanted)} reads "
-          f"right; {dict(believed)}")
+            # On a busy machine most of a round may be answered 503; the liars need not be in it.
+            until(lambda: lied_to(believed) or believed.update(read_all(last, wanted)),
+                  "a lie that is believed", 120)
+    print(f"     without: {100 * believed['right'] / believed.total():.1f} % of "
+          f"{believed.total()} reads right; {dict(believed)}")
     assert set(told) <= {"right", "missed", "later"}, told
     assert right * 100 >= reads * RIGHT_PERCENT, told
-    assert believed["forged"] > 0 and believed["missed"] > 0, "the liars do not lie"
 
 
 if __name__ == "__main__":
