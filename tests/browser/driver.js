@@ -58,11 +58,22 @@ async function until(what, condition, within = WITHIN_MS, pause = 50) {
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 
 const acts = {
-  async open({ page: name, url, width = 1280, height = 860, colours = "light" }) {
+  /** feed: what /events says instead of the peer. stored: what the browser has kept of the page. */
+  async open({ page: name, url, width = 1280, height = 860, colours = "light", feed, stored = {} }) {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: colours,
       ignoreHTTPSErrors: true });
     await context.addInitScript(keepConnections);
+    await context.addInitScript((rows) => {
+      for (const [key, value] of Object.entries(rows)) {
+        if (localStorage.getItem(key) === null) localStorage.setItem(key, JSON.stringify(value));
+      }
+    }, stored);
     const page = await context.newPage();
+    if (feed) {
+      await page.routeWebSocket((at) => at.pathname === "/events", (socket) => {
+        for (const note of feed) socket.send(JSON.stringify(note));
+      });
+    }
     const tab = { page, frames: [], errors: [], elsewhere: [] };
     tabs.set(name, tab);
     page.on("pageerror", (error) => tab.errors.push(String(error)));
@@ -168,6 +179,12 @@ const acts = {
       location.hash = hash;
     }, name);
   },
+  async press({ tab: { page }, name, role = "button" }) {
+    await page.getByRole(role, { name }).first().click({ timeout: WITHIN_MS });
+  },
+  async openDetails({ tab: { page } }) {
+    await page.evaluate(() => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+  },
   shot: ({ tab: { page }, path, full = false }) => page.screenshot({ path, fullPage: full }),
   /** Milliseconds to the first paint, and to the end of loading. */
   timing: ({ tab: { page } }) => page.evaluate(() => ({
@@ -175,8 +192,15 @@ const acts = {
     bytes: performance.getEntriesByType("resource").reduce((sum, r) => sum + r.decodedBodySize,
       performance.getEntriesByType("navigation")[0].decodedBodySize),
   })),
-  wide: ({ tab: { page } }) => page.evaluate(() => document.documentElement.scrollWidth
-    - document.documentElement.clientWidth),
+  /** By how much what is seen is wider than the window, and what sticks out. */
+  wide: ({ tab: { page } }) => page.evaluate(() => {
+    const { clientWidth: room, scrollWidth: needs } = document.documentElement;
+    const scrolls = (at) => at && at !== document.body && (getComputedStyle(at).overflowX !== "visible"
+      || scrolls(at.parentElement));
+    const out = needs > room ? [...document.querySelectorAll("body *")].filter((at) =>
+      at.getBoundingClientRect().right > room + 0.5 && !scrolls(at.parentElement)) : [];
+    return { by: needs - room, out: out.slice(0, 5).map((at) => `${at.tagName}.${at.getAttribute("class")}`) };
+  }),
   async close({ page: name, tab }) {
     tabs.delete(name);
     await tab.page.context().close();

@@ -4,6 +4,7 @@ import fcntl
 import re
 import socket
 import struct
+import time
 
 from lib.browser import Browser, Page
 from lib.phone import Phone
@@ -92,12 +93,13 @@ def call_by_keyboard(caller, callee):
         page.do("waitCall", state="")
 
 
-def check_narrow(page):
+def check_narrow(page, views=("network", "phone")):
     """R-7.80: nothing sticks out at the page's width, in both views."""
-    for view in "network", "phone":
+    for view in views:
         page.do("view", name=view)
-        if page.do("wide") > 0:
-            raise Failure(f"the view {view} is {page.do('wide')} px too wide")
+        found = page.do("wide")
+        if found["by"] > 0:
+            raise Failure(f"{page.name}'s view {view} is {found['by']} px too wide: {found['out']}")
 
 
 def web_pages(place):
@@ -112,6 +114,75 @@ def web_pages(place):
         raise Failure("the message is not in bob's SIP log")
     for page in alice, bob:
         page.check_clean()
+    ring.check_alive()
+
+
+WIDE = "W" * 90  # the widest letter there is, and nowhere to break
+WIDE_URI = f"sip:{WIDE}@example.net"
+WIDE_ADDRESS = "[2001:db8:dddd:dddd:dddd:dddd:dddd:dddd]:65535"
+
+
+def _wide_feed():
+    """A feed of the largest things in every place."""
+    now = round(time.time() * 1000)
+    ids = [f"{i * 6:02X}" + "D" * 38 for i in range(40)]
+    ring = [{"role": "predecessor" if i == 39 else "successor", "peer": ids[i],
+             "address": WIDE_ADDRESS} for i in (*range(1, 14), 39)]
+    peers = [{"role": "suspect", "peer": id, "address": WIDE_ADDRESS, "rtt_us": 987654321}
+             for id in ids[1:]]
+    records = [{"key": id, "text": WIDE_URI, "state": "removed", "version": now, "bytes": 10**9,
+                "expires": now + 10**12} for id in ids]
+    big = ("records", "tombstones", "bindings", "known-peers")
+
+    def note(method, **params):
+        return {"jsonrpc": "2.0", "method": method, "params": params}
+
+    def state(second):
+        status = {"state": "stabilising", "overlay": WIDE, "version": "0.1.0-" + "9" * 60,
+                  **dict.fromkeys(big, 10**15), **dict.fromkeys(
+                      ("messages-in", "messages-out", "bytes-in", "bytes-out"), second * 10**14)}
+        return note("state", time=(now + second * 1000) * 1000, status=status, ring=ring,
+                    peers=peers, records=records, bindings=[
+                        {"aor": WIDE_URI, "contact": f"<sip:{WIDE}@{WIDE_ADDRESS}>",
+                         "transport": "wss", "expires": now + 10**12}])
+
+    def trace(name, at, **more):
+        return note("trace", name=name, time=(now + at) * 1000, **more)
+    ladder = [trace("sip." + way, at, a="INVITE", b="call", peer=f"[2001:db8::{at}]:65535",
+                    transport="wss", **more)
+              for at, (way, more) in enumerate(4 * [("in", {}), ("out", {}),
+                                                    ("in", {"status": 488})])]
+    lookups = [trace(name, i, key=ids[i], a="remove-auth", b=f"lookup{i}", peer=WIDE_ADDRESS, **more)
+               for i in range(9) for name, more in (
+                   ("locser.origin", {}), ("locser.answer", {"status": 503, "n": 987654321}))]
+    return [note("hello", version="9", peer="D" * 40, address=WIDE_ADDRESS, domains=[], time=now),
+            state(0), state(1), *ladder, *lookups, note("lost", count=10**15)]
+
+
+def _wide_store():
+    now = round(time.time() * 1000)
+    said = [{"kind": "message", "mine": mine, "text": WIDE * 3, "state": state, "at": now - 10**9,
+             "why": WIDE} for mine, state in ((False, None), (True, "failed"), (True, "kept"))]
+    missed = {"kind": "call", "mine": False, "state": "missed", "at": now}
+    return {"locser.people": [
+        {"uri": uri, "at": now, "unread": 10**6, "entries": entries}
+        for uri, entries in ((WIDE_URI, said), (f"sip:{WIDE}@example.com", [missed]))]}
+
+
+def web_narrow(place):
+    """at 375 px nothing sticks out, whatever the peer, the people and the texts are"""
+    browser = Browser(place)
+    ring = Ring(place, 1, "--web", "127.0.0.1:0")
+    page = Page(browser, "page", web_url(ring.peers[0]), width=375, height=720, feed=_wide_feed(),
+                stored=_wide_store())
+    check_narrow(page)
+    page.do("openDetails")
+    check_narrow(page)
+    page.online(f"{WIDE}@example.org")
+    check_narrow(page)
+    page.do("press", name=f"{WIDE}@example.net")
+    check_narrow(page, ["phone"])
+    page.check_clean()
     ring.check_alive()
 
 
@@ -202,4 +273,4 @@ def phone_ends(page, phone, mark):
     until(lambda: phone.saw("BYE", mark), f"a BYE in the SIP log of {phone.user}")
 
 
-CASES = [web_pages, web_pages_wss, web_paint, web_phone]
+CASES = [web_pages, web_narrow, web_pages_wss, web_paint, web_phone]
