@@ -83,6 +83,7 @@ struct mailbox {
   unsigned tries;
   struct record_id after; /* reading goes on there */
   bool has_after, left_out;
+  uint64_t passed; /* what is not newer is not for a key that is here */
   unsigned count, at;
   struct mailbox_item item[MAILBOX_ITEMS_MAX];
   struct message_stored claim; /* this peer's; its value is in claim_text */

@@ -110,6 +110,7 @@ void mailbox_begin(struct step *s, struct slice address) {
 /* The oldest are kept, in order. */
 static void keep(struct node *node, struct mailbox *box, const struct xml_record *record) {
   unsigned at = box->count;
+  if (record->version <= box->passed) return;
   while (at > 0 && box->item[at - 1].version > record->version) at--;
   if (at == MAILBOX_ITEMS_MAX) {
     box->left_out = true;
@@ -321,40 +322,45 @@ static bool is_for(const struct mailbox *box, const struct record_layout *inner)
          slice_equal(inner->key_text, buf_slice(&again)) && slice_equal(inner->nonce, outer.nonce);
 }
 
-static bool read_letter(struct node *node, struct mailbox *box) {
+/* ERR_SYNTAX: it is no letter. */
+static enum err read_letter(struct node *node, struct mailbox *box, struct slice plain) {
   struct record_layout layout;
   const char *why;
+  if (plain.len == 0) return ERR_SYNTAX;
+  box->letter = memory_take(node->config.memory, plain.len);
+  if (box->letter == NULL) return ERR_MEMORY;
+  memcpy(box->letter, plain.at, plain.len);
+  box->letter_len = plain.len;
   if (record_layout_read(slice_of(box->letter, box->letter_len), &layout, &why) != OK ||
       !is_for(box, &layout))
-    return false;
+    return ERR_SYNTAX;
   box->work_len = layout.content.len + 1;
   box->work = memory_take(node->config.memory, box->work_len);
-  if (box->work == NULL) return false;
+  if (box->work == NULL) return ERR_MEMORY;
   struct buf work = buf_over(box->work, box->work_len);
   box->message = (struct message){.to = box->address, .id = layout.nonce};
   box->signer = (struct write_signer){.key = layout.signer};
   return message_read_value(layout.content, &work, &box->message) &&
-         slice_starts(box->message.from, SLICE("sip:"));
+                 slice_starts(box->message.from, SLICE("sip:"))
+             ? OK
+             : ERR_SYNTAX;
 }
 
 void mailbox_on_unsealed(struct step *s, struct mailbox *box, enum err status, struct slice plain) {
   struct node *node = s->node;
   if (box->stage != BOX_OPENING) return;
-  if (status == ERR_BUSY || status == ERR_CLOSED || status == ERR_MEMORY) {
-    pause(s, box);
+  if (status == ERR_NOT_FOUND) { /* another home of the user may have the key */
+    box->passed = box->item[box->at].version;
+    next(s, box);
     return;
   }
-  if (status == OK && plain.len > 0) {
-    box->letter = memory_take(node->config.memory, plain.len);
-    if (box->letter == NULL) {
-      pause(s, box);
-      return;
-    }
-    memcpy(box->letter, plain.at, plain.len);
-    box->letter_len = plain.len;
-  }
-  if (box->letter == NULL || !read_letter(node, box)) {
+  if (status == OK) status = read_letter(node, box, plain);
+  if (status == ERR_REFUSED || status == ERR_SYNTAX) {
     remove_item(s, box); /* it never opens, or is none */
+    return;
+  }
+  if (status != OK) {
+    pause(s, box);
     return;
   }
   box->stage = BOX_VERIFYING;

@@ -312,6 +312,31 @@ static void test_forged_words_are_removed(void **state) {
   end();
 }
 
+/* more of them than the 16 that are held at once, and older than what is for bob. */
+static void test_what_is_for_another_key_is_left(void **state) {
+  static char to_text[256], sealed_text[32768];
+  struct buf to = buf_over(to_text, sizeof to_text),
+             sealed = buf_over(sealed_text, sizeof sealed_text);
+  const struct key mallory = {{6, 6, 6}}, another = {{7, 7, 7}};
+  const unsigned count = 17;
+  (void)state;
+  ring_of(3, NODE_OPEN);
+  both_known(0, 2);
+  recipients_put(&to, &another, slice_of(another.byte, KEY_BYTES));
+  assert_int_equal(seal_model_make(&net.crypto, buf_slice(&to), SLICE("words"), &sealed), OK);
+  for (unsigned i = 0; i < count; i++) {
+    char nonce[8];
+    snprintf(nonce, sizeof nonce, "n%u", i);
+    assert_int_equal(leave(&mallory, buf_slice(&sealed), nonce), 200);
+  }
+  assert_int_equal(says(&alice, 0, BOB, "it is me"), 202);
+  assert_int_equal(registers(&bob, 2, 3600), 200);
+  assert_true(hears(2, "it is me", 200, NULL));
+  net_run_for(&net, SEC(30));
+  assert_int_equal(waiting(), 3 * count); /* and the claim was given back */
+  end();
+}
+
 /* */
 static void test_by_hand(void **state) {
   (void)state;
@@ -356,6 +381,7 @@ int main(void) {
       cmocka_unit_test(test_the_phone_decides),
       cmocka_unit_test(test_one_of_two_peers_delivers),
       cmocka_unit_test(test_forged_words_are_removed),
+      cmocka_unit_test(test_what_is_for_another_key_is_left),
       cmocka_unit_test(test_by_hand),
       cmocka_unit_test(test_limits),
   };
