@@ -118,7 +118,7 @@ void compose_put_watchers(struct edge_step *step, struct buf *out,
   buf_put_cstr(out, "\" package=\"presence\">");
   for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
     subscription = event_at(&step->edge->presence->subscriptions, i);
-    if (subscription->winfo || out->len - from > EVENT_DOCUMENT_MAX) continue;
+    if (subscription->package != EVENT_PRESENCE || out->len - from > EVENT_DOCUMENT_MAX) continue;
     put_watcher(step, out, subscription->tag,
                 status_of(subscription->decision, subscription->end != NULL),
                 subscription->watcher);

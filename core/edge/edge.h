@@ -67,7 +67,8 @@ enum edge_call_kind {
   EDGE_FIND,      /* the values under the key `aor`; answer by edge_on_found */
   EDGE_TELL,      /* say `value` to the peer `to`; answer by edge_on_told */
   EDGE_MAIL,      /* a message for aor, who is away: answer by edge_on_kept */
-  EDGE_ARRIVED,   /* a phone of aor registered; not answered */
+  EDGE_ARRIVED,   /* a phone of aor registered, or asks what waits; not answered */
+  EDGE_MISSED,    /* a message for aor may be on its way into its mailbox; not answered */
   EDGE_DELIVERED, /* status: what came of edge_deliver with that user; not answered */
 };
 /* A MESSAGE for somebody who is away, or was. */
@@ -150,6 +151,8 @@ void edge_on_kept(struct edge *edge, usec now, msec_wall wall, uint64_t user, ui
  * or no room. */
 bool edge_deliver(struct edge *edge, usec now, uint64_t user, struct slice aor,
                   const struct edge_mail *mail, struct outbox *out);
+/* So many messages wait for aor. */
+void edge_on_waiting(struct edge *edge, usec now, msec_wall wall, struct slice aor, uint32_t count);
 /* Is a phone of aor registered here? */
 bool edge_has_phone(const struct edge *edge, usec now, struct slice aor);
 /* The answer to an OUT_RESOLVE; the records are copied. */

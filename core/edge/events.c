@@ -130,12 +130,12 @@ void event_presentity_leave(struct edge_step *step, struct presentity *presentit
   pool_give(&p->presentities, handle);
 }
 
-static void tell(struct edge_step *step, struct presentity *presentity, bool winfo) {
+void event_tell(struct edge_step *step, struct presentity *presentity, enum event_package package) {
   struct presence *p = step->edge->presence;
   struct subscription *subscription;
   for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
     subscription = event_at(&p->subscriptions, i);
-    if (subscription->winfo == winfo && (winfo || subscription->decision == EVENT_ALLOW))
+    if (subscription->package == package && subscription->decision == EVENT_ALLOW)
       notify_queue(step, subscription);
   }
 }
@@ -151,7 +151,7 @@ enum event_decision event_judgement(const struct edge_step *step,
 
 void event_judge(struct edge_step *step, struct presentity *presentity,
                  struct subscription *subscription) {
-  if (subscription->winfo || subscription->end != NULL) return;
+  if (subscription->package != EVENT_PRESENCE || subscription->end != NULL) return;
   enum event_decision decision = event_judgement(step, presentity, subscription);
   if (decision == subscription->decision) return;
   subscription->decision = decision;
@@ -168,12 +168,12 @@ void event_changed(struct edge_step *step, struct presentity *presentity, bool h
     subscription = event_at(&step->edge->presence->subscriptions, i);
     event_judge(step, presentity, subscription);
   }
-  tell(step, presentity, false);
+  event_tell(step, presentity, EVENT_PRESENCE);
   if (here) remote_on_change(step, presentity);
 }
 
 void event_watchers_changed(struct edge_step *step, struct presentity *presentity) {
-  tell(step, presentity, true);
+  event_tell(step, presentity, EVENT_WINFO);
 }
 
 void presence_on_bindings(struct edge_step *step, struct slice aor) {
@@ -300,10 +300,22 @@ static void take_request(struct edge_step *step, const struct edge_request *requ
     edge_reply(step, request, 403, "From And Request-URI Of PUBLISH Differ");
   else if (request->message->method == SIP_PUBLISH)
     publish_on_request(step, request, event->aor);
-  else if (event->winfo && !own)
+  else if (event->package == EVENT_WINFO && !own)
     edge_reply(step, request, 403, "Only Its Owner Learns Who Watches");
   else
     watch_on_request(step, request, event);
+}
+
+static bool read_package(struct slice text, enum event_package *out) {
+  static const struct slice name[] = {[EVENT_PRESENCE] = {"presence", 8},
+                                      [EVENT_WINFO] = {"presence.winfo", 14},
+                                      [EVENT_WAITING] = {"message-summary", 15}};
+  for (unsigned i = 0; i < sizeof name / sizeof name[0]; i++) {
+    if (!slice_equal_nocase(text, name[i])) continue;
+    *out = (enum event_package)i;
+    return true;
+  }
+  return false;
 }
 
 bool presence_on_request(struct edge_step *step, const struct edge_request *request,
@@ -322,13 +334,13 @@ bool presence_on_request(struct edge_step *step, const struct edge_request *requ
   struct slice package = SLICE_EMPTY;
   if (header != NULL)
     package = slice_trim(slice_first(header->value, slice_find_byte(header->value, ';')));
-  bool presence = slice_equal_nocase(package, SLICE("presence"));
-  struct event_request event = {.winfo = slice_equal_nocase(package, SLICE("presence.winfo"))};
-  if (publish ? !presence : package.len == 0) {
+  struct event_request event = {.package = EVENT_PRESENCE};
+  bool known = read_package(package, &event.package);
+  if (publish ? !known || event.package != EVENT_PRESENCE : package.len == 0) {
     refuse_event(step, request);
     return true;
   }
-  if (!presence && !event.winfo) return false; /* the phone's own business */
+  if (!known) return false; /* the phone's own business */
   char aor_text[ORDER_AOR_BYTES_MAX], from_text[ORDER_AOR_BYTES_MAX];
   struct buf aor = buf_over(aor_text, sizeof aor_text);
   struct buf from = buf_over(from_text, sizeof from_text);
@@ -340,6 +352,8 @@ bool presence_on_request(struct edge_step *step, const struct edge_request *requ
   if (!put_from(&from, message) || !is_served(edge, buf_slice(&from))) return false;
   event.aor = buf_slice(&aor);
   event.watcher = buf_slice(&from);
+  if (event.package == EVENT_WAITING && !slice_equal(event.aor, event.watcher))
+    return false; /* of a mailbox that is somebody's phone, as an answering machine */
   take_request(step, request, &event);
   return true;
 }
@@ -394,7 +408,7 @@ bool edge_each_watcher(const struct edge *edge, struct slice aor, uint32_t *curs
   if (presentity == NULL) return false;
   for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
     subscription = event_at(&edge->presence->subscriptions, i);
-    if (subscription->winfo || skip-- > 0) continue;
+    if (subscription->package != EVENT_PRESENCE || skip-- > 0) continue;
     *out = (struct edge_watcher){.aor = subscription->watcher,
                                  .decision = subscription->decision,
                                  .at = subscription->from,

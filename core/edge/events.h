@@ -22,6 +22,12 @@
 /* In the `user` of the client transactions of NOTIFYs: those of forks have it not. */
 #define EVENT_USER ((uint64_t)1 << 31)
 
+enum event_package {
+  EVENT_PRESENCE,
+  EVENT_WINFO,   /* who watches (RFC 3857) */
+  EVENT_WAITING, /* how many messages wait (RFC 3842) */
+};
+
 struct publication {
   struct timer timer; /* its end */
   uint32_t presentity, next;
@@ -64,6 +70,7 @@ struct presentity {
   uint32_t publications, subscriptions, rules;
   uint32_t publication_count, subscription_count, rule_count;
   struct slice document; /* owned; empty: to be composed anew */
+  uint32_t waiting;      /* messages in its mailbox, when that was last looked at */
   /* remote.c */
   struct timer timer;
   bool home; /* this peer says so in a record, since */
@@ -80,7 +87,7 @@ struct presentity {
 struct subscription {
   struct timer timer; /* its end */
   uint32_t presentity, next, queue_next;
-  bool winfo;  /* of who watches (RFC 3857), not of presence */
+  enum event_package package;
   bool queued; /* a NOTIFY is to be sent */
   enum event_decision decision;
   const char *end;      /* the last NOTIFY says terminated, and this reason; NULL: it goes on */
@@ -103,7 +110,7 @@ struct subscription {
 
 struct event_request {
   struct slice aor, watcher; /* Request-URI and From */
-  bool winfo;
+  enum event_package package;
 };
 
 /* ---- events.c: tables ---- */
@@ -123,6 +130,8 @@ enum event_decision event_judgement(const struct edge_step *step,
 /* What becomes of a subscription, by its rule or by what homes said of it. */
 void event_judge(struct edge_step *step, struct presentity *presentity,
                  struct subscription *subscription);
+/* Tells those who subscribed to that package, and may know. */
+void event_tell(struct edge_step *step, struct presentity *presentity, enum event_package package);
 /* Who watches it has changed: its owner is told, if he asked (RFC 3857). */
 void event_watchers_changed(struct edge_step *step, struct presentity *presentity);
 /* Expires of a request, 0 to EVENT_EXPIRES_DEFAULT_S. False: 423 was answered. */
@@ -152,6 +161,12 @@ void watch_put_contact(struct edge_step *step, enum transport transport);
 void notify_queue(struct edge_step *step, struct subscription *subscription);
 void notify_forget(struct edge *edge, struct subscription *subscription);
 void notify_on_timer(struct edge_step *step);
+
+/* ---- waiting.c: RFC 3842 ---- */
+/* The mailbox of the address is to be looked at, now, or when what is on its way into it is there.
+ */
+void waiting_look(struct edge_step *step, struct slice aor, bool later);
+void waiting_put_summary(struct buf *out, const struct presentity *presentity);
 
 /* ---- remote.c: other homes (R-12.14 to) ---- */
 void remote_on_change(struct edge_step *step, struct presentity *presentity);

@@ -169,6 +169,7 @@ static void answer_best(struct edge_step *step, struct fork *fork) {
   bool away = fork->best.status == 0 || fork->best.status == 430 || fork->best.status == 480 ||
               fork->best.status == 503;
   if (fork->located && away && messages_keep(step, fork)) return;
+  if (away && !fork->invite) messages_missed(step, fork);
   if (fork->cancelled && (fork->best.status == 0 || fork->best.status == 408)) {
     answer(step, fork, 487, NULL);
   } else if (fork->best.status == 0) {

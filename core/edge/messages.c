@@ -2,6 +2,7 @@
 /* MESSAGE for somebody who is away (R-13.1): given to the node to be kept, and sent to the phone
  * when it is back (R-13.6). */
 #include "base/assert.h"
+#include "edge/events.h"
 #include "edge/fork_state.h"
 #include "edge/order.h"
 #include "edge/target.h"
@@ -41,8 +42,9 @@ static bool is_passing(struct slice type) {
   return slice_starts_nocase(type, SLICE("application/im-iscomposing"));
 }
 
-static bool read_sender(const struct sip_message *message, struct buf *aor) {
-  const struct sip_header *header = sip_header_first(message, SIP_H_FROM);
+static bool read_address(const struct sip_message *message, enum sip_header_id id,
+                         struct buf *aor) {
+  const struct sip_header *header = sip_header_first(message, id);
   struct sip_address address;
   return header != NULL && sip_address_parse(header->value, &address) == OK &&
          address.uri.user.len != 0 && sip_uri_put_aor(aor, &address.uri) == OK && !aor->overflow;
@@ -56,7 +58,8 @@ bool messages_keep(struct edge_step *step, struct fork *fork) {
   struct buf from = buf_over(from_text, sizeof from_text), id = buf_over(id_text, sizeof id_text);
   if (fork->keeping || fork->finished || fork->cancelled || fork->first_aor.len == 0 ||
       fork->instance.len != 0 || !fork_view_request(edge, fork, &message, &request) ||
-      message.method != SIP_MESSAGE || message.body.len == 0 || !read_sender(&message, &from) ||
+      message.method != SIP_MESSAGE || message.body.len == 0 ||
+      !read_address(&message, SIP_H_FROM, &from) ||
       !is_at_home(edge, step->now, &request, buf_slice(&from)) || edge_calls_left(step) == 0)
     return false;
   const struct sip_header *type = sip_header_first(&message, SIP_H_CONTENT_TYPE);
@@ -79,6 +82,28 @@ bool messages_keep(struct edge_step *step, struct fork *fork) {
                                   .body = outbox_copy(step->out, message.body),
                                   .sent = step->wall};
   return true;
+}
+
+static bool is_asked_about(const struct edge *edge, struct slice aor) {
+  const struct presentity *presentity = event_presentity(edge, aor);
+  const struct subscription *subscription;
+  for (uint32_t i = presentity == NULL ? 0 : presentity->subscriptions; i != 0;
+       i = subscription->next) {
+    subscription = event_at(&edge->presence->subscriptions, i);
+    if (subscription->package == EVENT_WAITING && subscription->end == NULL) return true;
+  }
+  return false;
+}
+
+void messages_missed(struct edge_step *step, const struct fork *fork) {
+  struct sip_message message;
+  struct edge_request request;
+  char text[ORDER_AOR_BYTES_MAX];
+  struct buf aor = buf_over(text, sizeof text);
+  if (step->edge->presence == NULL || !fork_view_request(step->edge, fork, &message, &request) ||
+      message.method != SIP_MESSAGE || !read_address(&message, SIP_H_TO, &aor))
+    return;
+  if (is_asked_about(step->edge, buf_slice(&aor))) waiting_look(step, buf_slice(&aor), true);
 }
 
 void edge_on_kept(struct edge *edge, usec now, msec_wall wall, uint64_t user, uint16_t status,

@@ -62,6 +62,14 @@ static void put_state(struct buf *out, const struct subscription *subscription, 
   buf_put_cstr(out, "\r\n");
 }
 
+static const struct {
+  const char *event, *type;
+} package[] = {
+    [EVENT_PRESENCE] = {"presence", "application/pidf+xml"},
+    [EVENT_WINFO] = {"presence.winfo", "application/watcherinfo+xml"},
+    [EVENT_WAITING] = {"message-summary", "application/simple-message-summary"},
+};
+
 static void put_head(struct edge_step *step, const struct subscription *subscription,
                      struct slice branch) {
   struct buf *out = &step->out->bytes;
@@ -85,7 +93,7 @@ static void put_head(struct edge_step *step, const struct subscription *subscrip
   buf_put_cstr(out, " NOTIFY\r\n");
   watch_put_contact(step, (enum transport)subscription->from.transport);
   buf_put_cstr(out, "Event: ");
-  buf_put_cstr(out, subscription->winfo ? "presence.winfo" : "presence");
+  buf_put_cstr(out, package[subscription->package].event);
   if (subscription->id.len > 0) buf_put_cstr(out, ";id=");
   buf_put(out, subscription->id);
   buf_put_cstr(out, "\r\n");
@@ -96,13 +104,19 @@ static void put_head(struct edge_step *step, const struct subscription *subscrip
 static struct slice body_of(struct edge_step *step, struct subscription *subscription) {
   struct presentity *presentity =
       event_at(&step->edge->presence->presentities, subscription->presentity);
-  if (subscription->winfo) {
-    size_t mark = outbox_mark(step->out);
-    compose_put_watchers(step, &step->out->bytes, presentity, subscription->version++);
-    return outbox_text(step->out, mark);
+  size_t mark = outbox_mark(step->out);
+  switch (subscription->package) {
+    case EVENT_PRESENCE:
+      if (subscription->decision != EVENT_ALLOW) return SLICE_EMPTY;
+      return compose_document(step, presentity);
+    case EVENT_WINFO:
+      compose_put_watchers(step, &step->out->bytes, presentity, subscription->version++);
+      break;
+    case EVENT_WAITING:
+      waiting_put_summary(&step->out->bytes, presentity);
+      break;
   }
-  if (subscription->decision != EVENT_ALLOW) return SLICE_EMPTY;
-  return compose_document(step, presentity);
+  return outbox_text(step->out, mark);
 }
 
 static enum err send(struct edge_step *step, struct subscription *subscription) {
@@ -116,8 +130,7 @@ static enum err send(struct edge_step *step, struct subscription *subscription) 
   size_t mark = outbox_mark(step->out);
   subscription->cseq++;
   put_head(step, subscription, buf_slice(&branch));
-  sip_put_body(&step->out->bytes,
-               subscription->winfo ? "application/watcherinfo+xml" : "application/pidf+xml", body);
+  sip_put_body(&step->out->bytes, package[subscription->package].type, body);
   struct handle own = pool_handle_of(&edge->presence->subscriptions, subscription);
   const struct transaction_request request = {
       .to = {.flow = subscription->flow, .at = subscription->from},

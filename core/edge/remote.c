@@ -210,7 +210,7 @@ static bool tell_all(struct edge_step *step, struct presentity *presentity, unsi
     for (unsigned place = 0; place < EVENT_HOMES_MAX; place++) {
       bool known = peer_is(&presentity->homes[place].peer);
       if (!known || ((subscription->told | subscription->asking) >> place & 1) != 0) continue;
-      if (subscription->winfo || subscription->end != NULL) continue;
+      if (subscription->package != EVENT_PRESENCE || subscription->end != NULL) continue;
       if (!may_tell(step, *count)) return false;
       tell_watch(step, presentity, subscription, place);
       (*count)++;
@@ -446,7 +446,7 @@ static bool is_watched(const struct edge *edge, const struct presentity *present
   const struct subscription *subscription;
   for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
     subscription = event_at(&edge->presence->subscriptions, i);
-    if (!subscription->winfo && subscription->end == NULL) return true;
+    if (subscription->package == EVENT_PRESENCE && subscription->end == NULL) return true;
   }
   return false;
 }
@@ -596,7 +596,8 @@ static struct subscription *find_watcher(const struct edge *edge,
   struct subscription *subscription;
   for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
     subscription = event_at(&edge->presence->subscriptions, i);
-    if (subscription->token == token && !subscription->winfo && subscription->end == NULL)
+    if (subscription->token == token && subscription->package == EVENT_PRESENCE &&
+        subscription->end == NULL)
       return subscription;
   }
   return NULL;

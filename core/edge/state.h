@@ -13,7 +13,7 @@
 
 /* Option tags that registrar and proxy support. */
 #define EDGE_SUPPORTED "path, outbound, gruu"
-#define EDGE_EVENTS "presence, presence.winfo"
+#define EDGE_EVENTS "presence, presence.winfo, message-summary"
 #define EDGE_ALLOW                                                                             \
   "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, LOCSER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, " \
   "INFO, PRACK, UPDATE, REFER"
@@ -156,6 +156,8 @@ struct fork;
 /* A MESSAGE that no phone could be found for: to be kept (R-13.1). False: it is not one of those.
  */
 bool messages_keep(struct edge_step *step, struct fork *fork);
+/* A MESSAGE to a phone of this peer reached nobody, and the sender's home may be keeping it now. */
+void messages_missed(struct edge_step *step, const struct fork *fork);
 /* Is this transaction's user a delivery? */
 #define MESSAGES_USER ((uint64_t)1 << 30) /* beside EVENT_USER */
 static inline bool messages_is_user(uint64_t user) { return (user & MESSAGES_USER) != 0; }

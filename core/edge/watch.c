@@ -57,11 +57,11 @@ void subscription_free(struct edge_step *step, struct subscription *subscription
   while (*link != own) link = &((struct subscription *)event_at(&p->subscriptions, *link))->next;
   *link = subscription->next;
   presentity->subscription_count--;
-  bool winfo = subscription->winfo;
+  enum event_package package = subscription->package;
   timers_clear(&edge->timers, &subscription->timer);
   notify_forget(edge, subscription);
   subscription_give(edge, subscription);
-  if (!winfo) event_watchers_changed(step, presentity);
+  if (package == EVENT_PRESENCE) event_watchers_changed(step, presentity);
   event_presentity_leave(step, presentity);
 }
 
@@ -254,14 +254,15 @@ static void begin(struct edge_step *step, const struct edge_request *request,
     return;
   }
   struct presentity *presentity = presentity_of(edge, subscription);
-  subscription->winfo = event->winfo;
+  subscription->package = event->package;
   subscription->cseq_remote = request->message->cseq;
   subscription->flow = request->flow;
   subscription->from = request->from;
   subscription->expires_at = step->now + SEC(expires_s);
   subscription->token = rng_u64(&edge->rng);
   subscription->decision = EVENT_ALLOW;
-  if (!event->winfo) subscription->decision = event_judgement(step, presentity, subscription);
+  if (event->package == EVENT_PRESENCE)
+    subscription->decision = event_judgement(step, presentity, subscription);
   accept(step, request, subscription->tag, expires_s);
   if (subscription->decision == EVENT_BLOCK)
     watch_end(step, subscription, "rejected");
@@ -271,7 +272,8 @@ static void begin(struct edge_step *step, const struct edge_request *request,
     timers_set(&edge->timers, &subscription->timer, subscription->expires_at);
     notify_queue(step, subscription);
   }
-  if (subscription->winfo) return;
+  if (event->package == EVENT_WAITING) waiting_look(step, event->aor, false);
+  if (event->package != EVENT_PRESENCE) return;
   event_watchers_changed(step, presentity);
   if (expires_s != 0) remote_on_watched(step, presentity);
 }
@@ -337,4 +339,5 @@ void watch_on_refresh(struct edge_step *step, const struct edge_request *request
   }
   timers_set(&edge->timers, &subscription->timer, subscription->expires_at);
   notify_queue(step, subscription);
+  if (subscription->package == EVENT_WAITING) waiting_look(step, subscription->watcher, false);
 }

@@ -85,6 +85,8 @@ struct mailbox {
   bool has_after, left_out;
   uint64_t passed; /* what is not newer is not for a key that is here */
   unsigned count, at;
+  uint32_t waiting; /* all that is stored, held here or not */
+  bool counted;
   struct mailbox_item item[MAILBOX_ITEMS_MAX];
   struct message_stored claim; /* this peer's; its value is in claim_text */
   char claim_text[64];
@@ -99,6 +101,8 @@ struct mailbox {
 
 /* A phone of that address registered at this peer: what waits for it is fetched. */
 void mailbox_begin(struct step *s, struct slice address);
+/* A message may be on its way into that mailbox: it is looked at in a while. */
+void mailbox_begin_later(struct step *s, struct slice address);
 struct mailbox *mailbox_of(const struct node *node, uint64_t ticket);
 void mailbox_on_records(struct step *s, struct mailbox *box, uint16_t status, struct slice body,
                         uint64_t refused);

@@ -45,9 +45,16 @@ void mailboxes_free(struct node *node) {
 
 static void read_page(struct step *s, struct mailbox *box);
 
+/* not before, so that a lamp does not flicker for what is delivered at once. */
+static void end(struct step *s, struct mailbox *box) {
+  if (box->counted)
+    edge_on_waiting(s->node->edge, s->now, node_wall(s->node, s->now), box->address, box->waiting);
+  drop(s->node, box);
+}
+
 static void pause(struct step *s, struct mailbox *box) {
   if (++box->tries >= MAILBOX_TRIES_MAX && !box->again) {
-    drop(s->node, box);
+    end(s, box);
     return;
   }
   drop_letter(s->node, box);
@@ -59,7 +66,8 @@ static void pause(struct step *s, struct mailbox *box) {
 
 static void read_all(struct step *s, struct mailbox *box) {
   drop_items(s->node, box);
-  box->has_after = box->left_out = false;
+  box->has_after = box->left_out = box->counted = false;
+  box->waiting = 0;
   read_page(s, box);
 }
 
@@ -81,30 +89,55 @@ static void read_page(struct step *s, struct mailbox *box) {
   errand_start(s, errand);
 }
 
-void mailbox_begin(struct step *s, struct slice address) {
-  struct node *node = s->node;
-  struct handle handle;
+static struct mailbox *find(const struct node *node, struct slice address) {
   uint32_t index = 0;
   struct mailbox *box;
-  if (node->config.policy == WRITE_LABORATORY) return; /* nobody may remove another's records */
-  while ((box = pool_next(&node->mailboxes, &index)) != NULL) {
-    if (!slice_equal(box->address, address)) continue;
-    box->again = true;
-    if (box->stage == BOX_PAUSING) timers_set(&node->timers, &box->timer, s->now);
-    return;
-  }
-  box = pool_take(&node->mailboxes, &handle);
-  if (box == NULL) return;
+  while ((box = pool_next(&node->mailboxes, &index)) != NULL)
+    if (slice_equal(box->address, address)) return box;
+  return NULL;
+}
+
+static struct mailbox *make(struct node *node, struct slice address) {
+  struct handle handle;
+  struct mailbox *box = pool_take(&node->mailboxes, &handle);
+  if (box == NULL) return NULL;
   box->text = memory_take(node->config.memory, address.len);
   if (box->text == NULL) {
     pool_give(&node->mailboxes, handle);
-    return;
+    return NULL;
   }
   memcpy(box->text, address.at, address.len);
   box->text_len = address.len;
   box->address = slice_of(box->text, address.len);
   box->timer.owner = ticket_of(node, box);
-  read_all(s, box);
+  return box;
+}
+
+void mailbox_begin(struct step *s, struct slice address) {
+  struct node *node = s->node;
+  if (node->config.policy == WRITE_LABORATORY) return; /* nobody may remove another's records */
+  struct mailbox *box = find(node, address);
+  if (box != NULL) {
+    box->again = true;
+    if (box->stage == BOX_PAUSING) timers_set(&node->timers, &box->timer, s->now);
+    return;
+  }
+  box = make(node, address);
+  if (box != NULL) read_all(s, box);
+}
+
+void mailbox_begin_later(struct step *s, struct slice address) {
+  struct node *node = s->node;
+  if (node->config.policy == WRITE_LABORATORY) return;
+  struct mailbox *box = find(node, address);
+  if (box != NULL) {
+    box->again = true;
+    return;
+  }
+  box = make(node, address);
+  if (box == NULL) return;
+  box->stage = BOX_PAUSING;
+  timers_set(&node->timers, &box->timer, s->now + MAILBOX_PAUSE_US);
 }
 
 /* The oldest are kept, in order. */
@@ -138,17 +171,18 @@ static void release(struct step *s, struct mailbox *box);
 
 static void all_read(struct step *s, struct mailbox *box) {
   box->tries = 0;
+  box->counted = true;
   if (box->claimed && box->count > 0)
     open_next(s, box);
   else if (box->claimed)
     release(s, box);
-  else if (box->count > 0)
+  else if (box->count > 0 && edge_has_phone(s->node->edge, s->now, box->address))
     claim(s, box);
   else if (box->again) {
     box->again = false;
     read_all(s, box);
   } else
-    drop(s->node, box);
+    end(s, box);
 }
 
 void mailbox_on_records(struct step *s, struct mailbox *box, uint16_t status, struct slice text,
@@ -166,8 +200,10 @@ void mailbox_on_records(struct step *s, struct mailbox *box, uint16_t status, st
   }
   for (unsigned i = 0; i < body.record_count; i++)
     if ((refused >> i & 1) == 0 && !body.record[i].removed &&
-        !message_is_claim(body.record[i].nonce))
+        !message_is_claim(body.record[i].nonce)) {
       keep(s->node, box, &body.record[i]);
+      box->waiting++;
+    }
   bool more = body.overlay.more && body.overlay.has_after &&
               (!box->has_after || record_id_compare(&body.overlay.after, &box->after) > 0);
   box->after = body.overlay.after;
@@ -284,12 +320,14 @@ void mailbox_on_written(struct step *s, struct mailbox *box, uint16_t status) {
   switch (box->stage) {
     case BOX_CLAIMING:
       box->claimed = status == 200;
+      if (!box->claimed && status == 412) box->counted = false; /* who delivers it knows better */
       if (box->claimed)
         read_all(s, box); /* another may have delivered some of it meanwhile */
       else
         pause(s, box);
       break;
     case BOX_REMOVING:
+      if (status == 200 && box->waiting > 0) box->waiting--;
       next(s, box); /* where it failed the message comes again, by the same id */
       break;
     case BOX_RELEASING: {
@@ -298,7 +336,7 @@ void mailbox_on_written(struct step *s, struct mailbox *box, uint16_t status) {
       if (again)
         read_all(s, box);
       else
-        drop(s->node, box);
+        end(s, box);
       break;
     }
     case BOX_PAUSING:

@@ -338,6 +338,10 @@ static void call_edge(struct step *s, const struct edge_call *call) {
     mailbox_begin(s, call->aor);
     return;
   }
+  if (call->kind == EDGE_MISSED) {
+    mailbox_begin_later(s, call->aor);
+    return;
+  }
   if (call->kind == EDGE_DELIVERED) {
     mailbox_on_delivered(s, call->user, call->status);
     return;

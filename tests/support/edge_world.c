@@ -330,7 +330,10 @@ static void answer_call(struct edge_world *w, unsigned edge, const struct edge_c
 }
 
 static void take_call(struct edge_world *w, unsigned edge, const struct edge_call *call) {
-  if (call->kind == EDGE_ARRIVED || call->kind == EDGE_DELIVERED) return; /* nothing waits */
+  w->looks += call->kind == EDGE_ARRIVED;
+  w->missed += call->kind == EDGE_MISSED;
+  if (call->kind == EDGE_ARRIVED || call->kind == EDGE_MISSED || call->kind == EDGE_DELIVERED)
+    return; /* nothing waits */
   w->binds += call->kind == EDGE_BIND;
   w->unbinds += call->kind == EDGE_UNBIND;
   w->locates += call->kind == EDGE_LOCATE;

@@ -62,6 +62,7 @@ struct edge_world {
   unsigned held_edge[WORLD_HELD_MAX], held_count;
   const struct zone *zone; /* the DNS; NULL: it does not answer */
   unsigned names;          /* questions to it */
+  unsigned looks, missed; /* EDGE_ARRIVED, EDGE_MISSED */
   unsigned binds, unbinds, locates, traces[TRACE_KIND_COUNT];
 };
 

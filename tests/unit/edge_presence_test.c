@@ -143,7 +143,8 @@ static void what_is_wrong_is_refused(void **state) {
              ">\nCall-ID: x\n"
              "CSeq: 1 PUBLISH\nEvent: dialog\nContent-Length: 0\n\n");
   answer = world_expect(&w, &bob, "SIP/2.0 489");
-  assert_string_equal(sent_header(answer, "Allow-Events", 0), "presence, presence.winfo");
+  assert_string_equal(sent_header(answer, "Allow-Events", 0),
+                      "presence, presence.winfo, message-summary");
   world_send(&w, &bob,
              "PUBLISH " ALICE
              " SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKy;rport\n"
