@@ -401,14 +401,14 @@ void edge_on_located(struct edge *edge, usec now, msec_wall wall, uint64_t user,
     return;
   target_add_contacts(&step, fork, all, found);
   bool unowned = status == ERR_NOT_FOUND && !auth_knows(edge, aor);
-  if (found == 0 && !sure && first)
-    fork_refuse(&step, fork, 503, "Location Cannot Be Known Now"); /* */
-  else if (found == 0 && unowned && first)
+  if (found == 0 && !sure && first) {
+    if (!messages_keep(&step, fork)) /* else */
+      fork_refuse(&step, fork, 503, "Location Cannot Be Known Now");
+  } else if (found == 0 && unowned && first) {
     fork_refuse(&step, fork, 404, "Nobody Has This Address"); /* */
-  else if (found == 0 && first && messages_keep(&step, fork))
-    return;
-  else
+  } else if (found != 0 || !first || !messages_keep(&step, fork)) {
     fork_run(&step, fork);
+  }
 }
 
 void edge_on_bound(struct edge *edge, usec now, msec_wall wall, uint64_t user, enum err status,

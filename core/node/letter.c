@@ -15,6 +15,7 @@ struct letter *letter_of(const struct node *node, uint64_t ticket) {
 }
 
 static void drop(struct node *node, struct letter *letter) {
+  timers_clear(&node->timers, &letter->timer);
   memory_give(node->config.memory, letter->text, letter->text_len);
   pool_give(&node->letters, pool_handle_of(&node->letters, letter));
 }
@@ -86,6 +87,20 @@ static void end(struct step *s, struct letter *letter, uint16_t status, const ch
   if (status == 202 && edge_has_phone(node->edge, s->now, to)) mailbox_begin(s, to);
 }
 
+/* what may be otherwise in a moment is tried again, rather than by the phone. */
+static void try_again(struct step *s, struct letter *letter, uint16_t status, const char *text) {
+  if (s->now + LETTER_AGAIN_US > letter->patient_until) {
+    end(s, letter, status, text);
+    return;
+  }
+  letter->stage = LETTER_PAUSING;
+  timers_set(&s->node->timers, &letter->timer, s->now + LETTER_AGAIN_US);
+}
+
+void letter_on_timer(struct step *s, struct letter *letter) {
+  if (letter->stage == LETTER_PAUSING) ask_for_certificates(s, letter);
+}
+
 /* ---- quotas ---- */
 
 /* */
@@ -135,9 +150,11 @@ void letter_begin(struct step *s, enum letter_for for_whom, uint64_t user,
   *letter = (struct letter){.for_whom = for_whom,
                             .user = user,
                             .order = ++node->letter_order,
+                            .patient_until = s->now + LETTER_PATIENCE_US,
                             .text = text,
                             .text_len = len,
                             .message.sent = message->sent};
+  letter->timer.owner = ticket_of(node, letter);
   char *at = text;
   letter->message.from = put_text(&at, message->from);
   letter->message.to = put_text(&at, message->to);
@@ -159,7 +176,7 @@ static void ask_for_certificates(struct step *s, struct letter *letter) {
                               : errand_open(s, ERRAND_GET, FOR_LETTER, ticket_of(s->node, letter),
                                             buf_slice(&key), NULL);
   if (errand == NULL)
-    end(s, letter, 503, "Too Many Messages At Once");
+    try_again(s, letter, 503, "Too Many Messages At Once");
   else
     errand_start(s, errand);
 }
@@ -200,13 +217,13 @@ void letter_on_certificates(struct step *s, struct letter *letter, uint16_t stat
   }
   if (status != 200 ||
       !find_recipient(s, body, refused, letter->message.to, &letter->owner, &receives)) {
-    end(s, letter, 503, "The Recipient's Certificates Cannot Be Reached");
+    try_again(s, letter, 503, "The Recipient's Certificates Cannot Be Reached");
     return;
   }
   letter->certificate_len = sizeof letter->certificate;
   if (receives.len == 0 ||
       !base64_decode(receives, letter->certificate, &letter->certificate_len)) {
-    end(s, letter, 480, "No Key To Keep Messages For This Address With Yet");
+    try_again(s, letter, 480, "No Key To Keep Messages For This Address With Yet");
     return;
   }
   letter->stage = LETTER_SIGNING;
@@ -222,7 +239,7 @@ void letter_on_certificates(struct step *s, struct letter *letter, uint16_t stat
 void letter_on_signed(struct step *s, struct letter *letter, enum err status, struct slice record) {
   if (letter->stage != LETTER_SIGNING) return;
   if (status != OK) {
-    end(s, letter, 503, "The Message Cannot Be Signed Now");
+    try_again(s, letter, 503, "The Message Cannot Be Signed Now");
     return;
   }
   letter->stage = LETTER_SEALING;
@@ -249,7 +266,7 @@ void letter_on_sealed(struct step *s, struct letter *letter, enum err status, st
   struct buf own = buf_over(own_text, sizeof own_text);
   if (letter->stage != LETTER_SEALING) return;
   if (status != OK) {
-    end(s, letter, 503, "The Message Cannot Be Sealed Now");
+    try_again(s, letter, 503, "The Message Cannot Be Sealed Now");
     return;
   }
   letter->stage = LETTER_WRITING;
@@ -266,7 +283,7 @@ void letter_on_sealed(struct step *s, struct letter *letter, enum err status, st
   buf_put_cstr(&own, PEER_USER_DOMAIN);
   if (!errand_put_record(s, FOR_LETTER, ticket_of(node, letter), letter->message.to,
                          buf_slice(&own), record, has_others(node) ? LETTER_COPIES : 1))
-    end(s, letter, 503, "Too Many Messages At Once");
+    try_again(s, letter, 503, "Too Many Messages At Once");
 }
 
 void letter_on_written(struct step *s, struct letter *letter, uint16_t status, const char *text) {
@@ -284,7 +301,7 @@ void letter_on_written(struct step *s, struct letter *letter, uint16_t status, c
       end(s, letter, 413, "Message Too Large To Be Kept");
       break;
     default:
-      end(s, letter, 503, "The Overlay Did Not Take The Message");
+      try_again(s, letter, 503, "The Overlay Did Not Take The Message");
       break;
   }
 }

@@ -11,10 +11,12 @@
 
 #define LETTERS_MAX 1024u /* under way; beyond: 503 */
 #define LETTERS_OF_SENDER_MAX 32u
-#define LETTERS_BURST 200u     /* of one sender at once, then */
-#define LETTER_PAUSE_US SEC(5) /* one in so long */
-#define LETTER_ROWS 1024u      /* senders, by a keyed hash */
-#define LETTER_COPIES 2u       /* */
+#define LETTERS_BURST 200u         /* of one sender at once, then */
+#define LETTER_PAUSE_US SEC(5)     /* one in so long */
+#define LETTER_ROWS 1024u          /* senders, by a keyed hash */
+#define LETTER_COPIES 2u           /* */
+#define LETTER_PATIENCE_US SEC(12) /* no new try later; the phone waits for 32 s */
+#define LETTER_AGAIN_US SEC(1)
 
 enum letter_stage {
   LETTER_WAITING, /* another by the same sender for the same recipient goes first */
@@ -22,14 +24,17 @@ enum letter_stage {
   LETTER_SIGNING,
   LETTER_SEALING,
   LETTER_WRITING,
+  LETTER_PAUSING, /* all that from the certificates on is tried again */
 };
 enum letter_for { LETTER_FOR_EDGE, LETTER_FOR_COMMAND, LETTER_FOR_NOBODY };
 struct letter {
+  struct timer timer;
   enum letter_stage stage;
   enum letter_for for_whom;
   uint64_t user;  /* the edge's, or the command's ticket */
   uint64_t order; /* of arrival */
-  char *text;     /* owned: what the slices of `message` are in */
+  usec patient_until;
+  char *text; /* owned: what the slices of `message` are in */
   size_t text_len;
   struct message message;
   struct key owner;                               /* of the recipient's records */
@@ -46,6 +51,7 @@ void letter_on_certificates(struct step *s, struct letter *letter, uint16_t stat
 void letter_on_signed(struct step *s, struct letter *letter, enum err status, struct slice record);
 void letter_on_sealed(struct step *s, struct letter *letter, enum err status, struct slice sealed);
 void letter_on_written(struct step *s, struct letter *letter, uint16_t status, const char *text);
+void letter_on_timer(struct step *s, struct letter *letter);
 void letters_free(struct node *node);
 
 #define MAILBOXES_MAX 256u    /* being emptied; beyond: at a later REGISTER */

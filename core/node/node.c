@@ -339,6 +339,8 @@ static void own_timers(struct step *s) {
     if (errand != NULL) errand_on_timer(s, errand);
     struct mailbox *box = mailbox_of(node, owner);
     if (box != NULL) mailbox_on_timer(s, box);
+    struct letter *letter = letter_of(s->node, owner);
+    if (letter != NULL) letter_on_timer(s, letter);
     pins_on_timer(s, owner);
   }
 }

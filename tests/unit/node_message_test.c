@@ -47,8 +47,8 @@ static void end(void) { assert_true(net_close(&net)); }
 
 /* ---- phones ---- */
 
-static unsigned request(const struct phone *phone, uint32_t node, const char *method,
-                        const char *uri, const char *to, const char *lines, const char *body) {
+static void send_request(const struct phone *phone, uint32_t node, const char *method,
+                         const char *uri, const char *to, const char *lines, const char *body) {
   char text[16384], branch[32];
   snprintf(branch, sizeof branch, "z9hG4bKm%u;", ++number);
   int n = snprintf(text, sizeof text,
@@ -59,12 +59,24 @@ static unsigned request(const struct phone *phone, uint32_t node, const char *me
                    strlen(body), body);
   assert_in_range(n, 1, (int)sizeof text - 1);
   net_inject(&net, node, 0, &phone->at, slice_of(text, (size_t)n));
-  for (usec stop = net.now + SEC(20); net.now < stop; net_run_for(&net, MSEC(5))) {
+}
+
+/* Of the request that was sent last. */
+static unsigned final_status(void) {
+  char branch[32];
+  snprintf(branch, sizeof branch, "z9hG4bKm%u;", number);
+  for (usec stop = net.now + SEC(32); net.now < stop; net_run_for(&net, MSEC(5))) {
     const struct net_letter *letter;
     while ((letter = net_take(&net, branch, "SIP/2.0 ")) != NULL)
       if (atoi(letter->text + 8) >= 200) return (unsigned)atoi(letter->text + 8);
   }
   return 0;
+}
+
+static unsigned request(const struct phone *phone, uint32_t node, const char *method,
+                        const char *uri, const char *to, const char *lines, const char *body) {
+  send_request(phone, node, method, uri, to, lines, body);
+  return final_status();
 }
 
 static unsigned registers(const struct phone *phone, uint32_t node, unsigned expires) {
@@ -168,6 +180,47 @@ static void test_what_is_not_kept(void **state) {
                    480);
   assert_int_equal(says(&alice, 1, BOB, "not from her home"), 480);
   assert_int_equal(waiting(), 3);
+  end();
+}
+
+/* What is between nodes and about bob's mailbox is lost for a while. */
+static usec lost_until;
+static bool loses_mail(struct net *now, uint32_t node, const struct input *message) {
+  (void)node;
+  return now->now < lost_until && slice_find(message->data, SLICE(MAILBOX)) < message->data.len;
+}
+
+/* the phone need not try again itself. */
+static void test_the_store_is_tried_again(void **state) {
+  (void)state;
+  ring_of(4, NODE_OPEN);
+  struct key key = net_key(&net, MAILBOX);
+  uint32_t stores = net_responsible(&net, &key), home = (stores + 1) % net.count;
+  both_known(home, stores);
+  net.on_hear = loses_mail;
+  lost_until = net.now + SEC(10); /* an operation gives up after 8 s */
+  assert_int_equal(says(&alice, home, BOB, "again and again"), 202);
+  assert_true(net.now > lost_until);
+  net.on_hear = NULL;
+  assert_int_equal(registers(&bob, stores, 3600), 200);
+  assert_true(hears(stores, "again and again", 200, NULL));
+  net_run_for(&net, SEC(3));
+  assert_int_equal(waiting(), 0);
+  end();
+}
+
+/* bob's second key is made a moment after the first. */
+static void test_a_key_that_is_late(void **state) {
+  (void)state;
+  ring_of(4, NODE_OPEN);
+  net.one_certificate = true;
+  both_known(0, 2);
+  assert_int_equal(says(&alice, 0, BOB, "too early"), 480);
+  net.one_certificate = false;
+  send_request(&alice, 0, "MESSAGE", BOB, BOB, "Content-Type: text/plain\r\n", "in time");
+  net_run_for(&net, SEC(3));
+  net_step(&net, 2, &(struct input){.kind = IN_USER, .data = SLICE(BOB)});
+  assert_int_equal(final_status(), 202);
   end();
 }
 
@@ -377,6 +430,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_kept_until_bob_is_back),
       cmocka_unit_test(test_what_is_not_kept),
+      cmocka_unit_test(test_the_store_is_tried_again),
+      cmocka_unit_test(test_a_key_that_is_late),
       cmocka_unit_test(test_a_laboratory_keeps_nothing),
       cmocka_unit_test(test_the_phone_decides),
       cmocka_unit_test(test_one_of_two_peers_delivers),
