@@ -227,6 +227,10 @@ static void execute_get(struct step *s, const struct reply_to *to, const struct 
   bool asks_first = !sure && after == NULL && !PLANTED(13); /* 13: reads are guesses */
   if (!asks_first && operation_answer_records(s, to, key, owner, after)) return;
   bool disagree = target->has_key && !key_equal(key, &target->key); /* */
+  if (sure && !disagree && overlay_is_cut_off(node->overlay)) {     /* */
+    reply_later(s, to, "this peer cannot reach the others, and one of them may have it");
+    return;
+  }
   if (disagree || sure || after != NULL) {
     answer_nothing(s, to, disagree);
     return;

@@ -408,6 +408,8 @@ static void put_good(struct step *s, struct operation *op, const struct verified
       return;
     }
     pins_held(s, &op->key, &facts);
+    if (facts.pin.state == WRITE_PIN_NONE && overlay_is_cut_off(s->node->overlay)) /* */
+      facts.pin.state = WRITE_PIN_UNREACHABLE;
   } else if (write_needs_pin(mode, &request, &signer) &&
              (!pins_ask(s, write_address(mode, request.key_text), operation_ticket(s->node, op),
                         &facts) ||

@@ -25,6 +25,8 @@
 #define DOUBTS_MAX 24u
 #define DOUBT_TRIES_LOST 3 /* silences after which fingers and learnt peers go */
 #define DOUBT_TRIES_MAX 8  /* probed at once, after 1, 2, 4 ... 64 s: then forgotten */
+/* Of a pair, the one that remains has all records of the other. */
+#define CUT_OFF_SILENT 2
 #define REMEMBERED_MAX 8u
 #define LEARNT_LIFE_S 1800u       /* a learnt peer not heard of so long goes */
 #define LEARN_CALLS_MAX 2u        /* named peers asked at a time */

@@ -136,6 +136,9 @@ bool overlay_is_small(const struct overlay *overlay);
 const struct peer *overlay_self(const struct overlay *overlay);
 /* Key in (predecessor, self]; without a known predecessor only a ring of one answers true. */
 bool overlay_is_responsible(const struct overlay *overlay, const struct key *key);
+/* Alone, because several others fell silent, and still asking them: two minutes. More likely than
+ * that all died is that this peer is cut off, and what it does not hold is elsewhere (R-8.9). */
+bool overlay_is_cut_off(const struct overlay *overlay);
 /* Next hops for key, best first, at most max, suspects and `avoid` (may be NULL) left out. *final:
  * the first of them is believed responsible: the first live successor at or after key, or a learnt
  * peer whose range it is in. 0: none. */

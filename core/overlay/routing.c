@@ -16,6 +16,10 @@ static bool is_alone(const struct overlay *overlay) {
          !peer_is(&overlay->predecessor);
 }
 
+bool overlay_is_cut_off(const struct overlay *overlay) {
+  return is_alone(overlay) && overlay->doubt_count >= CUT_OFF_SILENT;
+}
+
 /* */
 bool overlay_is_responsible(const struct overlay *overlay, const struct key *key) {
   struct key from, to;

@@ -315,6 +315,30 @@ static void test_clients_are_told_of_silence(void **state) {
   end();
 }
 
+/* R-8.9: two others fell silent at once, then nobody asks them any more; of two peers, one has
+ * died. */
+static void test_cut_off(void **state) {
+  (void)state;
+  asker_ring(&asker, 3);
+  struct key key = net_key(&net, ASKER_BOB);
+  const char *line = asker_key_line(&key, "");
+  assert_int_equal(ASK(.lines = line), 404);
+  net_kill(&net, 1, true);
+  net_kill(&net, 2, true);
+  net_run_for(&net, SEC(20));
+  assert_int_equal(ASK(.lines = line), 503);
+  assert_in_range(retry_after(), 1, 4);
+  net_run_for(&net, SEC(180));
+  assert_int_equal(ASK(.lines = line), 404);
+  end();
+
+  asker_ring(&asker, 2);
+  net_kill(&net, 1, true);
+  net_run_for(&net, SEC(20));
+  assert_int_equal(ASK(.lines = line), 404);
+  end();
+}
+
 /* */
 static void test_every_transport(void **state) {
   (void)state;
@@ -571,6 +595,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_clients),
       cmocka_unit_test(test_what_clients_put_is_verified),
       cmocka_unit_test(test_clients_are_told_of_silence),
+      cmocka_unit_test(test_cut_off),
       cmocka_unit_test(test_every_transport),
       cmocka_unit_test(test_what_an_originator_writes),
       cmocka_unit_test(test_other_methods),
