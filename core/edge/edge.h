@@ -151,6 +151,10 @@ void edge_on_kept(struct edge *edge, usec now, msec_wall wall, uint64_t user, ui
  * or no room. */
 bool edge_deliver(struct edge *edge, usec now, uint64_t user, struct slice aor,
                   const struct edge_mail *mail, struct outbox *out);
+/* Sends it to aor, wherever his phones are, or has it kept (EDGE_MAIL). Nobody is told what came of
+ * it. False: no room. */
+bool edge_send(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+               const struct edge_mail *mail, struct edge_calls *calls, struct outbox *out);
 /* So many messages wait for aor. */
 void edge_on_waiting(struct edge *edge, usec now, msec_wall wall, struct slice aor, uint32_t count);
 /* Is a phone of aor registered here? */

@@ -167,7 +167,7 @@ void fork_refuse(struct edge_step *step, struct fork *fork, uint16_t status, con
 /* Every branch has its final answer: the best goes back (RFC 3261 section 16.7, steps 6 to 9). */
 static void answer_best(struct edge_step *step, struct fork *fork) {
   bool away = fork->best.status == 0 || fork->best.status == 430 || fork->best.status == 480 ||
-              fork->best.status == 503;
+              fork->best.status == 503 || (fork->own && fork->best.status == 408);
   if (fork->located && away && messages_keep(step, fork)) return;
   if (away && !fork->invite) messages_missed(step, fork);
   if (fork->cancelled && (fork->best.status == 0 || fork->best.status == 408)) {

@@ -38,6 +38,7 @@ struct fork {
   struct slice uri;      /* owned: the Request-URI to look up or to follow */
   struct slice instance; /* owned: of the GRUU asked for, or empty */
   bool invite;
+  bool own; /* this peer's own MESSAGE (messages.c) */
   bool locating, located;
   bool keeping; /* `locating`, but a MESSAGE is being kept (messages.c) */
   usec locating_until;

@@ -60,7 +60,8 @@ bool messages_keep(struct edge_step *step, struct fork *fork) {
       fork->instance.len != 0 || !fork_view_request(edge, fork, &message, &request) ||
       message.method != SIP_MESSAGE || message.body.len == 0 ||
       !read_address(&message, SIP_H_FROM, &from) ||
-      !is_at_home(edge, step->now, &request, buf_slice(&from)) || edge_calls_left(step) == 0)
+      !(fork->own || is_at_home(edge, step->now, &request, buf_slice(&from))) ||
+      edge_calls_left(step) == 0)
     return false;
   const struct sip_header *type = sip_header_first(&message, SIP_H_CONTENT_TYPE);
   if (type == NULL || is_passing(type->value) ||
@@ -196,6 +197,34 @@ bool edge_deliver(struct edge *edge, usec now, uint64_t user, struct slice aor,
   if (transactions_send(&edge->transactions, now, &send, out, &client) == OK) return true;
   pool_give(&edge->deliveries, handle);
   return false;
+}
+
+/* ---- this peer's own ---- */
+
+bool edge_send(struct edge *edge, usec now, msec_wall wall, struct slice aor,
+               const struct edge_mail *mail, struct edge_calls *calls, struct outbox *out) {
+  struct edge_step step = {edge, now, wall, calls, out};
+  const struct fork_target target = {.uri = aor, .hop.at.transport = TRANSPORT_UDP};
+  const struct sip_target nobody = {0};
+  struct sip_message message;
+  struct sip_problem problem;
+  char branch_text[32];
+  struct buf branch = buf_over(branch_text, sizeof branch_text);
+  buf_put_cstr(&branch, "z9hG4bK");
+  buf_put_hex64(&branch, rng_u64(&edge->rng), 16);
+  size_t mark = outbox_mark(out);
+  put_message(&out->bytes, edge, &target, buf_slice(&branch), aor, mail);
+  struct slice bytes = outbox_text(out, mark);
+  if (sip_message_parse(bytes, SIP_DATAGRAM, &message, &problem) != OK) return false;
+  struct transaction_event event =
+      transactions_on_request(&edge->transactions, now, &message, &nobody, out);
+  if (event.kind != TRANSACTION_NEW) return false;
+  const struct edge_request request = {&message, 0, edge->config.advertise, event.handle};
+  struct fork *fork = fork_new(&step, &request, 0, aor, false);
+  if (fork == NULL) return false; /* its transaction ends by itself */
+  fork->own = true;
+  fork_locate(&step, fork, aor, SLICE_EMPTY);
+  return true;
 }
 
 static void tell(struct edge_step *step, struct delivery *delivery, uint16_t status) {

@@ -126,7 +126,7 @@ bool redirect_answer(struct edge_step *step, struct fork *fork,
   struct sip_message message;
   struct edge_request request;
   char memory[CONTACT_LINE_BYTES_MAX];
-  if (!fork_view_request(step->edge, fork, &message, &request)) return false;
+  if (fork->own || !fork_view_request(step->edge, fork, &message, &request)) return false;
   unsigned good = 0;
   for (unsigned i = 0; i < count; i++) {
     struct buf line = buf_over(memory, sizeof memory);

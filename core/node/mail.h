@@ -118,6 +118,9 @@ void mailbox_on_verified(struct step *s, struct mailbox *box, const struct verif
 void mailbox_on_pin(struct step *s, struct mailbox *box, const struct pin_facts *facts);
 /* The phone's answer: its status, 408 for none, 480 where there is no phone. */
 void mailbox_on_delivered(struct step *s, uint64_t ticket, uint16_t status);
+/* The sender of a message that is over, one way or the other, hears of it if it asked to (R-13.24).
+ */
+void notice_send(struct step *s, const struct message *message, bool delivered);
 void mailbox_on_timer(struct step *s, struct mailbox *box);
 void mailboxes_free(struct node *node);
 

@@ -475,10 +475,12 @@ static bool is_for_good(uint16_t status) {
 void mailbox_on_delivered(struct step *s, uint64_t ticket, uint16_t status) {
   struct mailbox *box = mailbox_of(s->node, ticket);
   if (box == NULL || box->stage != BOX_DELIVERING) return;
-  if (is_for_good(status))
-    remove_item(s, box);
-  else
+  if (!is_for_good(status)) {
     release(s, box);
+    return;
+  }
+  notice_send(s, &box->message, status < 300);
+  remove_item(s, box);
 }
 
 void mailbox_on_timer(struct step *s, struct mailbox *box) {

@@ -224,6 +224,7 @@ static struct transaction *of_ticket(const struct transactions *t, uint64_t tick
 
 void transaction_output(const struct transactions *t, const struct transaction *x,
                         struct slice bytes, struct outbox *out) {
+  if (transaction_is_own(x)) return;
   struct output *output = outbox_add(out, OUT_SEND);
   output->flow = x->to.flow;
   output->peer = x->to.at;

@@ -116,7 +116,8 @@ void transactions_trim(struct transactions *t);
 /* Takes any request. `msg` is borrowed for the call; a copy of its bytes is kept until the final
  * answer. A request is the same as an earlier one if its branch, sent-by and method are (RFC 3261
  * 17.2.3), or as RFC 2543 had it if the branch lacks the magic cookie. Identity is a keyed hash of
- * 128 bits. */
+ * 128 bits. `from` with no flow and no address: the user's own request, which is answered to
+ * nobody. */
 struct transaction_event transactions_on_request(struct transactions *t, usec now,
                                                  const struct sip_message *msg,
                                                  const struct sip_target *from, struct outbox *out);

@@ -7,6 +7,9 @@
 /* "unless it knows that the TU will generate an answer within 200 ms" (RFC 3261 17.2.1) */
 #define TRYING_AFTER_US ((usec)200000)
 
+/* Nobody gives up the user's own request, which is looked up, sent, and perhaps kept. */
+#define OWN_TIMEOUT 4u
+
 static bool is_unanswered(const struct transaction *x) {
   return x->state == STATE_TRYING || x->state == STATE_PROCEEDING;
 }
@@ -32,6 +35,7 @@ static void start(struct transactions *t, usec now, struct transaction *x,
     x->state = STATE_TRYING;
     x->resend_at = now + until_t2(x);
     x->end_at = now + transaction_t1_64(x); /* the client has given up (RFC 4320 4.2) */
+    if (transaction_is_own(x)) x->end_at = now + OWN_TIMEOUT * transaction_t1_64(x);
   }
   transaction_arm(t, x);
 }

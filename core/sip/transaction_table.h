@@ -84,6 +84,10 @@ void transaction_arm(struct transactions *t, struct transaction *x);
 static inline usec transaction_t1_64(const struct transaction *x) {
   return (usec)x->timing.t1_us * 64;
 }
+/* Made by the user itself: its answers go nowhere. */
+static inline bool transaction_is_own(const struct transaction *x) {
+  return x->to.flow == 0 && x->to.at.family == 0;
+}
 static inline bool transaction_is_stream(const struct transaction *x) {
   return endpoint_is_stream(&x->to.at);
 }

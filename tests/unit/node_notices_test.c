@@ -27,8 +27,9 @@ struct phone {
 static struct phone alice = {.user = ALICE, .host = "127.0.0.1:40001", .home = 0};
 static struct phone bob = {.user = BOB, .host = "127.0.0.1:40002", .home = 2};
 
-static void ring_of(unsigned count) {
+static void ring_like(unsigned count, bool redirect) {
   net_open(&net, 7);
+  net.config.redirect = redirect;
   net.latency_min_us = net.latency_max_us = MSEC(5);
   net.config.policy = NODE_OPEN;
   net.config.limits.subscriptions_max = 64;
@@ -37,6 +38,8 @@ static void ring_of(unsigned count) {
   alice.at = net_stranger(alice.host, TRANSPORT_UDP);
   bob.at = net_stranger(bob.host, TRANSPORT_UDP);
 }
+
+static void ring_of(unsigned count) { ring_like(count, false); }
 
 static void end(void) { assert_true(net_close(&net)); }
 
@@ -184,11 +187,140 @@ static void test_missed_just_now(void **state) {
   end();
 }
 
+/* ---- notices of delivery ---- */
+
+#define CPIM(wishes)                                                \
+  "From: <" ALICE ">\r\nTo: <" BOB                                  \
+  ">\r\nNS: imdn <urn:ietf:params:imdn>\r\n"                        \
+  "imdn.Message-ID: mine\r\nimdn.Disposition-Notification: " wishes \
+  "\r\n\r\nContent-Type: text/plain\r\n\r\nhello"
+#define DELIVERED "<message-id>mine</message-id>"
+
+static void leaves(const char *wishes_body) {
+  both_known();
+  assert_int_equal(registers(&bob, 0), 200);
+  assert_int_equal(says(&alice, BOB, "message/cpim", wishes_body), 202);
+}
+
+/* alice is gone when bob gets it, bob when alice gets the notice. */
+static void test_never_at_the_same_time(void **state) {
+  (void)state;
+  ring_of(4);
+  leaves(CPIM("positive-delivery, negative-delivery"));
+  assert_int_equal(registers(&alice, 0), 200);
+  assert_int_equal(registers(&bob, 3600), 200);
+  assert_non_null(hears(&bob, "MESSAGE", "hello", 200, SEC(20)));
+  net_run_for(&net, SEC(5));
+  assert_int_equal(registers(&bob, 0), 200);
+  net_clear_inbox(&net);
+  assert_int_equal(registers(&alice, 3600), 200);
+  const char *notice = hears(&alice, "MESSAGE", DELIVERED, 200, SEC(20));
+  assert_non_null(notice);
+  assert_non_null(strstr(notice, "<status><delivered/></status>"));
+  assert_non_null(strstr(notice, "From: <" BOB ">"));
+  assert_non_null(strstr(notice, "Content-Type: message/cpim\r\n"));
+  assert_null(hears(&alice, "MESSAGE", "", 200, SEC(3)));
+  assert_int_equal(registers(&bob, 3600), 200); /* and no notice of that */
+  assert_null(hears(&bob, "MESSAGE", "", 200, SEC(8)));
+  end();
+}
+
+/* a sender who is there hears of it at once. */
+static void notice_to_who_is_there(bool redirect) {
+  ring_like(4, redirect);
+  leaves(CPIM("positive-delivery"));
+  assert_int_equal(registers(&bob, 3600), 200);
+  assert_non_null(hears(&bob, "MESSAGE", "hello", 200, SEC(20)));
+  const char *notice = hears(&alice, "MESSAGE", DELIVERED, 200, SEC(5));
+  assert_non_null(notice);
+  assert_non_null(strstr(notice, "<status><delivered/></status>"));
+  end();
+}
+
+static void test_notice_to_who_is_there(void **state) {
+  (void)state;
+  notice_to_who_is_there(false);
+}
+
+/* A peer that redirects its phones does not wait for one to follow. */
+static void test_notice_of_who_redirects(void **state) {
+  (void)state;
+  notice_to_who_is_there(true);
+}
+
+/* a phone that is registered and silent gets it when it is back. */
+static void test_a_silent_sender(void **state) {
+  (void)state;
+  ring_of(3);
+  leaves(CPIM("positive-delivery"));
+  assert_int_equal(registers(&bob, 3600), 200);
+  assert_non_null(hears(&bob, "MESSAGE", "hello", 200, SEC(20)));
+  net_run_for(&net, SEC(60));
+  net_clear_inbox(&net);
+  assert_int_equal(registers(&alice, 0), 200);
+  assert_int_equal(registers(&alice, 3600), 200);
+  assert_non_null(hears(&alice, "MESSAGE", DELIVERED, 200, SEC(20)));
+  end();
+}
+
+/* the phone has no use for it, and never will. */
+static void test_refused_for_good(void **state) {
+  (void)state;
+  ring_of(3);
+  leaves(CPIM("negative-delivery"));
+  assert_int_equal(registers(&bob, 3600), 200);
+  assert_non_null(hears(&bob, "MESSAGE", "hello", 480, SEC(20))); /* not for good */
+  assert_null(hears(&alice, "MESSAGE", "", 200, SEC(5)));
+  assert_int_equal(registers(&bob, 0), 200);
+  assert_int_equal(registers(&bob, 3600), 200);
+  assert_non_null(hears(&bob, "MESSAGE", "hello", 415, SEC(20)));
+  const char *notice = hears(&alice, "MESSAGE", DELIVERED, 200, SEC(5));
+  assert_non_null(notice);
+  assert_non_null(strstr(notice, "<status><failed/></status>"));
+  end();
+}
+
+static void test_nothing_unasked(void **state) {
+  (void)state;
+  ring_of(3);
+  leaves(CPIM("negative-delivery, display"));
+  assert_int_equal(says(&alice, BOB, "text/plain", CPIM("positive-delivery")), 202);
+  assert_int_equal(registers(&bob, 3600), 200);
+  assert_non_null(hears(&bob, "MESSAGE", "hello", 200, SEC(20)));
+  assert_non_null(hears(&bob, "MESSAGE", "hello", 415, SEC(20)));
+  assert_null(hears(&alice, "MESSAGE", "", 200, SEC(8)));
+  end();
+}
+
+/* what a phone makes itself is a message like another. */
+static void test_a_phone_of_its_own(void **state) {
+  (void)state;
+  ring_of(3);
+  both_known();
+  net_run_for(&net, SEC(5));
+  assert_int_equal(registers(&alice, 0), 200);
+  assert_int_equal(says(&bob, ALICE, "message/imdn+xml", "<imdn>bare</imdn>"), 202);
+  assert_int_equal(says(&bob, ALICE, "message/cpim", "NS: x\r\n\r\n<imdn>wrapped</imdn>"), 202);
+  assert_int_equal(registers(&alice, 3600), 200);
+  const char *bare = hears(&alice, "MESSAGE", "bare", 200, SEC(20));
+  assert_non_null(bare);
+  assert_non_null(strstr(bare, "Content-Type: message/imdn+xml\r\n"));
+  assert_non_null(hears(&alice, "MESSAGE", "wrapped", 200, SEC(20)));
+  end();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_the_lamp),
       cmocka_unit_test(test_a_lamp_alone),
       cmocka_unit_test(test_missed_just_now),
+      cmocka_unit_test(test_never_at_the_same_time),
+      cmocka_unit_test(test_notice_to_who_is_there),
+      cmocka_unit_test(test_notice_of_who_redirects),
+      cmocka_unit_test(test_a_silent_sender),
+      cmocka_unit_test(test_refused_for_good),
+      cmocka_unit_test(test_nothing_unasked),
+      cmocka_unit_test(test_a_phone_of_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

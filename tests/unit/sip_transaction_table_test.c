@@ -110,6 +110,30 @@ static void test_flow_of_an_answer(void **state) {
   table_close(&w);
 }
 
+/* The user's own request: nothing is sent to anybody, and it lives for four times as long. */
+static void test_own_request(void **state) {
+  (void)state;
+  static struct table w;
+  table_open(&w, TRANSPORT_UDP, 100000, TEST_MEMORY_UNLIMITED);
+  struct table_request parts = {.method = "MESSAGE", .via = SERVER_VIA};
+  const struct sip_target nobody = {0};
+  struct table_text text;
+  struct sip_message msg = table_parsed(table_request_text(&text, &parts));
+  struct transaction_event event = transactions_on_request(&w.t, w.now, &msg, &nobody, &w.out);
+  assert_int_equal(event.kind, TRANSACTION_NEW);
+  w.server = event.handle;
+  struct transaction_view view;
+  table_run(&w, SEC(100)); /* no 100 (Trying) either */
+  assert_int_equal(w.sent_len, 0);
+  assert_true(transactions_view(&w.t, w.server, &view));
+  assert_true(view.request.len > 0);
+  assert_true(table_respond(&w, 202, "MESSAGE"));
+  assert_int_equal(w.out.count, 0);
+  table_run(&w, SEC(200));
+  assert_false(transactions_view(&w.t, w.server, &view));
+  table_close(&w);
+}
+
 /* --- matching --- */
 
 static void test_matching(void **state) {
@@ -521,6 +545,7 @@ int main(void) {
       cmocka_unit_test(test_ack_and_cancel),
       cmocka_unit_test(test_reply_target),
       cmocka_unit_test(test_flow_of_an_answer),
+      cmocka_unit_test(test_own_request),
       cmocka_unit_test(test_matching),
       cmocka_unit_test(test_matching_rfc2543),
       cmocka_unit_test(test_cancel_matching),
