@@ -25,6 +25,8 @@ static bool make_tables(struct edge *edge) {
   map_init(&p->by_aor, edge->memory);
   map_init(&p->by_tag, edge->memory);
   map_init(&p->by_watcher, edge->memory);
+  map_init(&p->by_flow, edge->memory);
+  p->life = rng_u64(&edge->rng) | 1;
   p->pace.kind = EDGE_TIMER_NOTIFY;
   p->tell.kind = EDGE_TIMER_TELL;
   edge->presence = p;
@@ -50,7 +52,7 @@ void presence_free(struct edge *edge) {
   for (index = 0; (presentity = pool_next(&p->presentities, &index)) != NULL;) {
     edge_drop(edge, &presentity->aor);
     edge_drop(edge, &presentity->document);
-    remote_forget(edge, presentity);
+    homes_forget(edge, presentity);
   }
   pool_free(&p->remotes);
   pool_free(&p->presentities);
@@ -60,6 +62,7 @@ void presence_free(struct edge *edge) {
   map_free(&p->by_aor);
   map_free(&p->by_tag);
   map_free(&p->by_watcher);
+  map_free(&p->by_flow);
   memory_give(edge->memory, p, sizeof *p);
   edge->presence = NULL;
 }
@@ -123,7 +126,8 @@ void event_presentity_leave(struct edge_step *step, struct presentity *presentit
       presentity->home || presentity->remotes != 0 || presentity->telling || presentity->timer.set)
     return;
   timers_clear(&edge->timers, &presentity->timer);
-  remote_forget(edge, presentity);
+  timers_clear(&edge->timers, &presentity->again);
+  homes_forget(edge, presentity);
   map_remove(&p->by_aor, presentity->hash, handle.index);
   edge_drop(edge, &presentity->aor);
   edge_drop(edge, &presentity->document);
@@ -135,7 +139,8 @@ void event_tell(struct edge_step *step, struct presentity *presentity, enum even
   struct subscription *subscription;
   for (uint32_t i = presentity->subscriptions; i != 0; i = subscription->next) {
     subscription = event_at(&p->subscriptions, i);
-    if (subscription->package == package && subscription->decision == EVENT_ALLOW)
+    if (subscription->package != package || subscription->decision != EVENT_ALLOW) continue;
+    if (package != EVENT_PRESENCE || !homes_hold(step, presentity, subscription))
       notify_queue(step, subscription);
   }
 }
@@ -144,9 +149,12 @@ enum event_decision event_judgement(const struct edge_step *step,
                                     const struct presentity *presentity,
                                     const struct subscription *subscription) {
   bool here = compose_is_here(step, presentity) || presentity->home;
-  return here || slice_equal(presentity->aor, subscription->watcher)
-             ? event_decide(step->edge, presentity, subscription->watcher)
-             : remote_decision(step->edge, subscription);
+  enum event_decision own = event_decide(step->edge, presentity, subscription->watcher);
+  if (slice_equal(presentity->aor, subscription->watcher)) return own;
+  enum event_decision all = homes_decision(step->edge, subscription, here ? &own : NULL);
+  bool waits = all == EVENT_ALLOW && subscription->decision == EVENT_ASK &&
+               homes_hold(step, presentity, subscription);
+  return waits ? EVENT_ASK : all;
 }
 
 void event_judge(struct edge_step *step, struct presentity *presentity,
@@ -173,7 +181,7 @@ void event_changed(struct edge_step *step, struct presentity *presentity, bool h
 }
 
 void event_watchers_changed(struct edge_step *step, struct presentity *presentity) {
-  event_tell(step, presentity, EVENT_WINFO);
+  if (presentity->winfo_count > 0) event_tell(step, presentity, EVENT_WINFO);
 }
 
 void presence_on_bindings(struct edge_step *step, struct slice aor) {
@@ -378,11 +386,14 @@ void presence_on_timer(struct edge_step *step, struct timer *timer) {
 
 void presence_on_flow_closed(struct edge_step *step, uint32_t flow) {
   struct presence *p = step->edge->presence;
-  uint32_t index = 0;
-  struct subscription *subscription;
-  if (p == NULL || p->subscriptions.used == 0) return;
-  while ((subscription = pool_next(&p->subscriptions, &index)) != NULL)
-    if (subscription->flow == flow) subscription_free(step, subscription);
+  struct map_cursor cursor;
+  uint32_t index;
+  if (p == NULL || flow == 0) return;
+  while ((index = map_first(&p->by_flow, watch_flow_hash(step->edge, flow), &cursor)) != MAP_END) {
+    struct subscription *subscription = pool_at_index(&p->subscriptions, index);
+    ASSERT(subscription->flow == flow);
+    subscription_free(step, subscription);
+  }
 }
 
 /* ---- views ---- */

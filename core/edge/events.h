@@ -48,19 +48,25 @@ struct rule {
 struct home {
   struct peer peer;      /* none: no home */
   struct slice document; /* owned */
-  uint64_t version;
+  uint64_t version, life;
   usec until;
+  usec wait_until; /* it did not answer: not to be asked before */
+  usec ask_at;     /* is it there still? */
+  uint8_t tries;   /* in vain, since it last answered */
+  bool trying;     /* the one that it is asked by meanwhile is under way */
 };
 
-/* A watcher whose phone is at another peer. */
+/* A watcher whose phone is at another peer. Those of one peer are neighbours in the list. */
 struct remote {
   struct timer timer; /* its end, unless it says again that it watches */
   uint32_t presentity, next;
   struct peer peer;
   uint64_t token;
+  usec wait_until; /* its peer did not answer: not to be told before */
   enum event_decision decision;
-  bool due, sending; /* it is to be told; it is being told */
+  bool due; /* it is to be told */
   uint8_t tries;
+  uint8_t batch;        /* of the messages under way, plus 1; 0: in none */
   struct slice watcher; /* owned */
 };
 
@@ -69,11 +75,13 @@ struct presentity {
   uint64_t hash;
   uint32_t publications, subscriptions, rules;
   uint32_t publication_count, subscription_count, rule_count;
+  uint32_t winfo_count;  /* of the subscriptions */
   struct slice document; /* owned; empty: to be composed anew */
   uint32_t waiting;      /* messages in its mailbox, when that was last looked at */
   /* remote.c */
-  struct timer timer;
-  bool home; /* this peer says so in a record, since */
+  struct timer timer, again; /* again: somebody is to be told, or asked, that could not be before */
+  uint32_t batches;          /* a bit for each message with the state that is under way */
+  bool home;                 /* this peer says so in a record, since */
   usec home_at;
   uint64_t token; /* of the record that says that somebody here watches; 0: none */
   uint32_t remotes, remote_count;
@@ -99,7 +107,7 @@ struct subscription {
   usec expires_at;
   uint64_t token; /* by which other homes know it */
   /* A bit, or a place, for each of the presentity's homes. */
-  uint8_t told, asking, tries;
+  uint8_t told, asking;
   uint8_t granted[EVENT_HOMES_MAX]; /* 1 plus what it decided; 0: nothing yet */
   /* One owned block, and what lies in it. */
   struct slice text;
@@ -155,6 +163,7 @@ void watch_on_timer(struct edge_step *step, struct timer *timer);
 void watch_end(struct edge_step *step, struct subscription *subscription, const char *reason);
 void subscription_free(struct edge_step *step, struct subscription *subscription);
 void subscription_give(struct edge *edge, struct subscription *subscription);
+uint64_t watch_flow_hash(const struct edge *edge, uint32_t flow);
 void watch_put_contact(struct edge_step *step, enum transport transport);
 
 /* ---- notify.c ---- */
@@ -168,14 +177,20 @@ void notify_on_timer(struct edge_step *step);
 void waiting_look(struct edge_step *step, struct slice aor, bool later);
 void waiting_put_summary(struct buf *out, const struct presentity *presentity);
 
-/* ---- remote.c: other homes (R-12.14 to) ---- */
+/* ---- remote.c: peers that watch an address of a phone of this peer (R-12.14 to) ---- */
 void remote_on_change(struct edge_step *step, struct presentity *presentity);
 void remote_on_watched(struct edge_step *step, struct presentity *presentity);
 void remote_on_rule(struct edge_step *step, struct presentity *presentity, struct slice watcher);
 void remote_on_timer(struct edge_step *step, struct timer *timer);
-void remote_forget(struct edge *edge, struct presentity *presentity);
-enum event_decision remote_decision(const struct edge *edge,
-                                    const struct subscription *subscription);
+
+/* ---- homes.c: the homes of an address that is watched at this peer ---- */
+void homes_forget(struct edge *edge, struct presentity *presentity);
+/* What the homes say of it, own: and this one (NULL: it is none). */
+enum event_decision homes_decision(const struct edge *edge, const struct subscription *subscription,
+                                   const enum event_decision *own);
+/* A home tells its state, but has not said yet whether this one may see it. */
+bool homes_hold(const struct edge_step *step, const struct presentity *presentity,
+                const struct subscription *subscription);
 
 /* ---- compose.c ---- */
 /* Does a phone of this peer show the address? */

@@ -107,7 +107,8 @@ static struct slice body_of(struct edge_step *step, struct subscription *subscri
   size_t mark = outbox_mark(step->out);
   switch (subscription->package) {
     case EVENT_PRESENCE:
-      if (subscription->decision != EVENT_ALLOW) return SLICE_EMPTY;
+      if (subscription->decision != EVENT_ALLOW || homes_hold(step, presentity, subscription))
+        return SLICE_EMPTY;
       return compose_document(step, presentity);
     case EVENT_WINFO:
       compose_put_watchers(step, &step->out->bytes, presentity, subscription->version++);

@@ -17,14 +17,16 @@ struct sip_message;
 
 struct presence {
   struct pool presentities, publications, subscriptions, rules, remotes;
-  struct map by_aor, by_tag, by_watcher;
+  struct map by_aor, by_tag, by_watcher, by_flow;
   struct timer pace;
   uint32_t queue_first, queue_last; /* subscriptions to be told */
   uint32_t notifying;               /* NOTIFYs that wait for their answer */
   struct timer tell;                /* remote.c */
   uint32_t tell_first, tell_last;   /* presentities of which others are to be told */
   uint32_t tells;                   /* that wait for their answer */
+  usec tell_next_at;                /* when more may leave */
   usec home_next;                   /* when the next address may be made known */
+  uint64_t life;                    /* tells this run from others */
 };
 
 void presence_free(struct edge *edge);

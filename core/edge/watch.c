@@ -12,6 +12,27 @@ static uint64_t tag_hash(const struct edge *edge, uint64_t tag) {
   return hash_bytes(edge->hash, &tag, sizeof tag);
 }
 
+uint64_t watch_flow_hash(const struct edge *edge, uint32_t flow) {
+  return hash_bytes(edge->hash, &flow, sizeof flow);
+}
+
+/* Where its last SUBSCRIBE came from. False: no memory. */
+static bool set_flow(struct edge *edge, struct subscription *subscription,
+                     const struct edge_request *request) {
+  struct presence *p = edge->presence;
+  uint32_t index = event_index(&p->subscriptions, subscription) - 1;
+  if (request->flow != subscription->flow) {
+    if (request->flow != 0 &&
+        map_put(&p->by_flow, watch_flow_hash(edge, request->flow), index) != OK)
+      return false;
+    if (subscription->flow != 0)
+      map_remove(&p->by_flow, watch_flow_hash(edge, subscription->flow), index);
+  }
+  subscription->flow = request->flow;
+  subscription->from = request->from;
+  return true;
+}
+
 static struct presentity *presentity_of(const struct edge *edge,
                                         const struct subscription *subscription) {
   return event_at(&edge->presence->presentities, subscription->presentity);
@@ -45,6 +66,8 @@ void subscription_give(struct edge *edge, struct subscription *subscription) {
   uint32_t index = event_index(&p->subscriptions, subscription) - 1;
   map_remove(&p->by_tag, tag_hash(edge, subscription->tag), index);
   map_remove(&p->by_watcher, hash_slice(edge->hash, subscription->watcher), index);
+  if (subscription->flow != 0)
+    map_remove(&p->by_flow, watch_flow_hash(edge, subscription->flow), index);
   edge_drop(edge, &subscription->text);
   pool_give(&p->subscriptions, pool_handle_of(&p->subscriptions, subscription));
 }
@@ -58,6 +81,7 @@ void subscription_free(struct edge_step *step, struct subscription *subscription
   *link = subscription->next;
   presentity->subscription_count--;
   enum event_package package = subscription->package;
+  presentity->winfo_count -= package == EVENT_WINFO;
   timers_clear(&edge->timers, &subscription->timer);
   notify_forget(edge, subscription);
   subscription_give(edge, subscription);
@@ -231,7 +255,8 @@ static struct subscription *add(struct edge_step *step, const struct edge_reques
   bool kept = keep_dialog(edge, subscription, request->message, read_target(request->message),
                           event->watcher);
   if (!kept || map_put(&p->by_tag, tag_hash(edge, subscription->tag), handle.index) != OK ||
-      map_put(&p->by_watcher, hash_slice(edge->hash, subscription->watcher), handle.index) != OK) {
+      map_put(&p->by_watcher, hash_slice(edge->hash, subscription->watcher), handle.index) != OK ||
+      !set_flow(edge, subscription, request)) {
     subscription_give(edge, subscription);
     event_presentity_leave(step, presentity);
     return NULL;
@@ -255,12 +280,11 @@ static void begin(struct edge_step *step, const struct edge_request *request,
   }
   struct presentity *presentity = presentity_of(edge, subscription);
   subscription->package = event->package;
+  presentity->winfo_count += event->package == EVENT_WINFO;
   subscription->cseq_remote = request->message->cseq;
-  subscription->flow = request->flow;
-  subscription->from = request->from;
   subscription->expires_at = step->now + SEC(expires_s);
   subscription->token = rng_u64(&edge->rng);
-  subscription->decision = EVENT_ALLOW;
+  subscription->decision = event->package == EVENT_PRESENCE ? EVENT_ASK : EVENT_ALLOW;
   if (event->package == EVENT_PRESENCE)
     subscription->decision = event_judgement(step, presentity, subscription);
   accept(step, request, subscription->tag, expires_s);
@@ -324,13 +348,12 @@ void watch_on_refresh(struct edge_step *step, const struct edge_request *request
     return;
   }
   if (!event_expires(step, request, &expires_s)) return;
-  if (!keep_target(edge, subscription, read_target(message))) {
+  if (!keep_target(edge, subscription, read_target(message)) ||
+      !set_flow(edge, subscription, request)) {
     edge_reply_busy(step, request, "No Room For Another Contact");
     return;
   }
   subscription->cseq_remote = message->cseq;
-  subscription->flow = request->flow;
-  subscription->from = request->from;
   subscription->expires_at = step->now + SEC(expires_s);
   accept(step, request, subscription->tag, expires_s);
   if (expires_s == 0) {

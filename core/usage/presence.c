@@ -56,6 +56,7 @@ void presence_compose(struct buf *out, struct slice aor, const struct presence_p
 static const char *const kinds[] = {"home", "peer", "here", "watch", "state"};
 static const char *const decisions[] = {"active", "pending", "rejected", "gone"};
 
+/* Its attributes are in the order of their names, as canonical XML wants them. */
 void presence_put_value(struct buf *out, const struct presence_value *value) {
   buf_put_cstr(out, "<o:presence at=\"");
   endpoint_put(out, &value->from.at);
@@ -64,6 +65,8 @@ void presence_put_value(struct buf *out, const struct presence_value *value) {
   buf_put_cstr(out, "\" kind=\"");
   buf_put_cstr(out, kinds[value->kind]);
   if (value->kind == PRESENCE_STATE) {
+    buf_put_cstr(out, "\" life=\"");
+    buf_put_hex64(out, value->life, PRESENCE_TOKEN_BYTES);
     buf_put_cstr(out, "\" state=\"");
     buf_put_cstr(out, decisions[value->decision]);
   }
@@ -81,6 +84,18 @@ static bool take_text(struct slice *rest, struct slice name, struct slice *out) 
   return true;
 }
 
+/* One, or, of a state, several with a space between them. */
+static bool are_tokens(struct slice text, enum presence_kind kind) {
+  size_t each = PRESENCE_TOKEN_BYTES + 1;
+  if (kind != PRESENCE_STATE || text.len <= PRESENCE_TOKEN_BYTES)
+    return text.len == PRESENCE_TOKEN_BYTES;
+  if (text.len % each != PRESENCE_TOKEN_BYTES || text.len / each >= PRESENCE_TOKENS_MAX)
+    return false;
+  for (size_t i = PRESENCE_TOKEN_BYTES; i < text.len; i += each)
+    if (text.at[i] != ' ') return false;
+  return true;
+}
+
 static bool find_name(const char *const *names, unsigned count, struct slice text, unsigned *out) {
   for (*out = 0; *out < count; (*out)++)
     if (slice_equal(text, slice_cstr(names[*out]))) return true;
@@ -88,7 +103,7 @@ static bool find_name(const char *const *names, unsigned count, struct slice tex
 }
 
 bool presence_read_value(struct slice content, struct buf *room, struct presence_value *out) {
-  struct slice at, id, kind, state = SLICE_EMPTY, rest = content;
+  struct slice at, id, kind, state = SLICE_EMPTY, life = SLICE_EMPTY, rest = content;
   unsigned number;
   *out = (struct presence_value){.token = SLICE_EMPTY};
   if (!take_text(&rest, SLICE("<o:presence at=\""), &at) ||
@@ -98,12 +113,16 @@ bool presence_read_value(struct slice content, struct buf *room, struct presence
       !find_name(kinds, sizeof kinds / sizeof *kinds, kind, &number))
     return false;
   out->kind = (enum presence_kind)number;
+  bool is_state = out->kind == PRESENCE_STATE;
+  if (is_state && (!take_text(&rest, SLICE(" life=\""), &life) ||
+                   life.len != PRESENCE_TOKEN_BYTES || !slice_hex_to_u64(life, &out->life)))
+    return false;
   bool has_state = take_text(&rest, SLICE(" state=\""), &state);
-  if (has_state != (out->kind == PRESENCE_STATE)) return false;
+  if (has_state != is_state) return false;
   if (has_state && !find_name(decisions, sizeof decisions / sizeof *decisions, state, &number))
     return false;
   if (has_state) out->decision = (enum presence_decision)number;
-  if (take_text(&rest, SLICE(" token=\""), &out->token) && out->token.len != PRESENCE_TOKEN_BYTES)
+  if (take_text(&rest, SLICE(" token=\""), &out->token) && !are_tokens(out->token, out->kind))
     return false;
   if (!slice_take(&rest, SLICE(">"))) return false;
   struct slice base64 = slice_first(rest, slice_find_byte(rest, '<'));

@@ -30,9 +30,10 @@ enum presence_kind {
   PRESENCE_PEER,  /* a record: somebody at this peer watches the address of the key */
   PRESENCE_HERE,  /* a new home: say again who watches */
   PRESENCE_WATCH, /* the address of the key watches `text`, as `token` */
-  PRESENCE_STATE, /* of the address of the key, to the watcher `token`: `decision`, `text` */
+  PRESENCE_STATE, /* of the address of the key, to the watchers `token`: `decision`, `text` */
 };
 #define PRESENCE_TOKEN_BYTES 16u /* hexadecimal digits */
+#define PRESENCE_TOKENS_MAX 32u  /* in one PRESENCE_STATE, with a space between them */
 #define PRESENCE_TEXT_MAX 14000u /* bytes of `text` */
 #define PRESENCE_VALUE_MAX 19000u
 enum presence_decision { PRESENCE_ACTIVE, PRESENCE_PENDING, PRESENCE_REJECTED, PRESENCE_GONE };
@@ -40,6 +41,7 @@ struct presence_value {
   enum presence_kind kind;
   struct peer from; /* the peer that says so */
   struct slice token;
+  uint64_t life; /* STATE: another one has forgotten who watched, and what it had decided */
   enum presence_decision decision; /* PRESENCE_STATE; GONE: this peer is no home of it any more */
   struct slice text;               /* WATCH: an Address-of-Record; STATE, active: a document */
 };

@@ -14,6 +14,7 @@
 
 #define BOB "sip:bob@example.net"
 #define ALICE "sip:alice@example.net"
+#define EVE "sip:eve@example.net"
 #define TUPLE(id, basic) "<tuple id=\"" id "\"><status><basic>" basic "</basic></status></tuple>"
 #define PIDF(children)                                                      \
   "<?xml version=\"1.0\"?><presence xmlns=\"urn:ietf:params:xml:ns:pidf\" " \
@@ -484,28 +485,99 @@ static void a_dead_home_is_forgotten(void **state) {
   world_answer(&w, &dora, notify, 200, "");
 }
 
-/* R-12.19: so many at once, and the others in turn. */
-static void homes_are_told_in_turn(void **state) {
+static void watch_and_see(const char *from, const char *to, const char *call_id) {
+  ask(&dora, &(struct asking){from, to, call_id, "", 1, "Event: presence\n", "Expires: 3600\n"});
+  world_expect(&w, &dora, "SIP/2.0 200");
+  for (unsigned i = 0; i < 8; i++) {
+    world_advance(&w, MSEC(100));
+    for (struct sent *more; (more = world_next(&w, &dora)) != NULL;)
+      world_answer(&w, &dora, more, 200, "");
+  }
+}
+
+/* R-12.12, R-12.15: of a change a peer is told once, however many watch there. */
+static void a_peer_is_told_once(void **state) {
   (void)state;
   publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
-  world_advance(&w, SEC(1));
   for (unsigned i = 0; i < 20; i++) {
     char call_id[16];
     snprintf(call_id, sizeof call_id, "m%u", i);
-    watch(&dora, ALICE, BOB, call_id);
-    world_advance(&w, MSEC(400));
-    for (struct sent *more; (more = world_next(&w, &dora)) != NULL;)
+    watch_and_see(ALICE, BOB, call_id);
+  }
+  unsigned tells = w.tells, heard = 0;
+  publish(&bob, "bob", "", PIDF(TUPLE("b", "open")), "SIP/2.0 200");
+  for (unsigned i = 0; i < 10; i++) {
+    world_advance(&w, MSEC(40));
+    for (struct sent *more; (more = world_next(&w, &dora)) != NULL; heard++) {
+      assert_true(sent_has(more, "b\""));
       world_answer(&w, &dora, more, 200, "");
-    world_advance(&w, SEC(7));
+    }
+  }
+  assert_int_equal(w.tells, tells + 1);
+  assert_int_equal(heard, 20);
+}
+
+/* R-12.19: so many at once, and the others in turn. */
+static void homes_are_told_in_turn(void **state) {
+  (void)state;
+  char user[20][8], address[40];
+  for (unsigned i = 0; i < 20; i++) {
+    snprintf(user[i], sizeof user[i], "u%u", i);
+    snprintf(address, sizeof address, "sip:%s@example.net", user[i]);
+    publish(&bob, user[i], "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+    watch_and_see(ALICE, address, user[i]);
   }
   unsigned tells = w.tells;
-  publish(&bob, "bob", "", PIDF(TUPLE("b", "open")), "SIP/2.0 200");
+  for (unsigned i = 0; i < 20; i++)
+    publish(&bob, user[i], "", PIDF(TUPLE("b", "open")), "SIP/2.0 200");
   world_advance(&w, 0);
   assert_int_equal(w.tells, tells + 8);
   world_advance(&w, MSEC(16));
   assert_int_equal(w.tells, tells + 16);
   world_advance(&w, MSEC(16));
   assert_int_equal(w.tells, tells + 20);
+}
+
+/* R-12.18: another watcher of the same peer sees it; he does not, before he is let. */
+static void who_is_blocked_sees_nothing_at_first(void **state) {
+  (void)state;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  watch_and_see(ALICE, BOB, "c1");
+  decide(EVE, EVENT_BLOCK);
+  struct sent *notify = watch(&dora, EVE, BOB, "c2");
+  assert_memory_equal(sent_header(notify, "Subscription-State", 0), "pending", 7);
+  assert_false(sent_has(notify, "basic"));
+  notify = next_of_two(&dora);
+  assert_string_equal(sent_header(notify, "Subscription-State", 0), "terminated;reason=rejected");
+  assert_false(sent_has(notify, "basic"));
+}
+
+/* R-12.15: his peer does not hear that he is blocked; what is published then waits for that. */
+static void who_is_blocked_is_told_so_first(void **state) {
+  (void)state;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  watch_and_see(ALICE, BOB, "c1");
+  watch_and_see(EVE, BOB, "c2");
+  w.dead[1] = true;
+  decide(EVE, EVENT_BLOCK);
+  world_advance(&w, SEC(1));
+  w.dead[1] = false;
+  publish(&bob, "bob", "", PIDF(TUPLE("b", "open")), "SIP/2.0 200");
+  world_advance(&w, SEC(1));
+  world_expect_nothing(&w, &dora);
+  unsigned rejected = 0, shown = 0;
+  for (unsigned i = 0; i < 20; i++) {
+    world_advance(&w, MSEC(300));
+    struct sent *more = world_next(&w, &dora);
+    if (more == NULL) continue;
+    bool ends = strstr(sent_header(more, "Subscription-State", 0), "rejected") != NULL;
+    rejected += ends;
+    shown += sent_has(more, "b\"");
+    assert_true(ends != sent_has(more, "b\""));
+    world_answer(&w, &dora, more, 200, "");
+  }
+  assert_int_equal(rejected, 1);
+  assert_int_equal(shown, 1);
 }
 
 /* R-12.14: a phone publishes before it registers; the ring does not know yet whose address that is.
@@ -576,7 +648,10 @@ int main(void) {
       cmocka_unit_test_prestate_setup_teardown(homes_find_each_other, open_two, close_world, &w),
       TWO(who_is_blocked_elsewhere_gets_no_more),
       TWO(a_dead_home_is_forgotten),
+      TWO(a_peer_is_told_once),
       TWO(homes_are_told_in_turn),
+      TWO(who_is_blocked_sees_nothing_at_first),
+      TWO(who_is_blocked_is_told_so_first),
       TWO(a_record_that_is_refused_is_put_again),
       TWO(strangers_are_refused),
   };
