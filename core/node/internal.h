@@ -440,7 +440,8 @@ void operation_find(struct step *s, struct operation *op);
 void operation_on_verified(struct step *s, struct operation *op, unsigned item,
                            const struct verified *verified);
 /* The pin that a write waited for. */
-void operation_on_pin(struct step *s, struct operation *op, const struct pin_facts *facts);
+void operation_on_pin(struct step *s, struct operation *op, unsigned item,
+                      const struct pin_facts *facts);
 void operation_on_done(struct step *s, struct operation *op, enum err status, unsigned copies);
 void operation_on_found(struct step *s, struct operation *op, enum err status);
 void operation_on_timer(struct step *s, struct operation *op);

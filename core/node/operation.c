@@ -434,10 +434,9 @@ static void put_verified(struct step *s, struct operation *op, const struct veri
     put_good(s, op, verified);
 }
 
-void operation_on_pin(struct step *s, struct operation *op, const struct pin_facts *facts) {
+static void put_on_pin(struct step *s, struct operation *op, const struct pin_facts *facts) {
   struct write_signer signer;
   const struct verified nothing_more = {.status = OK};
-  if (op->kind != OPERATION_PUT || op->claims == NULL) return;
   pins_signer(&op->claims[0].signer, &nothing_more, &signer);
   put_judged(s, op, &signer, &facts->pin);
 }
@@ -650,59 +649,56 @@ static void record_is_in(struct step *s, struct operation *op, bool failed) {
   if (--op->pending == 0) records_are_in(s, op);
 }
 
-/* what is known here decides; true: it is to be taken. */
-static bool copy_is_allowed(struct step *s, struct operation *op, unsigned item,
-                            const struct verified *verified, enum write_verdict *verdict) {
+/* R-6.35: what is known here decides. A pin that is not sure is asked for: where the copy was
+ * pushed, it waits for that; a range must not wait for a pin that may be in it (R-6.17). False: it
+ * waits. */
+static bool judge_copy(struct step *s, struct operation *op, unsigned item,
+                       const struct verified *verified, struct pin_facts *facts,
+                       enum write_verdict *verdict) {
   struct node *node = s->node;
   enum write_mode mode = node->config.policy;
   const char *why = NULL;
   struct write_signer signer;
-  struct pin_facts facts = {.pin = {.state = WRITE_PIN_UNREACHABLE}};
   struct write_request request = request_of(op, item);
-  const struct record *record = &op->records[item];
-  *verdict = WRITE_ALLOWED;
-  if (record_is_immutable(record)) return true;
   struct slice address = write_address(mode, request.key_text);
-  pins_signer(&op->claims[item].signer, verified, &signer);
   bool is_pin = write_is_pin(mode, request.key_text);
+  pins_signer(&op->claims[item].signer, verified, &signer);
+  *facts = (struct pin_facts){.pin = {.state = WRITE_PIN_UNREACHABLE}};
   if (is_pin)
-    pins_held(s, &record->key, &facts);
+    pins_held(s, &op->records[item].key, facts);
   else if (write_needs_pin(mode, &request, &signer))
-    (void)pins_recall(s, address, &facts);
-  *verdict = write_judge_copy(mode, &request, &signer, &facts.pin, node_wall(node, s->now), &why);
-  if (*verdict == WRITE_REFUSED && !is_pin && facts.pin.state == WRITE_PIN_KNOWN &&
-      !key_equal(&facts.pin.key, &signer.key) && pins_doubt(s, address))
+    (void)pins_recall(s, address, facts);
+  *verdict = write_judge_copy(mode, &request, &signer, &facts->pin, node_wall(node, s->now), &why);
+  if (*verdict == WRITE_REFUSED && !is_pin && facts->pin.state == WRITE_PIN_KNOWN &&
+      !key_equal(&facts->pin.key, &signer.key) && pins_doubt(s, address))
     *verdict = WRITE_UNSURE; /* */
-  if (*verdict == WRITE_REFUSED) pins_refused(s, &record->key, request.key_text, why);
-  if (*verdict == WRITE_UNSURE) (void)pins_ask(s, address, 0, &facts);
-  if (*verdict != WRITE_ALLOWED) return false;
-  if (is_pin && facts.pin.state == WRITE_PIN_KNOWN && !record->tombstone &&
-      !key_equal(&facts.pin.key, &record->owner)) { /* it wins */
-    struct dht_effects fx;
-    fx.count = 0;
-    (void)dht_drop_others(node->dht, s->now, &record->key, &record->owner, &fx);
-    pins_learn(s, address, NULL);
-    pump_dht(s, &fx);
-  }
-  return true;
+  if (*verdict == WRITE_REFUSED) pins_refused(s, &op->records[item].key, request.key_text, why);
+  if (*verdict != WRITE_UNSURE) return true;
+  bool waits = op->kind == OPERATION_ACCEPT;
+  uint64_t ticket = tag_handle(TAG_OPERATION, pool_handle_of(&node->operations, op), item);
+  struct pin_facts asked;
+  return pins_ask(s, address, waits ? ticket : 0, &asked) || !waits;
+}
+
+/* It is the pin of its address, and wins over the one that was held. */
+static void follow_copy(struct step *s, const struct operation *op, unsigned item,
+                        const struct pin_facts *held) {
+  const struct record *record = &op->records[item];
+  struct slice key_text = claimed_key(&op->claims[item]);
+  enum write_mode mode = s->node->config.policy;
+  if (!write_is_pin(mode, key_text) || held->pin.state != WRITE_PIN_KNOWN || record->tombstone ||
+      key_equal(&held->pin.key, &record->owner))
+    return;
+  struct dht_effects fx;
+  fx.count = 0;
+  (void)dht_drop_others(s->node->dht, s->now, &record->key, &record->owner, &fx);
+  pins_learn(s, write_address(mode, key_text), NULL);
+  pump_dht(s, &fx);
 }
 
 /* merged like a put, and no further copies. */
-static void accept_verified(struct step *s, struct operation *op, unsigned item,
-                            const struct verified *verified) {
-  enum write_verdict allowed = WRITE_ALLOWED;
-  if (verified->status == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
-  if (verified->status != OK) {
-    record_is_in(s, op, true);
-    return;
-  }
+static void merge_copy(struct step *s, struct operation *op, unsigned item) {
   struct node *node = s->node;
-  if (!copy_is_allowed(s, op, item, verified, &allowed)) {
-    /* Refused: there is nothing to be stored. Unsure: it is pushed again; but a range must not wait
-     * for a pin that may be in it (R-6.17). */
-    record_is_in(s, op, allowed == WRITE_UNSURE && op->kind != OPERATION_PULLED);
-    return;
-  }
   struct dht_effects fx;
   fx.count = 0;
   enum dht_verdict verdict = dht_accept(node->dht, s->now, node_wall(node, s->now),
@@ -715,6 +711,52 @@ static void accept_verified(struct step *s, struct operation *op, unsigned item,
     record_is_in(s, op, false); /* lapsed, or a newer version is held: as good as stored */
   }
   pump_dht(s, &fx);
+}
+
+/* Refused: there is nothing to be stored. Unsure: it is pushed again. */
+static void copy_judged(struct step *s, struct operation *op, unsigned item,
+                        enum write_verdict verdict) {
+  if (verdict == WRITE_ALLOWED)
+    merge_copy(s, op, item);
+  else
+    record_is_in(s, op, verdict == WRITE_UNSURE && op->kind != OPERATION_PULLED);
+}
+
+static void accept_verified(struct step *s, struct operation *op, unsigned item,
+                            const struct verified *verified) {
+  enum write_verdict verdict = WRITE_ALLOWED;
+  struct pin_facts facts = {.pin = {.state = WRITE_PIN_NONE}};
+  if (verified->status == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
+  if (verified->status != OK) {
+    record_is_in(s, op, true);
+    return;
+  }
+  if (!record_is_immutable(&op->records[item])) {
+    if (!judge_copy(s, op, item, verified, &facts, &verdict)) return; /* operation_on_pin goes on */
+    if (verdict == WRITE_ALLOWED) follow_copy(s, op, item, &facts);
+  }
+  copy_judged(s, op, item, verdict);
+}
+
+/* Only in an open overlay is a pin asked for, where certificates count for nothing. */
+static void accept_on_pin(struct step *s, struct operation *op, unsigned item,
+                          const struct pin_facts *facts) {
+  struct write_request request = request_of(op, item);
+  const struct write_signer signer = {.key = op->claims[item].signer};
+  const char *why = NULL;
+  enum write_verdict verdict = write_judge_copy(s->node->config.policy, &request, &signer,
+                                                &facts->pin, node_wall(s->node, s->now), &why);
+  if (verdict == WRITE_REFUSED) pins_refused(s, &op->records[item].key, request.key_text, why);
+  copy_judged(s, op, item, verdict);
+}
+
+void operation_on_pin(struct step *s, struct operation *op, unsigned item,
+                      const struct pin_facts *facts) {
+  if (op->claims == NULL || item >= op->record_count) return;
+  if (op->kind == OPERATION_PUT)
+    put_on_pin(s, op, facts);
+  else if (op->kind == OPERATION_ACCEPT)
+    accept_on_pin(s, op, item, facts);
 }
 
 void operation_on_verified(struct step *s, struct operation *op, unsigned item,

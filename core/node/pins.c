@@ -293,7 +293,7 @@ void pins_on_timer(struct step *s, uint64_t ticket) {
     pool_give(&node->pins.waiters, pool_handle_of(&node->pins.waiters, first));
     struct operation *op = operation_of(node, waiter.ticket);
     struct errand *errand = errand_of(node, waiter.ticket);
-    if (op != NULL) operation_on_pin(s, op, &facts);
+    if (op != NULL) operation_on_pin(s, op, item_of(waiter.ticket), &facts);
     struct mailbox *box = mailbox_of(node, waiter.ticket);
     if (errand != NULL) errand_on_pin(s, errand, &facts);
     if (box != NULL) mailbox_on_pin(s, box, &facts);

@@ -232,6 +232,58 @@ static void test_a_laboratory_keeps_nothing(void **state) {
   end();
 }
 
+static unsigned refused_copies;
+static bool counts_refusals(struct net *now, uint32_t node, const struct input *message) {
+  (void)now;
+  (void)node;
+  refused_copies += slice_starts(message->data, SLICE("SIP/2.0 503 "));
+  return false;
+}
+
+/* R-6.17: replicas that do not know bob's key yet ask for it, and take the removals the first time
+ * that these are pushed. */
+static void test_removals_are_pushed_once(void **state) {
+  (void)state;
+  ring_of(6, NODE_OPEN);
+  both_known(0, 2);
+  assert_int_equal(says(&alice, 0, BOB, "one"), 202);
+  refused_copies = 0;
+  net.on_hear = counts_refusals;
+  assert_int_equal(registers(&bob, 2, 3600), 200);
+  assert_true(hears(2, "one", 200, NULL));
+  net_run_for(&net, SEC(5));
+  assert_int_equal(waiting(), 0);
+  assert_int_equal(refused_copies, 0);
+  end();
+}
+
+static bool loses_pins(struct net *now, uint32_t node, const struct input *message) {
+  (void)now;
+  (void)node;
+  return slice_starts(message->data, SLICE("LOCSER ")) &&
+         slice_find(message->data, SLICE(">get<")) < message->data.len &&
+         slice_find(message->data, SLICE("certificate:bob")) < message->data.len;
+}
+
+/* R-6.17: who takes the range of a mailbox over has all of it, though it may not take the removals
+ * in it while nobody can tell bob's key. */
+static void test_a_range_waits_for_no_pin(void **state) {
+  (void)state;
+  ring_of(4, NODE_OPEN);
+  both_known(0, 2);
+  assert_int_equal(says(&alice, 0, BOB, "one"), 202);
+  assert_int_equal(registers(&bob, 2, 3600), 200);
+  assert_true(hears(2, "one", 200, NULL));
+  net_run_for(&net, SEC(5));
+  net.on_hear = loses_pins;
+  struct key key = net_key(&net, MAILBOX);
+  uint32_t joins = net_add(&net, &key, 0);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
+  assert_int_equal(net_responsible(&net, &key), joins);
+  net.on_hear = NULL;
+  end();
+}
+
 /* what the phone did not take stays, and comes again by the same id. */
 static void test_the_phone_decides(void **state) {
   char first[80], again[80];
@@ -433,6 +485,8 @@ int main(void) {
       cmocka_unit_test(test_the_store_is_tried_again),
       cmocka_unit_test(test_a_key_that_is_late),
       cmocka_unit_test(test_a_laboratory_keeps_nothing),
+      cmocka_unit_test(test_removals_are_pushed_once),
+      cmocka_unit_test(test_a_range_waits_for_no_pin),
       cmocka_unit_test(test_the_phone_decides),
       cmocka_unit_test(test_one_of_two_peers_delivers),
       cmocka_unit_test(test_forged_words_are_removed),
