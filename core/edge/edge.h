@@ -91,6 +91,7 @@ struct edge_call {
   bool watch;            /* tell: by event.watch, else event.notify */
   struct edge_mail mail; /* mail */
   uint16_t status;       /* delivered */
+  bool fresh;            /* arrived: its contact was not in the overlay before */
 };
 /* Of one step; begins with count 0. What does not fit waits: the deadline is then due. Each call
  * with a user is answered once, in any order. */

@@ -278,7 +278,9 @@ static void finish(struct edge_step *step, struct handle handle,
                                  registration->transaction};
   struct binding *marked[2 * ORDER_CONTACTS_MAX];
   unsigned count = marked_by(edge, order.aor, handle, marked);
+  bool fresh = false;
   for (unsigned i = 0; i < count; i++) {
+    fresh = fresh || marked[i]->state == BINDING_PUT;
     if (registration->failed)
       revert_binding(step, marked[i]);
     else
@@ -292,8 +294,10 @@ static void finish(struct edge_step *step, struct handle handle,
   else
     answer_bindings(step, &request, order.aor);
   if (!registration->failed && edge_has_phone(edge, step->now, order.aor) &&
-      edge_calls_left(step) > 0)
+      edge_calls_left(step) > 0) {
     edge_call_add(step, EDGE_ARRIVED, 0, order.aor, NULL, 0); /* */
+    step->calls->call[step->calls->count - 1].fresh = fresh;  /* */
+  }
   edge_drop(edge, &registration->request);
   pool_give(&edge->registrations, handle);
 }

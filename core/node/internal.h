@@ -47,6 +47,7 @@ enum tag {
   TAG_PIN,
   TAG_LETTER,
   TAG_MAILBOX,
+  TAG_LATE,
   TAG_NONE, /* a call whose answer nobody wants */
 };
 #define TICKET_BITS 24u
@@ -298,7 +299,7 @@ struct node {
   struct pool operations;
   struct pool errands;
   struct pins pins;
-  struct pool letters, mailboxes;        /* mail.h */
+  struct pool letters, mailboxes, lates; /* mail.h */
   uint64_t letter_order, letter_version; /* of the last one */
   usec *letter_rows;                     /* LETTER_ROWS, owned; NULL: not needed yet */
   struct timers timers;

@@ -109,6 +109,7 @@ struct mailbox {
 void mailbox_begin(struct step *s, struct slice address);
 /* A message may be on its way into that mailbox: it is looked at in a while. */
 void mailbox_begin_later(struct step *s, struct slice address);
+bool mailbox_is_open(const struct node *node, struct slice address);
 struct mailbox *mailbox_of(const struct node *node, uint64_t ticket);
 void mailbox_on_records(struct step *s, struct mailbox *box, uint16_t status, struct slice body,
                         uint64_t refused);
@@ -123,5 +124,20 @@ void mailbox_on_delivered(struct step *s, uint64_t ticket, uint16_t status);
 void notice_send(struct step *s, const struct message *message, bool delivered);
 void mailbox_on_timer(struct step *s, struct mailbox *box);
 void mailboxes_free(struct node *node);
+
+#define LATES_MAX 4096u /* beyond: at a later REGISTER */
+struct late {
+  struct timer timer;
+  char *address; /* owned */
+  size_t len;
+  unsigned looks;
+};
+/* A phone of that address is new here: what was just being left for it is fetched, too (R-13.14).
+ */
+void late_begin(struct step *s, struct slice address);
+/* Its phone would not take what there is: until it registers again. */
+void late_end(struct node *node, struct slice address);
+void late_on_timer(struct step *s, uint64_t ticket);
+void lates_free(struct node *node);
 
 #endif

@@ -97,6 +97,10 @@ static struct mailbox *find(const struct node *node, struct slice address) {
   return NULL;
 }
 
+bool mailbox_is_open(const struct node *node, struct slice address) {
+  return find(node, address) != NULL;
+}
+
 static struct mailbox *make(struct node *node, struct slice address) {
   struct handle handle;
   struct mailbox *box = pool_take(&node->mailboxes, &handle);
@@ -476,6 +480,7 @@ void mailbox_on_delivered(struct step *s, uint64_t ticket, uint16_t status) {
   struct mailbox *box = mailbox_of(s->node, ticket);
   if (box == NULL || box->stage != BOX_DELIVERING) return;
   if (!is_for_good(status)) {
+    late_end(s->node, box->address);
     release(s, box);
     return;
   }

@@ -197,6 +197,7 @@ struct node *node_new(const struct node_config *config, usec now) {
   pins_init(node, limits->operations_max);
   pool_init(&node->letters, config->memory, sizeof(struct letter), 16, LETTERS_MAX);
   pool_init(&node->mailboxes, config->memory, sizeof(struct mailbox), 16, MAILBOXES_MAX);
+  pool_init(&node->lates, config->memory, sizeof(struct late), 16, LATES_MAX);
   if (!complete || !make_overlay(node, config) || !make_dht(node, config) ||
       !make_edge(node, config)) {
     node_free(node);
@@ -219,6 +220,7 @@ void node_free(struct node *node) {
   if (node->overlay != NULL) overlay_free(node->overlay);
   letters_free(node);
   mailboxes_free(node);
+  lates_free(node);
   pins_free(node);
   pool_free(&node->errands);
   pool_free(&node->operations);
@@ -341,6 +343,7 @@ static void own_timers(struct step *s) {
     if (box != NULL) mailbox_on_timer(s, box);
     struct letter *letter = letter_of(s->node, owner);
     if (letter != NULL) letter_on_timer(s, letter);
+    late_on_timer(s, owner);
     pins_on_timer(s, owner);
   }
 }
@@ -364,6 +367,7 @@ static void trim(struct step *s) {
   pins_trim(node);
   pool_trim(&node->letters);
   pool_trim(&node->mailboxes);
+  pool_trim(&node->lates);
   hops_trim(&node->hops);
   dht_trim(node->dht);
   edge_trim(node->edge);

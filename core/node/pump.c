@@ -300,6 +300,7 @@ void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice
     case TAG_PIN:
     case TAG_LETTER:
     case TAG_MAILBOX:
+    case TAG_LATE:
     case TAG_NONE:
       break;
   }
@@ -336,6 +337,7 @@ static void call_edge(struct step *s, const struct edge_call *call) {
   }
   if (call->kind == EDGE_ARRIVED) {
     mailbox_begin(s, call->aor);
+    if (call->fresh) late_begin(s, call->aor);
     return;
   }
   if (call->kind == EDGE_MISSED) {

@@ -232,6 +232,38 @@ static void test_a_laboratory_keeps_nothing(void **state) {
   end();
 }
 
+static bool loses_letters(struct net *now, uint32_t node, const struct input *message) {
+  return loses_mail(now, node, message) && slice_starts(message->data, SLICE("LOCSER ")) &&
+         slice_find(message->data, SLICE(">put-auth<")) < message->data.len;
+}
+
+/* bob registers when it was seen that he is away, and before the message is stored. */
+static void test_stored_after_the_register(void **state) {
+  (void)state;
+  ring_of(4, NODE_OPEN);
+  struct key key = net_key(&net, MAILBOX);
+  uint32_t stores = net_responsible(&net, &key), home = (stores + 1) % net.count;
+  both_known(home, stores);
+  net.on_hear = loses_letters;
+  lost_until = net.now + SEC(4);
+  send_request(&alice, home, "MESSAGE", BOB, BOB, "Content-Type: text/plain\r\n", "so close");
+  unsigned sent = number;
+  net_run_for(&net, SEC(1));
+  assert_int_equal(registers(&bob, stores, 3600), 200);
+  assert_int_equal(waiting(), 0);
+  net_run_for(&net, SEC(1));
+  number = sent;
+  assert_int_equal(final_status(), 202);
+  number += 2;
+  net.on_hear = NULL;
+  bool heard = false;
+  for (unsigned i = 0; i < 6 && !heard; i++) heard = hears(stores, "so close", 200, NULL);
+  assert_true(heard);
+  net_run_for(&net, SEC(3));
+  assert_int_equal(waiting(), 0);
+  end();
+}
+
 static unsigned refused_copies;
 static bool counts_refusals(struct net *now, uint32_t node, const struct input *message) {
   (void)now;
@@ -485,6 +517,7 @@ int main(void) {
       cmocka_unit_test(test_the_store_is_tried_again),
       cmocka_unit_test(test_a_key_that_is_late),
       cmocka_unit_test(test_a_laboratory_keeps_nothing),
+      cmocka_unit_test(test_stored_after_the_register),
       cmocka_unit_test(test_removals_are_pushed_once),
       cmocka_unit_test(test_a_range_waits_for_no_pin),
       cmocka_unit_test(test_the_phone_decides),
