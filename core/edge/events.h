@@ -17,6 +17,7 @@
 #define EVENT_RULES_MAX 256u          /* of one address */
 #define EVENT_EXPIRES_MIN_S 60u       /* shorter: 423 */
 #define EVENT_EXPIRES_DEFAULT_S 3600u /* and the longest that is granted */
+#define EVENT_WAITING_EXPIRES_S 600u  /* of EVENT_WAITING: each refresh looks into the mailbox */
 #define EVENT_PACE_COUNT 8u           /* NOTIFYs at once, then */
 #define EVENT_PACE_US MSEC(8)         /* so many after so long: 1000 in a second */
 /* In the `user` of the client transactions of NOTIFYs: those of forks have it not. */

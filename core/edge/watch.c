@@ -270,6 +270,11 @@ static struct subscription *add(struct edge_step *step, const struct edge_reques
   return subscription;
 }
 
+static uint32_t limited(enum event_package package, uint32_t expires_s) {
+  bool longer = package == EVENT_WAITING && expires_s > EVENT_WAITING_EXPIRES_S;
+  return longer ? EVENT_WAITING_EXPIRES_S : expires_s;
+}
+
 static void begin(struct edge_step *step, const struct edge_request *request,
                   const struct event_request *event, uint32_t expires_s) {
   struct edge *edge = step->edge;
@@ -317,7 +322,7 @@ void watch_on_request(struct edge_step *step, const struct edge_request *request
   else if (presentity != NULL && presentity->subscription_count >= EVENT_WATCHERS_MAX)
     edge_reply(step, request, 403, "Too Many Watch This Address");
   else
-    begin(step, request, event, expires_s);
+    begin(step, request, event, limited(event->package, expires_s));
 }
 
 /* ---- in a dialog ---- */
@@ -348,6 +353,7 @@ void watch_on_refresh(struct edge_step *step, const struct edge_request *request
     return;
   }
   if (!event_expires(step, request, &expires_s)) return;
+  expires_s = limited(subscription->package, expires_s);
   if (!keep_target(edge, subscription, read_target(message)) ||
       !set_flow(edge, subscription, request)) {
     edge_reply_busy(step, request, "No Room For Another Contact");

@@ -75,7 +75,7 @@ static int close_world(void **state) {
 
 static void the_lamp_follows_the_mailbox(void **state) {
   (void)state;
-  subscribe(&bob, BOB, BOB, "", 1, "Expires: 600\n");
+  subscribe(&bob, BOB, BOB, "", 1, "Expires: 3600\n");
   struct sent *answer = world_expect(&w, &bob, "SIP/2.0 200");
   char tag[32];
   snprintf(tag, sizeof tag, "%s", strstr(sent_header(answer, "To", 0), ";tag=") + 5);
@@ -90,8 +90,9 @@ static void the_lamp_follows_the_mailbox(void **state) {
   world_expect_nothing(&w, &bob);
   wait_for_bob(0);
   notified(&bob, "Messages-Waiting: no\r\n");
-  subscribe(&bob, BOB, BOB, tag, 2, "Expires: 600\n"); /* a refresh asks anew */
-  world_expect(&w, &bob, "SIP/2.0 200");
+  subscribe(&bob, BOB, BOB, tag, 2, "Expires: 3600\n"); /* a refresh asks anew */
+  answer = world_expect(&w, &bob, "SIP/2.0 200");
+  assert_string_equal(sent_header(answer, "Expires", 0), "600");
   notified(&bob, "Messages-Waiting: no\r\n");
   assert_int_equal(w.looks, 2);
   subscribe(&bob, BOB, BOB, tag, 3, "Expires: 0\n");

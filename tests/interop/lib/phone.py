@@ -25,8 +25,7 @@ module ausine.so
 module aubridge.so
 module uuid.so
 {modules}module_app account.so
-{presence}module_app menu.so
-module_app ctrl_tcp.so
+{presence}module_app ctrl_tcp.so
 """
 ACCOUNT = ('<sip:{user}@{domain};transport={transport}>;auth_user={auth_user};'
            'auth_pass={auth_pass};regint={regint};'
@@ -45,11 +44,12 @@ LIFE_S = 300  # it ends by itself after that, whatever happens to us
 class Phone:
     """home: a peer, or what else has an address; dns: that of the server which knows it, if it is a
     name. dtls: it speaks to browsers, over any interface but loopback. second: it uses Outbound
-    (RFC 5626), with a flow to that peer too. transport tls: its media are encrypted (SRTP);
+    (RFC 5626), with a flow to that peer too. lamp: it shows how many messages wait, and takes none.
+    transport tls: its media are encrypted (SRTP);
     whose certificate it is shown it does not check."""
 
     def __init__(self, place, user, home, transport="udp", domain="example.net", regint=60,
-                 password="", dtls=False, second=None, dns=None, watches=()):
+                 password="", dtls=False, second=None, dns=None, watches=(), lamp=False):
         need("baresip", "baresip-core")
         need("stdbuf", "coreutils")
         self.place, self.user, self.home, self.transport = place, user, home, transport
@@ -60,7 +60,7 @@ class Phone:
         self.address = f"127.0.0.1:{self.sip_port}"
         self.events, self.changed = [], threading.Condition()
         self.name = f"phone-{user}"
-        self._write(domain, regint, password, dtls, second, dns, watches)
+        self._write(domain, regint, password, dtls, second, dns, watches, lamp)
         self.start()
 
     def start(self):
@@ -73,7 +73,7 @@ class Phone:
         self.place.closers.append(self.socket.close)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _write(self, domain, regint, password, dtls, second, dns, watches):
+    def _write(self, domain, regint, password, dtls, second, dns, watches, lamp):
         folder = self.place.path(self.name)
         os.mkdir(folder)
         flows = f';sipnat=outbound;outbound2="sip:{second.address};transport={self.transport}"' \
@@ -91,6 +91,7 @@ class Phone:
         if watches:  # addresses whose presence it wants; its own it publishes
             values["presence"] = "module_app contact.so\nmodule_app presence.so\n"
             values["flows"] += ";pubint=60"
+        values["presence"] += "module_app mwi.so\n" if lamp else "module_app menu.so\n"
         contacts = "".join(f"<{uri}>;presence=p2p\n" for uri in watches)
         for file, text in ("config", CONFIG), ("accounts", ACCOUNT), ("contacts", contacts):
             with open(os.path.join(folder, file), "w", encoding="ascii") as out:

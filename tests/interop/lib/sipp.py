@@ -16,13 +16,13 @@ m=audio 9000 RTP/AVP 0
 
 # ---- steps ----
 
-def send(text, body="", more=""):
+def send(text, body="", more="", kind="application/sdp"):
     """[Via] stands for what a request of ours begins with, [Back] for what an answer repeats."""
     head = text.replace("[Via]", "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]"
                         "\nMax-Forwards: 70\nCall-ID: [call_id]")
     head = head.replace("[Back]", "[last_Via:]\n[last_From:]\n[To]\n[last_Call-ID:]\n[last_CSeq:]")
     head = head.replace("[To]", "[last_To:];tag=[pid]u[call_number]")
-    kind = "Content-Type: application/sdp\n" if body else ""
+    kind = f"Content-Type: {kind}\n" if body else ""
     message = f"{head.strip()}\n{kind}Content-Length: [len]\n\n{body}"
     return f"<send {more}><![CDATA[\n{message}\n]]></send>"
 
@@ -192,6 +192,18 @@ def until_registered(message, tries):
         if i < tries:
             steps += [label(tries + i), pause(min(3000 * i, 20000)), go(i + 1)]
     return [*steps, label(2 * tries), pause(1)]
+
+
+# ---- messages ----
+
+def message(to, text, user="[service]"):
+    return send(f"MESSAGE sip:{to}@{DOMAIN} SIP/2.0\n[Via]\nFrom: <sip:{user}@{DOMAIN}>;tag=[pid]m\n"
+                f"To: <sip:{to}@{DOMAIN}>\nCSeq: 1 MESSAGE", text, AGAIN, "text/plain")
+
+
+def hears(status, reason):
+    """A MESSAGE, and what the phone says to it."""
+    return [receive("MESSAGE"), send(f"SIP/2.0 {status} {reason}\n[Back]")]
 
 
 # ---- running ----
