@@ -123,11 +123,42 @@ const acts = {
     await page.keyboard.press("Enter");
     await page.getByText(/· delivered$/).last().waitFor({ timeout: WITHIN_MS });
   },
+  /** Into the conversation that is open; outcome: what its foot says then. */
+  async say({ tab: { page }, text, outcome }) {
+    await page.getByLabel("Message", { exact: true }).fill(text);
+    await page.keyboard.press("Enter");
+    await page.locator(".entry", { hasText: text }).getByText(`· ${outcome}`).waitFor({ timeout: WITHIN_MS });
+  },
+  async addBuddy({ tab: { page }, address }) {
+    await page.getByLabel("Call or write to").fill(address);
+    await button(page, "Add to buddies").click();
+  },
+  async waitBuddy({ tab: { page }, address, says }) {
+    await page.getByRole("region", { name: "Buddies" }).getByRole("button", { name: address }).first()
+      .filter({ hasText: says }).waitFor({ timeout: WITHIN_MS });
+  },
+  async openTalk({ tab: { page }, address }) {
+    await page.locator(".people .row-main", { hasText: address }).first().click({ timeout: WITHIN_MS });
+  },
+  async waitText({ tab: { page }, text }) {
+    await page.getByText(text).filter({ visible: true }).first().waitFor({ timeout: WITHIN_MS });
+  },
+  /** What stands in the conversation that is open: [[text, foot]]. */
+  said: ({ tab: { page } }) => page.locator(".log .entry:not(.event)").evaluateAll((rows) => rows.map((row) =>
+    [row.querySelector(".bubble").textContent, row.querySelector(".entry-foot").textContent])),
+  /** By how much things moved that nobody touched, in all (Cumulative Layout Shift). */
+  shift: ({ tab: { page } }) => page.evaluate(() => new Promise((resolve) => {
+    let sum = 0;
+    const add = (rows) => rows.forEach((row) => { sum += row.hadRecentInput ? 0 : row.value; });
+    const seen = new PerformanceObserver((found) => add(found.getEntries()));
+    seen.observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => { add(seen.takeRecords()); resolve(sum); }, 100);
+  })),
   async waitMessage({ tab: { page }, from, text }) {
     await page.getByRole("list").getByText(text).first().waitFor({ timeout: WITHIN_MS });
     const row = page.getByRole("button", { name: new RegExp(from) }).first();
     if (await row.isVisible()) await row.click();
-    await page.getByRole("list", { name: "Messages" }).getByText(text).waitFor({ timeout: WITHIN_MS });
+    await page.getByRole("log", { name: "Messages" }).getByText(text).waitFor({ timeout: WITHIN_MS });
   },
   notice: ({ tab: { page } }) => page.getByRole("alert").innerText(),
   stats: ({ tab: { page } }) => page.evaluate(statistics),

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clock, describe, ENTRIES_MAX, History, lasted, PEOPLE_MAX, TEXT_CHARS_MAX }
+import { Buddies, BUDDIES_MAX } from "../../web/src/phone/buddies.js";
+import { CHARS_MAX, clean, clock, describe, ENTRIES_MAX, History, lasted, PEOPLE_MAX, TEXT_CHARS_MAX }
   from "../../web/src/phone/history.js";
 import { whyNoAudio, whyNoCall, whyNotRegistered, whyNotSent } from "../../web/src/phone/reasons.js";
 import { load, save } from "../../web/src/store.js";
@@ -33,6 +34,85 @@ test("nothing grows without end", () => {
   }
   assert.equal(history.person(bob).entries.length, ENTRIES_MAX);
   assert.equal(history.person(bob).entries[0].text.length, TEXT_CHARS_MAX);
+});
+
+// R-13.11: the same message has the same Call-ID whenever it comes.
+test("a message that comes again is shown once, also after a reload", () => {
+  const history = new History();
+  const words = { kind: "message", mine: false, text: "x", key: "ID@offline.invalid 1", sent: 5 };
+  assert.ok(history.add(bob, words, 10));
+  assert.equal(history.add(bob, words, 11), null);
+  assert.equal(history.unread, 1);
+  const again = new History(JSON.parse(JSON.stringify(history)));
+  assert.equal(again.add(bob, words, 12), null);
+  assert.equal(again.person(bob).entries.length, 1);
+});
+
+// R-13.8
+test("what waited stands where it belongs, and in the order in which it comes", () => {
+  const history = new History();
+  const at = Date.parse("2026-01-02T00:00:00Z");
+  const kept = (text, sent, now) => history.add(bob, { kind: "message", mine: false, text, key: text, sent }, now);
+  history.add(bob, { kind: "message", mine: true, text: "before", state: "sent" }, at);
+  history.add(bob, { kind: "message", mine: false, text: "live", key: "live" }, at + 9000);
+  kept("first", at + 2000, at + 10000);
+  kept("second", at + 1000, at + 10001); // its sender's clock went back
+  kept("future", at + 10 ** 12, at + 10002);
+  kept("ancient", 0, at + 10003);
+  const { entries } = history.person(bob);
+  assert.deepEqual(entries.map(({ text }) => text),
+    ["before", "first", "second", "live", "future", "ancient"]);
+  assert.ok(entries.every((entry) => entry.at <= at + 10003));
+});
+
+test("all texts together have a limit, and who was silent longest gives way", () => {
+  const history = new History();
+  const text = "y".repeat(TEXT_CHARS_MAX);
+  for (let i = 0; i < (CHARS_MAX / TEXT_CHARS_MAX) * 2; i++) {
+    history.add(`sip:${i % 3}@example.net`, { kind: "message", mine: false, text }, i);
+    assert.ok(history.chars <= CHARS_MAX);
+  }
+  const sum = history.recent().flatMap(({ entries }) => entries).reduce((n, e) => n + e.text.length, 0);
+  assert.equal(sum, history.chars);
+  const saved = new History(JSON.parse(JSON.stringify(history)));
+  assert.equal(saved.chars, history.chars);
+  for (const { uri } of history.recent()) history.forget(uri);
+  assert.equal(history.chars, 0);
+});
+
+test("two pages of a browser lose nothing of each other's", () => {
+  const [one, other] = [new History(), new History()];
+  one.add(bob, { kind: "message", mine: false, text: "to one", key: "a" }, 1);
+  other.add(bob, { kind: "message", mine: false, text: "to the other", key: "b" }, 2);
+  one.merge(JSON.parse(JSON.stringify(other)));
+  one.merge(JSON.parse(JSON.stringify(other)));
+  assert.deepEqual(one.person(bob).entries.map(({ text }) => text), ["to one", "to the other"]);
+  for (const rubbish of [null, 7, [null], [{ uri: bob, entries: 1 }]]) one.merge(rubbish);
+});
+
+test("a text has no control characters and an end", () => {
+  assert.equal(clean("a\r\nb\tc\u0000\u001b[2J\u0085"), "a\nb\tc[2J");
+  assert.equal(clean("z".repeat(TEXT_CHARS_MAX + 1)).length, TEXT_CHARS_MAX);
+});
+
+test("buddies are few, and kept", () => {
+  const rows = new Map();
+  const storage = { getItem: (k) => rows.get(k) ?? null, setItem: (k, v) => rows.set(k, v) };
+  const buddies = new Buddies(storage);
+  for (let i = 0; i < BUDDIES_MAX; i++) assert.equal(buddies.add(`sip:${i}@example.net`), "");
+  assert.match(buddies.add(bob), /Remove one/);
+  assert.equal(buddies.add("sip:1@example.net"), "");
+  buddies.remove("sip:1@example.net");
+  assert.equal(buddies.add(bob), "");
+  buddies.setBlocked("sip:me@example.net", bob, true);
+  const again = new Buddies(storage);
+  assert.ok(again.has(bob));
+  assert.deepEqual(again.blockedBy("sip:me@example.net"), [bob]);
+  assert.deepEqual(again.blockedBy("sip:me@example.ne"), []);
+  again.setBlocked("sip:me@example.net", bob, false);
+  assert.deepEqual(again.blockedBy("sip:me@example.net"), []);
+  rows.set("locser.buddies", "[3, null, {}]");
+  assert.deepEqual(new Buddies(storage).sorted(), []);
 });
 
 test("history survives storage, and anything else found there does no harm", () => {

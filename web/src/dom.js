@@ -34,6 +34,34 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const stamps = new WeakMap();
+
+/** The children of `parent` become what `rows` say: {key, stamp, make}. One that has neither moved nor
+ * changed stays the element it was, so that the focus stays and a live region speaks what is new alone. */
+export function list(parent, rows) {
+  const before = new Map([...parent.children].map((at) => [at.dataset.key, at]));
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
+  const row = focused?.closest("[data-key]");
+  const place = row ? [...row.querySelectorAll("button")].indexOf(focused) : -1;
+  const now = rows.map(({ key, stamp, make }) => {
+    const old = before.get(String(key));
+    before.delete(String(key));
+    if (old && stamps.get(old) === stamp) return old;
+    const fresh = make();
+    fresh.dataset.key = key;
+    stamps.set(fresh, stamp);
+    old?.replaceWith(fresh);
+    return fresh;
+  });
+  for (const gone of before.values()) gone.remove();
+  now.forEach((element, i) => {
+    if (parent.children[i] !== element) parent.insertBefore(element, parent.children[i] ?? null);
+  });
+  if (row && document.activeElement !== focused) {
+    now.find((element) => element.dataset.key === row.dataset.key)?.querySelectorAll("button")[place]?.focus();
+  }
+}
+
 /** At most one call of `draw` a `pause_ms`, in an animation frame, however often it is asked for. */
 export function paced(draw, pause_ms) {
   let timer = 0;

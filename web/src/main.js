@@ -8,6 +8,7 @@ import { PhoneView } from "./phone/view.js";
 
 const $ = (id) => document.getElementById(id);
 const base = location.origin.replace(/^http/, "ws");
+const HIDDEN_AFTER_MS = 1000; // a tab behind others is not painted, and goes online all the same
 const THEMES = ["auto", "light", "dark"];
 
 function setPeer(state, text) {
@@ -20,23 +21,34 @@ function showUnread(n) {
   setText($("phone-badge"), n > 99 ? "99+" : String(n));
 }
 
-const ask = (method, params) => feed.ask(method, params);
-const network = new NetworkView($("view-network"), { ask });
-const phone = new PhoneView($("view-phone"), { sipUrl: `${base}/sip`, ask, onUnread: showUnread,
-  onCall: () => {
-    if (location.hash === "#network" && $("view-phone").offsetParent === null) location.hash = "#phone";
-  } });
-const feed = new Feed(`${base}/events`, {
-  hello: (params) => {
-    setPeer("good", `peer ${String(params.peer).slice(0, 8)}`);
-    network.hello(params);
-    phone.hello(params);
-  },
-  state: (params) => network.state(params),
-  trace: (params) => network.trace(params),
-  lost: (params) => network.lost(params),
-  down: () => setPeer("bad", "peer not reached"),
-});
+let network, phone, feed; // made after the first paint
+
+function begin() {
+  if (feed) return;
+  const ask = (method, params) => feed.ask(method, params);
+  network = new NetworkView($("view-network"), { ask });
+  phone = new PhoneView($("view-phone"), { sipUrl: `${base}/sip`, ask, onUnread: showUnread, onCall: showPhone });
+  feed = new Feed(`${base}/events`, {
+    hello: (params) => {
+      setPeer("good", `peer ${String(params.peer).slice(0, 8)}`);
+      network.hello(params);
+      phone.hello(params);
+    },
+    state: (params) => network.state(params),
+    trace: (params) => network.trace(params),
+    lost: (params) => network.lost(params),
+    down: () => setPeer("bad", "peer not reached"),
+  });
+  showUnread(phone.history.unread);
+  network.show();
+  feed.start();
+  // Ready before somebody goes online.
+  setTimeout(() => loadLibrary().catch(() => {}), 100);
+}
+
+function showPhone() {
+  if (location.hash === "#network" && $("view-phone").offsetParent === null) location.hash = "#phone";
+}
 
 // ---- which view, where there is room for one ----
 
@@ -47,7 +59,7 @@ function showView() {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  network.show();
+  network?.show();
 }
 
 addEventListener("hashchange", () => {
@@ -55,11 +67,11 @@ addEventListener("hashchange", () => {
   showView();
   scrollTo(0, 0);
 });
-addEventListener("online", () => feed.wake());
+addEventListener("online", () => feed?.wake());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
-  feed.wake();
-  network.show();
+  feed?.wake();
+  network?.show();
 });
 
 addEventListener("pointerdown", () => document.body.setAttribute("data-pointer", ""), true);
@@ -92,8 +104,6 @@ theme.addEventListener("click", () => {
 });
 
 drawTheme();
-showUnread(phone.history.unread);
 showView();
-feed.start();
-// Ready before somebody goes online.
-requestAnimationFrame(() => setTimeout(() => loadLibrary().catch(() => {}), 100));
+requestAnimationFrame(() => setTimeout(begin));
+setTimeout(begin, HIDDEN_AFTER_MS);

@@ -13,12 +13,13 @@ export function load(name, otherwise, storage = globalThis.localStorage) {
   }
 }
 
-/** undefined removes. */
+/** undefined removes. Whether it is kept. */
 export function save(name, value, storage = globalThis.localStorage) {
   try {
     if (value === undefined) storage.removeItem(PREFIX + name);
     else storage.setItem(PREFIX + name, JSON.stringify(value));
+    return true;
   } catch {
-    // See above.
+    return false;
   }
 }

@@ -2,13 +2,15 @@
 // The telephone itself: JsSIP, told what to do and asked what happened. It knows no element of the
 // page (R-7.76). One call at a time; a second one that comes in hears busy.
 import { bare } from "../address.js";
-import { TEXT_CHARS_MAX } from "./history.js";
+import { readTyping } from "./presence.js";
 import { whyNoAudio, whyNoCall, whyNotRegistered, whyNotSent } from "./reasons.js";
 
 const EXPIRES_S = 300;
 const AGAIN_S = 5;
 const MEDIA = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
 const QUALITY_EACH_MS = 2000;
+const WATCH_S = 900;
+const KEPT = "@offline.invalid"; // Call-IDs of messages that waited (R-13.11)
 const FOREVER = new Set([400, 401, 403, 404, 407, 423, 439]); // asking again changes nothing
 
 /** JsSIP is three quarters of the page: it comes after the first paint. */
@@ -111,9 +113,9 @@ export class Agent extends EventTarget {
     this.attempt++; // what is still loading comes too late
     clearTimeout(this.again);
     const ua = this.ua;
+    this.#setLine("off"); // who watches ends that first
     this.ua = null;
     ua?.stop(); // hangs up and removes the registration first
-    this.#setLine("off");
   }
 
   #listen(ua) {
@@ -155,30 +157,69 @@ export class Agent extends EventTarget {
 
   // ---- messages ----
 
-  /** Resolves to "": the other side has it, or to why not. */
+  /** Resolves to {state: "sent", "kept" (R-13.1) or "failed", why, key}. */
   send(uri, text) {
-    if (!this.ua) return Promise.resolve("You are offline. Go online first.");
+    const failed = (why) => ({ state: "failed", why });
+    if (!this.ua) return Promise.resolve(failed("You are offline. Go online first."));
     return new Promise((resolve) => {
       try {
-        this.ua.sendMessage(uri, text.slice(0, TEXT_CHARS_MAX), {
+        this.ua.sendMessage(uri, text, {
           contentType: "text/plain;charset=utf-8",
           eventHandlers: {
-            succeeded: () => resolve(""),
+            succeeded: ({ response }) =>
+              resolve({ state: response.status_code === 202 ? "kept" : "sent", why: "" }),
             failed: ({ response, cause }) =>
-              resolve(whyNotSent(response?.status_code, response?.reason_phrase, cause)),
+              resolve(failed(whyNotSent(response?.status_code, response?.reason_phrase, cause))),
           },
         });
       } catch (error) {
-        resolve(whyNotSent(0, "", error.message));
+        resolve(failed(whyNotSent(0, "", error.message)));
       }
     });
   }
 
+  /** Answered with 200 when this returns: by then it is kept. */
   #received(request) {
-    const type = (request.getHeader("Content-Type") ?? "text/plain").split(";")[0].trim();
-    const text = /^text\//i.test(type) ? request.body ?? ""
-      : `(a message of the kind ${type.slice(0, 60)}, which this page cannot show)`;
-    this.#say("message", { uri: other(request.from), text });
+    const uri = other(request.from);
+    const type = (request.getHeader("Content-Type") ?? "text/plain").split(";")[0].trim().toLowerCase();
+    const body = request.body ?? "";
+    if (type === "application/im-iscomposing+xml") {
+      this.#say("typing", { uri, active: readTyping(body) });
+      return;
+    }
+    const id = String(request.call_id);
+    const date = Date.parse(request.getHeader("Date") ?? "");
+    this.#say("message", {
+      uri, key: `${id} ${request.cseq}`,
+      sent: id.endsWith(KEPT) ? (Number.isFinite(date) ? date : Date.now()) : undefined,
+      text: type.startsWith("text/") ? body
+        : `(a message of the kind ${type.slice(0, 60)}, which this page cannot show)`,
+    });
+  }
+
+  // ---- who is there ----
+
+  /** A subscription (RFC 6665), which end() ends; null: the line is off. on: pending(), body(text),
+   * ended(reason, seconds until it may be tried again). */
+  subscribe(uri, event, accept, on) {
+    if (this.line.state !== "on") return null;
+    const subscriber = this.ua.subscribe(uri, event, accept, { expires: WATCH_S });
+    // JsSIP 3.13 writes a package with a template as "presence.,winfo".
+    subscriber._headers = subscriber._headers.map((line) =>
+      (line.startsWith("Event:") ? `Event: ${event}` : line));
+    subscriber.on("pending", on.pending);
+    subscriber.on("notify", (final, request, body) => final || on.body(String(body)));
+    subscriber.on("terminated", (code, reason, after) => on.ended(reason ?? "", after ?? 0));
+    subscriber.subscribe();
+    return {
+      end() {
+        try {
+          subscriber.terminate();
+        } catch {
+          // It has not begun.
+        }
+      },
+    };
   }
 
   // ---- calls ----

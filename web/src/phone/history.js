@@ -1,37 +1,66 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Conversations by address: messages and calls in their order. Bounded: the address unused for
-// longest goes first, and of a conversation the oldest entries.
+// Conversations by address: messages and calls in their order. Bounded (R-7.78): the address unused
+// for longest goes first, and of a conversation the oldest entries.
 
 export const PEOPLE_MAX = 50;
 export const ENTRIES_MAX = 200;
 export const TEXT_CHARS_MAX = 4000;
+export const CHARS_MAX = 1000000; // of all texts: browsers keep five times as much
+const KEY_CHARS_MAX = 300;
+const KEPT_MS_MAX = 8 * 86400 * 1000; // a message waits for 7 days (R-13.5)
+
+/** What may stand in a text: nothing that is no character, but lines and tabs. */
+export const clean = (text) => String(text).slice(0, TEXT_CHARS_MAX)
+  .replace(/\r\n?/g, "\n").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
+
+const isEntry = (entry) => entry && typeof entry.at === "number" && (entry.kind === "call"
+  || (entry.kind === "message" && typeof entry.text === "string"));
+const size = (entry) => (entry.text?.length ?? 0) + (entry.why?.length ?? 0);
 
 export class History {
   /** saved: what toJSON gave once, trusted no more than anything else from a disk. */
   constructor(saved) {
     this.people = new Map(); // uri -> {uri, at, unread, entries}
     this.lastId = 0;
-    for (const person of Array.isArray(saved) ? saved : []) {
-      if (typeof person?.uri !== "string" || !Array.isArray(person.entries)) continue;
-      const entries = person.entries.filter((e) => e && typeof e.at === "number"
-        && (e.kind === "call" || (e.kind === "message" && typeof e.text === "string")));
-      for (const entry of entries) {
-        entry.id = ++this.lastId;
+    this.chars = 0;
+    for (const person of this.#read(saved)) {
+      for (const entry of person.entries) {
         // The page was closed before the answer came.
         if (entry.state === "sending") entry.state = "unknown";
       }
-      this.people.set(person.uri, {
-        uri: person.uri, at: Number(person.at) || 0, unread: Number(person.unread) || 0,
-        entries: entries.slice(-ENTRIES_MAX),
-      });
+      this.people.set(person.uri, person);
+      for (const entry of person.entries) this.chars += size(entry);
     }
     this.#shrink();
   }
 
-  #shrink() {
-    while (this.people.size > PEOPLE_MAX) {
-      const oldest = [...this.people.values()].reduce((a, b) => (a.at <= b.at ? a : b));
-      this.people.delete(oldest.uri);
+  *#read(saved) {
+    for (const person of Array.isArray(saved) ? saved : []) {
+      if (typeof person?.uri !== "string" || !Array.isArray(person.entries)) continue;
+      const entries = person.entries.filter(isEntry).slice(-ENTRIES_MAX)
+        .map((entry) => ({ ...entry, id: ++this.lastId }));
+      yield { uri: person.uri, at: Number(person.at) || 0, unread: Number(person.unread) || 0, entries };
+    }
+  }
+
+  #drop(person, index) {
+    const [entry] = person.entries.splice(index, 1);
+    this.chars -= size(entry);
+  }
+
+  #oldest(except) {
+    return [...this.people.values()].filter((person) => person !== except)
+      .reduce((a, b) => (!a || b.at < a.at ? b : a), null);
+  }
+
+  /** stays: the entry that was just added. */
+  #shrink(person = null, stays = null) {
+    while (this.people.size > PEOPLE_MAX) this.forget(this.#oldest(person).uri);
+    while (this.chars > CHARS_MAX) {
+      const from = this.#oldest(person) ?? person;
+      if (!from || (from === person && from.entries.length < 2)) return;
+      this.#drop(from, from.entries[0] === stays ? 1 : 0);
+      if (!from.entries.length) this.people.delete(from.uri);
     }
   }
 
@@ -39,18 +68,58 @@ export class History {
     return this.people.get(uri);
   }
 
-  /** {kind: "message", mine, text, state} or {kind: "call", mine, state, seconds}. */
-  add(uri, entry, at = Date.now()) {
+  /** {kind: "message", mine, text, state} or {kind: "call", mine, state, seconds}. `key`: of two with the
+   * same one the second is a repeat, and null is returned. `sent`: it waited since then, says its Date;
+   * what waited stands where it belongs, in the order in which it comes (R-13.8). */
+  add(uri, { key, sent, ...entry }, at = Date.now()) {
     let person = this.people.get(uri);
+    const name = String(key ?? crypto.randomUUID?.() ?? Math.random()).slice(0, KEY_CHARS_MAX);
+    if (person?.entries.some((other) => other.key === name)) return null;
     if (!person) this.people.set(uri, (person = { uri, at, unread: 0, entries: [] }));
-    const added = { ...entry, at, id: ++this.lastId };
-    if (added.text) added.text = added.text.slice(0, TEXT_CHARS_MAX);
-    person.at = at;
-    person.entries.push(added);
-    if (person.entries.length > ENTRIES_MAX) person.entries.shift();
+    const added = { ...entry, key: name, at, id: ++this.lastId };
+    if (added.text !== undefined) added.text = clean(added.text);
+    if (sent !== undefined) {
+      const before = person.entries.findLast((other) => other.kept)?.at ?? 0;
+      added.kept = true;
+      added.at = Math.max(before, Math.min(at, Math.max(sent, at - KEPT_MS_MAX)));
+    }
+    this.#insert(person, added, added.kept);
+    person.at = Math.max(person.at, at);
     if (!entry.mine && (entry.kind === "message" || entry.state === "missed")) person.unread++;
-    this.#shrink();
+    this.#shrink(person, added);
     return added;
+  }
+
+  #insert(person, entry, sorted) {
+    const { entries } = person;
+    let place = entries.length;
+    while (sorted && place > 0 && entries[place - 1].at > entry.at) place--;
+    entries.splice(place, 0, entry);
+    this.chars += size(entry);
+    if (entries.length > ENTRIES_MAX) this.#drop(person, place === 0 ? 1 : 0);
+  }
+
+  /** What became of one's own message. */
+  settle(entry, state, why = "") {
+    this.chars -= size(entry);
+    entry.state = state;
+    entry.why = why;
+    this.chars += size(entry);
+  }
+
+  /** Another page of this browser has saved: what it knows and this one does not. */
+  merge(saved) {
+    for (const theirs of this.#read(saved)) {
+      let person = this.people.get(theirs.uri);
+      if (!person) this.people.set(theirs.uri, (person = { ...theirs, entries: [] }));
+      person.unread = theirs.unread;
+      for (const entry of theirs.entries) {
+        if (person.entries.some(({ key, at }) => (entry.key ? key === entry.key : at === entry.at))) continue;
+        this.#insert(person, entry, true);
+        person.at = Math.max(person.at, theirs.at);
+      }
+      this.#shrink(person);
+    }
   }
 
   read(uri) {
@@ -61,6 +130,7 @@ export class History {
   }
 
   forget(uri) {
+    for (const entry of this.people.get(uri)?.entries ?? []) this.chars -= size(entry);
     this.people.delete(uri);
   }
 

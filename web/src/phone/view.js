@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The telephone on the page: going online, the call, whom to call, and conversations.
-import { initial, parse, short, tint } from "../address.js";
+// The telephone on the page: going online, the call, whom to call; who is there; conversations.
+import { parse, short } from "../address.js";
 import { h, icon, setIcon, setText } from "../dom.js";
 import { load, save } from "../store.js";
 import { Agent } from "./agent.js";
-import { clock, describe, History } from "./history.js";
+import { Buddies } from "./buddies.js";
+import { face, setFace } from "./face.js";
+import { clock, History } from "./history.js";
+import { PeopleView, presenceText } from "./people.js";
+import { readPresence, readWatchers, Watches } from "./presence.js";
+import { TalkView } from "./talk.js";
 import { ring } from "./tone.js";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
@@ -20,14 +25,9 @@ const CALL_STATES = {
   talking: "In a call",
 };
 
-const face = (uri) => h("span", { class: "face", "data-tint": tint(uri), "aria-hidden": "true",
-  text: initial(uri) });
-const time = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-const day = (at) => {
-  const date = new Date(at);
-  return date.toDateString() === new Date().toDateString() ? time(at)
-    : date.toLocaleDateString([], { day: "numeric", month: "short" });
-};
+const WINFO = "presence.winfo";
+const TYPING_MS = 60000; // RFC 3994 section 3.2: who writes says so again
+const RANKS = ["pending", "active", "terminated"];
 
 export class PhoneView {
   /** ask(method, params): questions to the peer. onUnread(count). onCall(): it should be seen. */
@@ -39,11 +39,20 @@ export class PhoneView {
     this.domains = [];
     this.agent = new Agent(sipUrl);
     this.history = new History(load("people", []));
+    this.buddies = new Buddies();
+    this.watches = new Watches((...given) => this.agent.subscribe(...given), (uri, event) =>
+      (event === WINFO ? this.#watchersChanged() : this.draw()));
     this.reach = new Map(); // uri -> {text, good, at}
+    this.typing = new Map(); // uri -> timer
+    this.drafts = new Map(); // uri -> text that was not sent
     this.open = null; // the conversation shown
+    this.watched = ""; // whose watchers are known: one's own address
+    this.watchers = []; // [address, status]
+    this.begun = Date.now();
     this.lastCall = "";
     this.#build();
     this.#listen();
+    for (const uri of this.buddies.uris) this.#watch(uri);
     this.draw();
     const account = load("account", null);
     if (account?.online && account.uri && (account.password || !account.guarded)) {
@@ -69,11 +78,17 @@ export class PhoneView {
 
   #build() {
     const parts = (this.parts = {});
+    this.people = new PeopleView({ show: (uri) => this.#show(uri), call: (uri) => this.#call(uri),
+      decide: (uri, what) => this.#decide(uri, what) });
+    this.talk = new TalkView({ back: () => this.#show(null), call: () => this.#call(this.open),
+      forget: () => this.#forget(this.open), buddy: () => this.#toggleBuddy(this.open),
+      write: (words) => this.#write(this.open, words), again: (entry) => this.#again(this.open, entry) });
     this.root.append(
       (parts.notice = h("p", { class: "notice", role: "alert", hidden: true })),
       this.#buildSignIn(parts), this.#buildMe(parts), this.#buildCall(parts),
-      this.#buildDial(parts), this.#buildPeople(parts), this.#buildTalk(parts),
+      this.#buildDial(parts), this.people.root, this.talk.root,
       (parts.said = h("p", { class: "unseen", "aria-live": "assertive" })),
+      (parts.news = h("p", { class: "unseen", role: "status" })),
       (parts.audio = h("audio", { autoplay: true })),
     );
   }
@@ -161,49 +176,11 @@ export class PhoneView {
       h("div", { class: "dial-row" }, parts.to,
         h("button", { class: "button primary", type: "submit" }, icon("call"), "Call"),
         h("button", { class: "button", type: "button",
-          onclick: () => this.#toField((uri) => this.#show(uri)) }, icon("message"), "Write")),
+          onclick: () => this.#toField((uri) => this.#show(uri)) }, icon("message"), "Write"),
+        h("button", { class: "button", type: "button", "aria-label": "Add to buddies",
+          onclick: () => this.#toField((uri) => this.#addBuddy(uri)) }, icon("star"), "Add")),
       parts.known, parts.toHint);
     return parts.dial;
-  }
-
-  #buildPeople(parts) {
-    parts.list = h("ul", { class: "list" });
-    parts.people = h("section", { class: "people", "aria-labelledby": "people-title" },
-      h("h2", { class: "section-title", id: "people-title", text: "Recent" }),
-      (parts.nobody = h("p", { class: "empty", text: "Whom you call or write to is kept here, in "
-        + "this browser only." })), parts.list);
-    return parts.people;
-  }
-
-  #buildTalk(parts) {
-    parts.log = h("ol", { class: "log", "aria-live": "polite", "aria-label": "Messages", tabindex: 0 });
-    parts.text = h("textarea", { id: "text", rows: 1, maxlength: 2000, placeholder: "Message",
-      "aria-label": "Message", onkeydown: (event) => {
-        if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-        event.preventDefault();
-        this.#write();
-      } });
-    parts.talk = h("section", { class: "card talk", "aria-labelledby": "talk-name", hidden: true,
-      onkeydown: (event) => {
-        if (event.key === "Escape") this.#show(null);
-      } },
-      h("header", { class: "talk-head" },
-        h("button", { class: "icon-button", type: "button", "aria-label": "Back to recent",
-          onclick: () => this.#show(null) }, icon("back")),
-        (parts.talkFace = h("span", { class: "face", "aria-hidden": "true" })),
-        h("div", { class: "me-text" }, (parts.talkName = h("h2", { id: "talk-name" })),
-          (parts.talkReach = h("span", { class: "reach" }))),
-        h("button", { class: "icon-button", type: "button", "aria-label": "Forget this conversation",
-          title: "Forget this conversation", onclick: () => this.#forget(this.open) }, icon("forget")),
-        h("button", { class: "icon-button accent", type: "button", "aria-label": "Call",
-          onclick: () => this.#call(this.open) }, icon("call"))),
-      parts.log,
-      h("form", { class: "compose", onsubmit: (event) => {
-        event.preventDefault();
-        this.#write();
-      } }, parts.text, h("button", { class: "icon-button accent", type: "submit",
-        "aria-label": "Send" }, icon("send"))));
-    return parts.talk;
   }
 
   // ---- what the person does ----
@@ -256,6 +233,7 @@ export class PhoneView {
   #forget(uri) {
     if (!confirm(`Forget everything with ${short(uri)} in this browser?`)) return;
     this.history.forget(uri);
+    save("forgot", { uri, at: Date.now() }); // other pages of this browser do, too
     this.#keep();
     this.#show(null);
     this.parts.to.focus();
@@ -263,28 +241,78 @@ export class PhoneView {
 
   #show(uri) {
     const before = this.open;
+    if (before) {
+      const draft = this.talk.text.value;
+      if (draft.trim()) this.drafts.set(before, draft);
+      else this.drafts.delete(before);
+    }
     this.open = uri;
     if (uri) {
+      this.talk.open(uri, this.history.person(uri), this.drafts.get(uri) ?? "");
       this.#read(uri);
       this.#look(uri);
     }
     this.draw();
-    if (uri) this.parts.text.focus();
-    else if (before) {
-      [...this.parts.list.querySelectorAll("button")].find((b) => b.dataset.uri === before)?.focus();
-    }
+    if (uri) this.talk.text.focus();
+    else if (before) this.#focusRow(before);
   }
 
-  async #write() {
-    const uri = this.open;
-    const { text } = this.parts;
-    const words = text.value.trim();
-    if (!words || !uri) return;
-    text.value = "";
-    const entry = this.history.add(uri, { kind: "message", mine: true, text: words, state: "sending" });
+  #focusRow(uri) {
+    const row = [...this.people.root.querySelectorAll("[data-key]")].find((at) => at.dataset.key === uri);
+    (row?.querySelector("button") ?? this.parts.to).focus();
+  }
+
+  #addBuddy(uri) {
+    this.#say(uri === this.agent.line.uri ? "That is your own address." : this.buddies.add(uri));
+    if (!this.buddies.has(uri)) return;
+    this.#watch(uri);
+    this.parts.to.value = "";
+    this.#typed();
+    setText(this.parts.news, `${short(uri)} is a buddy now`);
     this.draw();
-    entry.why = await this.agent.send(uri, words);
-    entry.state = entry.why ? "failed" : "sent";
+  }
+
+  #toggleBuddy(uri) {
+    if (this.buddies.has(uri)) {
+      this.buddies.remove(uri);
+      this.watches.remove(uri, "presence");
+      this.#look(uri);
+    } else {
+      this.#say(this.buddies.add(uri));
+      if (this.buddies.has(uri)) this.#watch(uri);
+    }
+    this.draw();
+  }
+
+  async #decide(uri, what) {
+    const mine = this.agent.line.uri;
+    try {
+      await this.ask(what, { uri: mine, contact: uri });
+    } catch (error) {
+      this.#say(`That could not be decided: ${error.message}.`);
+      return;
+    }
+    this.#say("");
+    this.buddies.setBlocked(mine, uri, what === "block");
+    setText(this.parts.news, `${short(uri)} is ${what === "block" ? "blocked" : "allowed"}`);
+    this.draw();
+  }
+
+  async #write(uri, words) {
+    const entry = this.history.add(uri, { kind: "message", mine: true, text: words, state: "sending" });
+    await this.#send(uri, entry);
+  }
+
+  async #again(uri, entry) {
+    this.history.settle(entry, "sending");
+    this.talk.text.focus();
+    await this.#send(uri, entry);
+  }
+
+  async #send(uri, entry) {
+    this.draw();
+    const { state, why } = await this.agent.send(uri, entry.text);
+    this.history.settle(entry, state, why);
     this.#keep();
     this.draw();
   }
@@ -293,19 +321,16 @@ export class PhoneView {
 
   #listen() {
     const { agent } = this;
-    agent.addEventListener("change", () => this.draw());
+    agent.addEventListener("change", () => {
+      this.#lineChanged();
+      this.draw();
+    });
     agent.addEventListener("audio", ({ detail }) => {
       this.parts.audio.srcObject = detail;
       this.parts.audio.play?.().catch(() => {});
     });
-    agent.addEventListener("message", ({ detail: { uri, text } }) => {
-      this.history.add(uri, { kind: "message", mine: false, text });
-      if (this.open === uri && !document.hidden) this.history.read(uri);
-      else setText(this.parts.said, `Message from ${short(uri)}`);
-      this.reach.set(uri, { good: true, text: "Reachable", at: Date.now() });
-      this.#keep();
-      this.draw();
-    });
+    agent.addEventListener("message", ({ detail }) => this.#received(detail));
+    agent.addEventListener("typing", ({ detail: { uri, active } }) => this.#setTyping(uri, active));
     agent.addEventListener("ended", ({ detail: { uri, mine, state, seconds, why } }) => {
       this.history.add(uri, { kind: "call", mine, state, seconds });
       if (this.open === uri) this.history.read(uri);
@@ -318,6 +343,83 @@ export class PhoneView {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && this.open) this.#read(this.open);
     });
+    // Another page of this browser: each message came to one of them (R-13.11).
+    addEventListener("storage", () => this.#others());
+  }
+
+  #others() {
+    const forgot = load("forgot", null);
+    if (forgot?.at > (this.forgotAt ?? this.begun)) {
+      this.forgotAt = forgot.at;
+      this.history.forget(forgot.uri);
+    }
+    this.history.merge(load("people", []));
+    this.onUnread(this.history.unread);
+    this.#drawTitle();
+    this.draw();
+  }
+
+  #received({ uri, text, key, sent }) {
+    this.#setTyping(uri, false);
+    if (!this.history.add(uri, { kind: "message", mine: false, text, key, sent })) return;
+    const seen = this.open === uri && !document.hidden && this.root.offsetParent !== null;
+    if (seen) this.history.read(uri); // its log says it
+    else setText(this.parts.news, `${this.history.unread} new, last from ${short(uri)}`);
+    if (sent === undefined) this.reach.set(uri, { good: true, text: "Reachable", at: Date.now() });
+    this.#keep(); // before its 200 leaves
+    this.draw();
+  }
+
+  #setTyping(uri, active) {
+    clearTimeout(this.typing.get(uri));
+    this.typing.delete(uri);
+    if (active && this.typing.size < LOOKED_AT_MAX) {
+      this.typing.set(uri, setTimeout(() => this.#setTyping(uri, false), TYPING_MS));
+    }
+    if (this.open === uri) this.draw();
+  }
+
+  // ---- who is there ----
+
+  #watch(uri) {
+    this.watches.add(uri, "presence", "application/pidf+xml", readPresence);
+  }
+
+  #lineChanged() {
+    const { state, uri } = this.agent.line;
+    if (uri !== this.watched) {
+      if (this.watched) this.watches.remove(this.watched, WINFO);
+      this.watched = uri;
+      this.watchers = [];
+    }
+    if (uri) this.watches.add(uri, WINFO, "application/watcherinfo+xml", readWatchers);
+    this.watches.turn(state === "on");
+  }
+
+  #watchersChanged() {
+    const found = this.watches.get(this.watched, WINFO);
+    const rows = found instanceof Map ? [...found].filter(([uri]) => uri !== this.watched) : [];
+    const asked = new Set(this.watchers.filter(([, status]) => status === "pending").map(([uri]) => uri));
+    const fresh = rows.find(([uri, status]) => status === "pending" && !asked.has(uri));
+    if (fresh) setText(this.parts.news, `${short(fresh[0])} wants to see when you are there`);
+    this.watchers = rows;
+    this.draw();
+  }
+
+  /** Those who ask first; whom this page blocked, last. */
+  #watcherRows() {
+    const rows = new Map(this.watchers);
+    for (const uri of this.buddies.blockedBy(this.watched)) rows.set(uri, "terminated");
+    return [...rows].sort(([a, one], [b, other]) =>
+      RANKS.indexOf(one) - RANKS.indexOf(other) || (a < b ? -1 : 1));
+  }
+
+  /** {text, good}: what the head of a conversation says. */
+  #reachOf(uri) {
+    if (this.typing.has(uri)) return { text: "is writing", good: true };
+    const seen = this.buddies.has(uri) ? this.watches.get(uri, "presence") : null;
+    if (seen) return { text: presenceText(seen), good: seen.state === "open" };
+    return this.reach.get(uri);
   }
 
   #read(uri) {
@@ -325,8 +427,11 @@ export class PhoneView {
   }
 
   #keep() {
-    save("people", this.history);
+    const kept = save("people", this.history);
+    if (!kept && !this.saidFull) this.#say("This browser keeps nothing: what is said here is gone with the page.");
+    this.saidFull = !kept;
     this.onUnread(this.history.unread);
+    this.#drawTitle();
   }
 
   // ---- who is reachable ----
@@ -370,7 +475,8 @@ export class PhoneView {
   async #lookAtPeople() {
     if (document.hidden || this.looking || this.agent.line.state !== "on") return;
     this.looking = true;
-    for (const { uri } of this.history.recent().slice(0, LOOKED_AT_MAX)) {
+    for (const { uri } of this.history.recent().filter((at) => !this.buddies.has(at.uri))
+      .slice(0, LOOKED_AT_MAX)) {
       const known = this.reach.get(uri);
       if (!known || Date.now() - known.at > LOOK_AGAIN_MS / 2) await this.#look(uri);
     }
@@ -388,16 +494,18 @@ export class PhoneView {
     parts.signIn.hidden = !asks;
     parts.me.hidden = asks;
     parts.dial.hidden = asks || Boolean(this.open) || Boolean(call);
-    parts.people.hidden = asks || Boolean(this.open);
-    parts.talk.hidden = asks || !this.open;
+    this.people.root.hidden = asks || Boolean(this.open);
+    this.talk.root.hidden = asks || !this.open;
     if (line.state === "failed" && line.error !== this.saidError) this.#say(line.error);
     if (line.state === "on" && this.saidError) this.#say("");
     this.saidError = line.state === "failed" ? line.error : "";
     this.root.dataset.line = line.state;
     if (!asks) this.#drawMe(line);
     this.#drawCall(call);
-    this.#drawPeople();
-    this.#drawTalk();
+    if (!asks) this.#drawPeople();
+    if (!asks && this.open) {
+      this.talk.draw(this.history.person(this.open), this.#reachOf(this.open), this.buddies.has(this.open));
+    }
     if (line.state === "on" && this.moveFocus) {
       this.moveFocus = false;
       parts.to.focus({ preventScroll: true });
@@ -408,8 +516,7 @@ export class PhoneView {
 
   #drawMe(line) {
     const { parts } = this;
-    setText(parts.meFace, initial(line.uri));
-    parts.meFace.dataset.tint = tint(line.uri);
+    setFace(parts.meFace, line.uri);
     setText(parts.meAddress, short(line.uri));
     setText(parts.meState, line.error || LINE_STATES[line.state]);
     parts.meDot.dataset.state = line.state === "on" ? "good" : "wait";
@@ -443,7 +550,7 @@ export class PhoneView {
     const began = !this.lastCall;
     this.lastCall = state;
     ring(state === "incoming" ? "incoming" : state === "ringing" ? "ringing" : null);
-    document.title = call ? `${CALL_STATES[state]}: ${short(call.uri)}` : "locser";
+    this.#drawTitle();
     if (!call) {
       parts.audio.srcObject = null;
       return;
@@ -473,73 +580,25 @@ export class PhoneView {
     if (state === "calling") parts.hangUp.focus();
   }
 
+  #drawTitle() {
+    const { call } = this.agent;
+    const { unread } = this.history;
+    const title = call ? `${CALL_STATES[call.state]}: ${short(call.uri)}` : "locser";
+    document.title = unread && !call ? `(${unread > 99 ? "99+" : unread}) ${title}` : title;
+  }
+
   #tick() {
     const { call } = this.agent;
     setText(this.parts.callClock, call?.since ? clock((Date.now() - call.since) / 1000) : "");
   }
 
   #drawPeople() {
-    const people = this.history.recent();
-    const { parts } = this;
-    parts.nobody.hidden = people.length > 0;
-    // Drawn anew only where something differs, so that focus stays where it is.
-    const shown = people.map((person) => [person.uri, person.at, person.unread,
-      person.entries.at(-1)?.state, this.reach.get(person.uri)?.text].join()).join("\n");
-    if (shown === this.shownPeople) return;
-    this.shownPeople = shown;
-    const focused = document.activeElement?.dataset?.uri;
-    parts.list.replaceChildren(...people.map((person) => this.#row(person)));
-    parts.known.replaceChildren(...people.map(({ uri }) => h("option", { value: short(uri) })));
-    if (focused) [...parts.list.querySelectorAll("button")].find((b) => b.dataset.uri === focused)?.focus();
-  }
-
-  #row(person) {
-    const last = person.entries.at(-1);
-    const reach = this.reach.get(person.uri);
-    const missed = last?.state === "missed";
-    return h("li", { class: "row" },
-      h("button", { class: "row-main", type: "button", "data-uri": person.uri,
-        onclick: () => this.#show(person.uri) },
-        h("span", { class: "face-box" }, face(person.uri),
-          reach?.good ? h("span", { class: "dot", "data-state": "good" }) : null),
-        h("span", { class: "row-text" }, h("strong", { text: short(person.uri) }),
-          h("span", { class: missed ? "snippet missed" : "snippet", text: last ? describe(last) : "" }),
-          reach?.good ? h("span", { class: "unseen", text: "Reachable" }) : null),
-        h("span", { class: "row-end" }, h("time", { text: day(person.at) }),
-          person.unread ? h("span", { class: "badge", text: String(person.unread) },
-            h("span", { class: "unseen", text: " new" })) : null)),
-      h("button", { class: "icon-button accent", type: "button", "aria-label":
-        `Call ${short(person.uri)}`, onclick: () => this.#call(person.uri) }, icon("call")));
-  }
-
-  #drawTalk() {
-    const { parts, open } = this;
-    if (!open) return;
-    const reach = this.reach.get(open);
-    setText(parts.talkFace, initial(open));
-    parts.talkFace.dataset.tint = tint(open);
-    setText(parts.talkName, short(open));
-    setText(parts.talkReach, reach?.text ?? "");
-    parts.talkReach.dataset.reach = reach?.good ? "yes" : "no";
-    const entries = this.history.person(open)?.entries ?? [];
-    const shown = [open, ...entries.map(({ id, state }) => id + (state ?? ""))].join();
-    if (shown === this.shownTalk) return;
-    this.shownTalk = shown;
-    parts.log.replaceChildren(...(entries.length ? entries.map((entry) => this.#entry(entry))
-      : [h("li", { class: "empty", text: "No messages yet." })]));
-    parts.log.scrollTop = parts.log.scrollHeight;
-  }
-
-  #entry(entry) {
-    if (entry.kind === "call") {
-      return h("li", { class: "entry event" }, `${describe(entry)} · ${day(entry.at)}`);
-    }
-    const state = { sending: "sending", sent: "delivered", failed: "not delivered",
-      unknown: "not known whether delivered" }[entry.state];
-    return h("li", { class: `entry ${entry.mine ? "mine" : "theirs"}`, "data-state": entry.state },
-      h("p", { class: "bubble" }, h("span", { class: "unseen", text: entry.mine ? "You: " : "" }),
-        entry.text),
-      h("p", { class: "entry-foot" }, [day(entry.at), state].filter(Boolean).join(" · "),
-        entry.why ? h("span", { class: "entry-why", text: ` ${entry.why}` }) : null));
+    this.people.draw({ history: this.history, buddies: this.buddies,
+      presence: (uri) => this.watches.get(uri, "presence"), reach: (uri) => this.reach.get(uri),
+      watchers: this.#watcherRows() });
+    const known = [...new Set([...this.buddies.uris, ...this.history.people.keys()])].map(short);
+    if (known.join() === this.shownKnown) return;
+    this.shownKnown = known.join();
+    this.parts.known.replaceChildren(...known.map((value) => h("option", { value })));
   }
 }
