@@ -514,6 +514,7 @@ static enum err open_web(struct peer_process *p, struct why *why) {
                             .config = &p->config,
                             .version = p->setup->version,
                             .status = add_status,
+                            .decide = keep_rule,
                             .context = p};
   return web_new(&setup, &p->loop.web, why);
 }

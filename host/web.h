@@ -33,6 +33,8 @@ struct web_setup {
   const char *version;
   /* Adds the host's own rows to the object that answers `status` (a json_t *). */
   void (*status)(void *context, void *object);
+  /* Keeps what an address's owner decided. */
+  bool (*decide)(void *context, const struct node_command *command, struct why *why);
   void *context;
 };
 

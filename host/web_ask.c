@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Questions: JSON-RPC 2.0 over POST /api and over /events, those of the control socket's methods
- * that change nothing (docs/web.md, R-7.75). */
+ * that change nothing (docs/web.md, R-7.75), and what an address's owner decides (R-12.11). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,15 +13,19 @@ enum { RPC_PARSE = -32700, RPC_REQUEST = -32600, RPC_METHOD = -32601, RPC_PARAMS
 static const struct {
   const char *name;
   enum node_command_kind kind;
-  bool about; /* needs params.uri */
+  bool about;   /* needs params.uri */
+  bool decides; /* and params.contact and params.proof */
 } methods[] = {
-    {"status", COMMAND_STATUS, false},
-    {"ring", COMMAND_RING, false},
-    {"peers", COMMAND_PEERS, false},
-    {"records", COMMAND_RECORDS, false},
-    {"bindings", COMMAND_BINDINGS, false},
-    {"lookup", COMMAND_LOOKUP, true},
-    {"get", COMMAND_GET, true},
+    {"status", COMMAND_STATUS, false, false},
+    {"ring", COMMAND_RING, false, false},
+    {"peers", COMMAND_PEERS, false, false},
+    {"records", COMMAND_RECORDS, false, false},
+    {"bindings", COMMAND_BINDINGS, false, false},
+    {"lookup", COMMAND_LOOKUP, true, false},
+    {"get", COMMAND_GET, true, false},
+    {"allow", COMMAND_ALLOW, true, true},
+    {"ask", COMMAND_ASK, true, true},
+    {"block", COMMAND_BLOCK, true, true},
 };
 
 /* Takes over the reference. */
@@ -45,7 +49,8 @@ static void answer_error(struct web_client *client, json_t *id, int code, struct
                         "message", text_to_json(text), "id", id != NULL ? id : json_null()));
 }
 
-static void ask_node(struct web_client *client, json_t *id, const struct node_command *command) {
+static void ask_node(struct web_client *client, json_t *id, json_t *params,
+                     const struct node_command *command) {
   struct web *web = client->web;
   if (client->pending >= WEB_PENDING_MAX) {
     answer_error(client, id, 503, SLICE("too many questions at once; wait for answers"));
@@ -57,17 +62,22 @@ static void ask_node(struct web_client *client, json_t *id, const struct node_co
                                   .ticket = web->last_ticket,
                                   .number = client->number,
                                   .kind = command->kind,
-                                  .id = id};
+                                  .id = id,
+                                  .params = command->needs_proof ? json_incref(params) : NULL};
   web->pending = pending;
   client->pending++;
   loop_step(web->loop,
             &(struct input){.kind = IN_COMMAND, .ticket = pending->ticket, .command = command});
 }
 
+static struct slice text_of(const char *text) {
+  return text != NULL ? slice_cstr(text) : SLICE_EMPTY;
+}
+
 static void run(struct web_client *client, const json_t *request) {
   json_t *id = json_object_get(request, "id");
   const char *name = json_string_value(json_object_get(request, "method"));
-  const json_t *params = json_object_get(request, "params");
+  json_t *params = json_object_get(request, "params");
   const char *uri = json_string_value(json_object_get(params, "uri"));
   bool id_good = id == NULL || json_is_string(id) || json_is_number(id) || json_is_null(id);
   if (name == NULL || !id_good || (params != NULL && !json_is_object(params))) {
@@ -76,18 +86,27 @@ static void run(struct web_client *client, const json_t *request) {
   }
   for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
     if (strcmp(methods[i].name, name) != 0) continue;
+    const char *contact = json_string_value(json_object_get(params, "contact"));
+    const char *proof = json_string_value(json_object_get(params, "proof"));
+    const struct node_command command = {.kind = methods[i].kind,
+                                         .uri = text_of(uri),
+                                         .contact = text_of(contact),
+                                         .proof = text_of(proof),
+                                         .needs_proof = methods[i].decides,
+                                         .trace = json_is_true(json_object_get(params, "trace"))};
     if (methods[i].about && uri == NULL)
       answer_error(client, json_incref(id), RPC_PARAMS,
                    SLICE("params: uri is needed, as a string"));
+    else if (methods[i].decides && (contact == NULL || proof == NULL))
+      answer_error(client, json_incref(id), RPC_PARAMS,
+                   SLICE("params: uri, contact and proof are needed, as strings"));
     else
-      ask_node(client, json_incref(id),
-               &(struct node_command){.kind = methods[i].kind,
-                                      .uri = uri != NULL ? slice_cstr(uri) : SLICE_EMPTY,
-                                      .trace = json_is_true(json_object_get(params, "trace"))});
+      ask_node(client, json_incref(id), params, &command);
     return;
   }
   answer_error(client, json_incref(id), RPC_METHOD,
-               SLICE("no such method; there are status ring peers records bindings lookup get"));
+               SLICE("no such method; there are status ring peers records bindings lookup get "
+                     "allow ask block"));
 }
 
 void web_ask(struct web_client *client, struct slice text) {
@@ -128,6 +147,15 @@ static json_t *result_of(struct web *web, const struct node_reply *reply) {
   return reply->kind == COMMAND_GET ? without_path(result) : result;
 }
 
+/* A decision that counts and is not kept is said to have failed: it ends with the process. */
+static bool keep(struct web *web, const struct web_pending *pending, struct why *why) {
+  const struct node_command command = {
+      .kind = pending->kind,
+      .uri = text_of(json_string_value(json_object_get(pending->params, "uri"))),
+      .contact = text_of(json_string_value(json_object_get(pending->params, "contact")))};
+  return web->setup.decide(web->setup.context, &command, why);
+}
+
 void web_reply(struct web *web, uint64_t ticket, const struct node_reply *reply) {
   if (web == NULL || web->stopped) return;
   if (ticket < LOOP_TICKET_WEB + WEB_STATE_PARTS) {
@@ -138,15 +166,20 @@ void web_reply(struct web *web, uint64_t ticket, const struct node_reply *reply)
   struct web_pending *pending = take_pending(web, ticket);
   if (pending == NULL) return;
   struct web_client *client = web_client_of(web, pending->number);
+  struct why why = {""};
+  bool kept = reply->code != 200 || pending->params == NULL || keep(web, pending, &why);
   if (client == NULL || client->dropped) {
     json_decref(pending->id);
   } else {
     client->pending--;
-    if (reply->code == 200)
+    if (!kept)
+      answer_error(client, pending->id, 503, slice_cstr(why.text));
+    else if (reply->code == 200)
       answer(client, pending->id, result_of(web, reply));
     else
       answer_error(client, pending->id, reply->code, reply->text);
   }
+  json_decref(pending->params);
   free(pending);
 }
 
@@ -154,6 +187,7 @@ void web_ask_free(struct web *web) {
   for (struct web_pending *next, *pending = web->pending; pending != NULL; pending = next) {
     next = pending->next;
     json_decref(pending->id);
+    json_decref(pending->params);
     free(pending);
   }
 }

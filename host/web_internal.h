@@ -56,6 +56,7 @@ struct web_pending {
   uint32_t number; /* of the client */
   enum node_command_kind kind;
   json_t *id;
+  json_t *params; /* of a decision: to be kept once the node has taken it; else NULL */
 };
 
 struct web_listener {

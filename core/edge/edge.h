@@ -199,6 +199,8 @@ bool edge_each_watcher(const struct edge *edge, struct slice aor, uint32_t *curs
 /* What watchers of the address get here, in the outbox; empty: nothing is known of it. */
 struct slice edge_presence(struct edge *edge, usec now, msec_wall wall, struct slice aor,
                            struct outbox *out);
+/* Is that the To tag of a subscription to who watches the address, which only its owner has? */
+bool edge_may_decide(const struct edge *edge, struct slice aor, struct slice tag);
 /* The owner of an address says who may watch it; from now on, and of those who do. ERR_FULL,
  * ERR_MEMORY: nothing was changed. */
 enum err edge_decide(struct edge *edge, usec now, msec_wall wall, struct slice aor,

@@ -325,6 +325,14 @@ void watch_on_request(struct edge_step *step, const struct edge_request *request
     begin(step, request, event, limited(event->package, expires_s));
 }
 
+bool edge_may_decide(const struct edge *edge, struct slice aor, struct slice tag) {
+  uint64_t number;
+  if (tag.len != 16 || !slice_hex_to_u64(tag, &number)) return false;
+  const struct subscription *subscription = find(edge, number);
+  return subscription != NULL && subscription->package == EVENT_WINFO &&
+         subscription->end == NULL && slice_equal(presentity_of(edge, subscription)->aor, aor);
+}
+
 /* ---- in a dialog ---- */
 
 static struct subscription *find_dialog(const struct edge *edge,

@@ -213,6 +213,12 @@ static void run_decide(struct step *s, uint64_t ticket, const struct node_comman
   struct edge_calls calls;
   calls.count = 0;
   if (watcher.len == 0) return;
+  if (command->needs_proof && !edge_may_decide(s->node->edge, aor, command->proof)) {
+    command_reply_text(
+        s, ticket, command->kind, 403,
+        "the proof is not the tag of a subscription to presence.winfo of the address");
+    return;
+  }
   enum event_decision decision = command->kind == COMMAND_ALLOW ? EVENT_ALLOW
                                  : command->kind == COMMAND_ASK ? EVENT_ASK
                                                                 : EVENT_BLOCK;

@@ -175,6 +175,8 @@ enum node_command_kind {
 struct node_command {
   enum node_command_kind kind;
   struct slice uri, contact, value;
+  struct slice proof; /* allow, ask, block: asked for by the page */
+  bool needs_proof;
   uint32_t expires_s; /* put; 0: 3600, of an immutable value a day */
   bool trace;         /* lookup */
 };

@@ -113,8 +113,14 @@ const acts = {
   hangUp: ({ tab: { page } }) => button(page, "Hang up").click({ timeout: WITHIN_MS }),
   async waitCall({ tab: { page }, state, within }) {
     const call = page.getByRole("region", { name: "Call", exact: true });
-    if (!state) await call.waitFor({ state: "hidden", timeout: within ?? WITHIN_MS });
-    else await call.getByText(state, { exact: true }).waitFor({ timeout: within ?? WITHIN_MS });
+    const timeout = within ?? WITHIN_MS;
+    try {
+      if (!state) await call.waitFor({ state: "hidden", timeout });
+      else await call.getByText(state, { exact: true }).waitFor({ timeout });
+    } catch {
+      const seen = await page.locator("#view-phone").innerText();
+      throw new Error(`the call is not "${state}": ${seen.replace(/\s+/g, " ").slice(0, 300)}`);
+    }
   },
   async write({ tab: { page }, to, text }) {
     await page.getByLabel("Call or write to").fill(to);
@@ -178,7 +184,12 @@ const acts = {
     await until("a REGISTER is sent", () => tab.frames.slice(before)
       .some(({ way, text }) => way === "sent" && text.startsWith("REGISTER")), WITHIN_MS, 2);
     const answered = tab.frames.slice(before).some(({ way }) => way === "received");
-    await tab.page.reload({ waitUntil: "commit" });
+    // Chromium refuses a reload in the moment in which the page before is exchanged.
+    await until("the page is reloaded", () => tab.page.reload({ waitUntil: "commit" })
+      .then(() => true, (error) => {
+        if (/Not attached/.test(error.message)) return false;
+        throw error;
+      }));
     return !answered;
   },
   /** The keyboard alone: Tab until the thing of this name has the focus, and the focus can be seen; then

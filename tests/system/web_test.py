@@ -589,6 +589,49 @@ def test_events_tell_no_secrets():
             assert token not in json.dumps(events.ask(method, uri="sip:bob@example.net"))
 
 
+def watch(phone, uri, event):
+    """SUBSCRIBE; the To tag of its 200, and the NOTIFY that follows."""
+    phone.socket.send(phone.request("SUBSCRIBE", uri, call_id=os.urandom(6).hex(), more=f"Event: {event}\r\n"
+                                    f"Contact: {phone.contact()}\r\nExpires: 600\r\n"))
+    answer = phone.response("SUBSCRIBE")
+    notify = phone.incoming("NOTIFY")
+    phone.answer(notify, 200)
+    return re.search(r";tag=(\w+)", header(answer, "To"))[1], notify
+
+
+def test_the_owner_of_an_address_decides_who_watches():
+    """R-12.11: by the tag of his own subscription to who watches, and by nothing else."""
+    bobs, alices = "sip:bob@example.net", "sip:alice@example.net"
+    with Peer(*WEB) as peer:
+        with Phone(peer, "bob") as bob, Phone(peer, "alice") as alice, \
+                WebSocket(web_at(peer), "/events", "locser") as events:
+            registered(bob)
+            registered(alice)
+            proof, _ = watch(bob, bobs, "presence.winfo")
+            own, _ = watch(alice, alices, "presence.winfo")
+            tag, notify = watch(alice, bobs, "presence")
+            assert "active" in header(notify, "Subscription-State")
+            assert alices in bob.incoming("NOTIFY")
+            about = {"uri": bobs, "contact": alices}
+            for wrong in "", "0" * 16, own, tag, proof[:15], proof + "0":
+                assert events.ask("block", **about, proof=wrong)["error"]["code"] == 403, wrong
+            for few in {"uri": bobs, "proof": proof}, about, {"contact": alices, "proof": proof}:
+                assert events.ask("block", **few)["error"]["code"] == -32602
+            assert not os.path.exists(os.path.join(peer.data, "watchers"))
+            assert events.ask("block", **about, proof=proof)["result"] is True
+            assert "terminated;reason=rejected" in header(alice.incoming("NOTIFY"), "Subscription-State")
+            bob.socket.close()  # with the flow ends what was proven by it
+            until(lambda: events.ask("block", **about, proof=proof).get("error", {}).get("code") == 403,
+                  "the proof counts no more")
+        peer.kill()
+        with Peer(*WEB, data=peer.data) as again, Phone(again, "bob") as bob, \
+                Phone(again, "alice") as alice:
+            registered(bob)
+            registered(alice)
+            _, notify = watch(alice, bobs, "presence")
+            assert "terminated;reason=rejected" in header(notify, "Subscription-State")
+
+
 class Watcher(threading.Thread):
     """All that /events says until it is stopped."""
 

@@ -219,6 +219,10 @@ export class Agent extends EventTarget {
           // It has not begun.
         }
       },
+      /** What its notifier gave to this side alone; "": nothing yet. */
+      get tag() {
+        return String(subscriber.id?.remote_tag ?? "");
+      },
     };
   }
 

@@ -96,6 +96,11 @@ export class Watches {
     return this.rows.get(`${event} ${uri}`)?.value ?? null;
   }
 
+  /** That shows to its notifier who asks (R-12.11); "": there is none now. */
+  proof(uri, event) {
+    return this.rows.get(`${event} ${uri}`)?.handle?.tag ?? "";
+  }
+
   /** Whether the line is on. What was known is not, once it is off. */
   turn(on) {
     if (on === this.on) return;

@@ -287,7 +287,7 @@ export class PhoneView {
   async #decide(uri, what) {
     const mine = this.agent.line.uri;
     try {
-      await this.ask(what, { uri: mine, contact: uri });
+      await this.ask(what, { uri: mine, contact: uri, proof: this.watches.proof(mine, WINFO) });
     } catch (error) {
       this.#say(`That could not be decided: ${error.message}.`);
       return;
