@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const WITHIN_MS = 60000;
+const WITHIN_MS = 120000;
 const FRAMES_MAX = 500;
 const TABS_MAX = 40;
 
@@ -28,6 +28,28 @@ function keepConnections() {
       window.keptConnections.push(this);
     }
   };
+}
+
+/** The first connection and the first audio of a browser take many seconds of a busy machine; an ACK may
+ * take 32 (RFC 3261 section 13.3.1.4). */
+async function warmUp() {
+  const before = window.keptConnections.length;
+  const sound = await navigator.mediaDevices.getUserMedia({ audio: true });
+  const [one, other] = [new RTCPeerConnection(), new RTCPeerConnection()];
+  one.onicecandidate = ({ candidate }) => other.addIceCandidate(candidate);
+  other.onicecandidate = ({ candidate }) => one.addIceCandidate(candidate);
+  one.addTrack(sound.getTracks()[0], sound);
+  await one.setLocalDescription();
+  await other.setRemoteDescription(one.localDescription);
+  await other.setLocalDescription();
+  await one.setRemoteDescription(other.localDescription);
+  for (let i = 0; i < 100 && one.connectionState !== "connected"; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  one.close();
+  other.close();
+  sound.getTracks().forEach((track) => track.stop());
+  window.keptConnections.length = before;
 }
 
 async function statistics() {
@@ -58,10 +80,11 @@ async function until(what, condition, within = WITHIN_MS, pause = 50) {
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 
 const acts = {
-  /** feed: what /events says instead of the peer. stored: what the browser has kept of the page. */
-  async open({ page: name, url, width = 1280, height = 860, colours = "light", feed, stored = {} }) {
+  /** feed: what /events says instead of the peer. stored: what the browser has kept of the page. motion:
+   * with animations, which are drawn by the processor here. */
+  async open({ page: name, url, width = 1280, height = 860, colours = "light", feed, stored = {}, motion }) {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: colours,
-      ignoreHTTPSErrors: true });
+      ignoreHTTPSErrors: true, reducedMotion: motion ? "no-preference" : "reduce" });
     await context.addInitScript(keepConnections);
     await context.addInitScript((rows) => {
       for (const [key, value] of Object.entries(rows)) {
@@ -99,6 +122,7 @@ const acts = {
       await page.getByLabel("Password", { exact: true }).fill(password);
     }
     await button(page, "Go online").click();
+    await page.evaluate(warmUp);
   },
   line: ({ tab: { page } }) => page.locator("#view-phone").getAttribute("data-line"),
   async waitLine({ tab: { page }, state, within }) {

@@ -79,6 +79,12 @@ def web_messages(place):
     shot(bob, "4-buddies-375-dark")
     bob.do("resize", colours="light")
     shot(bob, "4-buddies-375-light")
+    bob.do("openDetails")
+    bob.do("press", name=f"Block {ALICE}")
+    bob.do("waitText", text="Blocked")
+    shot(bob, "4-blocked-375-light")
+    alice.do("waitText", text="Does not show it to you")
+    bob.do("press", name=f"Allow {ALICE}")
     bob.do("openTalk", address=ALICE)
     check_said(bob, [*all_texts, "There you are."])
     shot(bob, "5-conversation-375-light")

@@ -31,9 +31,9 @@ def pages(place):
     ring = web_ring(place)
     browser = Browser(place)
     homes = ring.peers[1], ring.peers[2]
-    alice = Page(browser, "alice", web_url(homes[0])).online("alice@example.net")
+    alice = Page(browser, "alice", web_url(homes[0]), motion=True).online("alice@example.net")
     bob = Page(browser, "bob", web_url(homes[1]), width=375, height=800,
-               colours="dark").online("bob@example.net")
+               colours="dark", motion=True).online("bob@example.net")
     say(f"alice's page is at {web_url(homes[0])} (peer {homes[0].short}), bob's at "
         f"{web_url(homes[1])} (peer {homes[1].short}); both are registered.")
     shot(bob, "1-online-375-dark")
