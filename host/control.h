@@ -51,7 +51,7 @@ struct control_hooks {
   /* Adds the host's own rows to the object that answers `status` (a json_t *). */
   void (*status)(void *context, void *object);
   /* The node's answer to CONTROL_LEAVE_TICKET. */
-  void (*left)(void *context);
+  void (*left)(void *context, const struct node_reply *reply);
   void *context;
 };
 
@@ -63,8 +63,8 @@ struct control *control_new(struct loop *loop, const char *path, const struct co
 uint64_t control_trace_mask(const struct control *control);
 void control_reply(struct control *control, uint64_t ticket, const struct node_reply *reply);
 void control_trace(struct control *control, const struct trace *trace);
-/* Answers every waiting `leave`. */
-void control_left(struct control *control);
+/* Answers every waiting `leave`. why: what was not handed over; NULL: all was. */
+void control_left(struct control *control, const char *why);
 void control_flush(struct control *control);
 bool control_writing(const struct control *control);
 /* Closes all handles and removes the socket; control_free after the loop has ended. */

@@ -137,7 +137,7 @@ static void finish(struct pending *pending, json_t *result, int code, const char
 void control_reply(struct control *control, uint64_t ticket, const struct node_reply *reply) {
   if (control == NULL) return;
   if (ticket == CONTROL_LEAVE_TICKET) {
-    control->hooks.left(control->hooks.context);
+    control->hooks.left(control->hooks.context, reply);
     return;
   }
   struct pending *pending = take_pending(control, ticket);
@@ -148,9 +148,9 @@ void control_reply(struct control *control, uint64_t ticket, const struct node_r
   finish(pending, reply->code == 200 ? reply_to_json(reply) : NULL, reply->code, text);
 }
 
-void control_left(struct control *control) {
+void control_left(struct control *control, const char *why) {
   for (struct pending *pending; (pending = take_pending(control, 0)) != NULL;)
-    finish(pending, json_true(), 0, "");
+    finish(pending, why == NULL ? json_true() : NULL, 503, why);
 }
 
 /* ---- the daemon's own ---- */

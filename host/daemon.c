@@ -104,24 +104,32 @@ static void on_drain(uv_timer_t *timer) {
   if (!busy || p->drained_ms >= DAEMON_DRAIN_MS) stop(p);
 }
 
-static void drain(struct peer_process *p) {
+/* why: as for control_left. */
+static void drain(struct peer_process *p, const char *why) {
   if (p->phase != LEAVING) return;
   p->phase = DRAINING;
-  control_left(p->loop.control);
+  control_left(p->loop.control, why);
   uv_timer_start(&p->timer, on_drain, DRAIN_STEP_MS, DRAIN_STEP_MS);
 }
 
-static void on_left(void *context) {
+static void on_left(void *context, const struct node_reply *reply) {
   struct peer_process *p = context;
-  log_line(&p->log, TRACE_INFO, "left the ring");
-  drain(p);
+  char why[256];
+  snprintf(why, sizeof why, "%.*s", SLICE_FMT(reply->text));
+  if (reply->code == 200)
+    log_line(&p->log, TRACE_INFO, "left the ring");
+  else
+    log_line(&p->log, TRACE_WARNING, "%s", why);
+  drain(p, reply->code == 200 ? NULL : why);
 }
 
 static void on_leave_late(uv_timer_t *timer) {
   struct peer_process *p = timer->data;
-  log_line(&p->log, TRACE_WARNING, "the ring did not take everything over within %d s",
+  char why[80];
+  snprintf(why, sizeof why, "the ring did not take everything over within %d s",
            DAEMON_LEAVE_MS / 1000);
-  drain(p);
+  log_line(&p->log, TRACE_WARNING, "%s", why);
+  drain(p, why);
   loop_settle(&p->loop);
 }
 

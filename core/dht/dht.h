@@ -55,7 +55,8 @@ enum dht_effect_kind {
                     fewer copies than wanted; ERR_IO: the journal failed), copies */
   DHT_FIND_DONE, /* a dht_find_wait ended: user; status OK: look again with dht_find (an empty
                     answer is then a true 404); ERR_BUSY: cannot be sure: 503 */
-  DHT_HANDED_OVER, /* dht_hand_over: everything is at the successors (status OK) or time is up */
+  DHT_HANDED_OVER, /* dht_hand_over: status OK: everything is at the successors, or nobody else ever
+                      was; else time is up, or they cannot be reached */
 };
 struct dht_effect {
   enum dht_effect_kind kind;

@@ -205,6 +205,7 @@ void shed_on_timer(struct dht *dht, struct dht_effects *fx) {
 void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx) {
   stream_stop(dht, &dht->stream[SLOT_HAND_OVER]);
   dht->hand_over_deadline = 0;
+  if (status == OK && overlay_is_cut_off(dht->overlay)) status = ERR_CLOSED;
   struct dht_effect *e = fx_add(fx, DHT_HANDED_OVER);
   e->status = status;
 }

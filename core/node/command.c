@@ -354,7 +354,7 @@ static void run_leave(struct step *s, uint64_t ticket) {
   node->leaving = true;
   node->leave_ticket = ticket;
   if (PLANTED(5) || !overlay_is_member(node->overlay)) { /* 5: gone before handing over */
-    command_left(s);
+    command_left(s, true);
     return;
   }
   struct dht_effects fx;
@@ -363,14 +363,19 @@ static void run_leave(struct step *s, uint64_t ticket) {
   pump_dht(s, &fx);
 }
 
-void command_left(struct step *s) {
+void command_left(struct step *s, bool handed_over) {
   struct node *node = s->node;
   if (!node->leaving) return;
   struct overlay_calls calls;
   calls.count = 0;
   overlay_leave(node->overlay, s->now, &calls, s->out);
   pump_overlay(s, &calls);
-  command_reply_rows(s, node->leave_ticket, COMMAND_LEAVE, NULL, 0);
+  if (handed_over)
+    command_reply_rows(s, node->leave_ticket, COMMAND_LEAVE, NULL, 0);
+  else
+    command_reply_text(s, node->leave_ticket, COMMAND_LEAVE, 503,
+                       "left, but not all records could be handed over: what no other peer has is "
+                       "found again when this one is back");
 }
 
 void command_run(struct step *s, uint64_t ticket, const struct node_command *command) {

@@ -589,7 +589,7 @@ void command_reply_text(struct step *s, uint64_t ticket, enum node_command_kind 
                         const char *text);
 void command_reply_rows(struct step *s, uint64_t ticket, enum node_command_kind kind,
                         const struct node_row *rows, unsigned count);
-void command_left(struct step *s);
+void command_left(struct step *s, bool handed_over);
 
 /* ---- pump.c: carries out what overlay, dht and edge ask for ---- */
 void pump_overlay(struct step *s, const struct overlay_calls *calls);

@@ -170,7 +170,8 @@ enum node_command_kind {
   COMMAND_ALLOW,
   COMMAND_ASK,
   COMMAND_BLOCK, /* uri, contact: may that address watch it? */
-  COMMAND_LEAVE, /* hand records over and leave the ring; replied when done */
+  COMMAND_LEAVE, /* hand records over and leave the ring; replied when done; 503: gone, but
+                    not all was taken over */
 };
 struct node_command {
   enum node_command_kind kind;

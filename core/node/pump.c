@@ -230,7 +230,7 @@ static void tell_outcome(struct step *s, const struct dht_effect *effect) {
       if (op != NULL) operation_on_found(s, op, effect->status);
       break;
     case DHT_HANDED_OVER:
-      command_left(s);
+      command_left(s, effect->status == OK);
       break;
     case DHT_STORE:
     case DHT_ERASE:

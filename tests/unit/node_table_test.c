@@ -339,6 +339,25 @@ static void test_cut_off(void **state) {
   end();
 }
 
+/* */
+static unsigned leaves(uint32_t node) {
+  return net_command(&net, node, &(struct node_command){.kind = COMMAND_LEAVE}, SEC(20))->code;
+}
+
+static void test_leaving_while_cut_off(void **state) {
+  (void)state;
+  asker_ring(&asker, 3);
+  net_kill(&net, 1, true);
+  net_kill(&net, 2, true);
+  net_run_for(&net, SEC(20));
+  assert_int_equal(leaves(0), 503);
+  end();
+  asker_ring(&asker, 2);
+  assert_int_equal(leaves(1), 200);
+  assert_int_equal(leaves(0), 200);
+  end();
+}
+
 /* */
 static void test_every_transport(void **state) {
   (void)state;
@@ -596,6 +615,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_what_clients_put_is_verified),
       cmocka_unit_test(test_clients_are_told_of_silence),
       cmocka_unit_test(test_cut_off),
+      cmocka_unit_test(test_leaving_while_cut_off),
       cmocka_unit_test(test_every_transport),
       cmocka_unit_test(test_what_an_originator_writes),
       cmocka_unit_test(test_other_methods),
