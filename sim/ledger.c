@@ -424,19 +424,38 @@ static const struct record *held_by(const struct world *world, uint32_t peer,
   return NULL;
 }
 
-static bool differs(struct ledger *ledger, const struct item *item, const uint32_t *ring,
-                    uint32_t count) {
+/* Do those agree that should hold it? *out: what the responsible peer has. */
+static bool copies_differ(const struct ledger *ledger, const struct record_id *id,
+                          const uint32_t *ring, uint32_t count, struct record *out, bool *held) {
   const struct world *world = ledger->world;
-  uint32_t place = truth_place(world, ring, count, &item->key);
-  struct record first, other;
-  bool has_first = held_by(world, ring[place], &item->id, &first) != NULL;
+  uint32_t place = truth_place(world, ring, count, &id->key);
+  struct record other;
+  *held = held_by(world, ring[place], id, out) != NULL;
   for (unsigned k = 1; k < should_hold(ledger); k++) {
-    bool has = held_by(world, ring[(place + k) % count], &item->id, &other) != NULL;
-    if (has != has_first || (has && !key_equal(&first.digest, &other.digest))) return true;
+    bool has = held_by(world, ring[(place + k) % count], id, &other) != NULL;
+    if (has != *held || (has && !key_equal(&out->digest, &other.digest))) return true;
   }
-  bool live = has_first && !first.tombstone;
+  return false;
+}
+
+/* Of a pin that anybody still has, too: without it what it pins is nobody's. */
+static bool pin_differs(const struct ledger *ledger, const struct item *item, const uint32_t *ring,
+                        uint32_t count) {
+  struct record first;
+  bool held;
+  if (!is_pinned(item)) return false;
+  return copies_differ(ledger, &item->pin, ring, count, &first, &held) ||
+         (!held && pin_holders(ledger, item, UP_DISKS) > 0);
+}
+
+static bool differs(const struct ledger *ledger, const struct item *item, const uint32_t *ring,
+                    uint32_t count) {
+  struct record first;
+  bool held;
+  if (copies_differ(ledger, &item->id, ring, count, &first, &held)) return true;
   if (!is_known(item) || is_excused(ledger, item)) return false;
-  return live != (item->state == ITEM_LIVE);
+  return (held && !first.tombstone) != (item->state == ITEM_LIVE) ||
+         pin_differs(ledger, item, ring, count);
 }
 
 void ledger_tell(const struct ledger *ledger, const struct item *item, char *text, size_t room) {
