@@ -256,17 +256,30 @@ bool hand_over_next(struct dht *dht, struct dht_effects *fx) {
   return false;
 }
 
+/* All that could take something fell silent just now: they may be back, or be found dead. */
+bool hand_over_waits(const struct dht *dht) {
+  struct peer other;
+  return dht_live_successors(dht, &other, 1) == 0 &&
+         overlay_successors(dht->overlay, &other, 1) > 0;
+}
+
 void dht_hand_over(struct dht *dht, usec now, msec_wall wall, usec deadline,
                    struct dht_effects *fx) {
   struct peer other;
+  struct stream *s = &dht->stream[SLOT_HAND_OVER];
   dht_note_time(dht, now, &wall);
-  stream_stop(dht, &dht->stream[SLOT_HAND_OVER]);
+  stream_stop(dht, s);
   dht->hand_over_deadline = deadline;
   dht->hand_over_stage = 0;
-  if (!dht->own_known || dht_live_successors(dht, &other, 1) == 0) {
+  bool waits = hand_over_waits(dht);
+  if (!dht->own_known || (!waits && dht_live_successors(dht, &other, 1) == 0)) {
     hand_over_done(dht, OK, fx); /* nobody is there to take anything */
     return;
   }
+  s->kind = STREAM_HAND_OVER;
   shed_owed(dht, fx); /* later there is nobody to tell it */
-  (void)hand_over_next(dht, fx);
+  if (waits)
+    stream_step(dht, s, fx);
+  else
+    (void)hand_over_next(dht, fx);
 }

@@ -92,8 +92,10 @@ static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_
 
 static void stream_ended(struct dht *dht, struct stream *stream, struct dht_effects *fx) {
   timers_clear(&dht->timers, &stream->timer);
-  if (stream->kind == STREAM_HAND_OVER && dht->stream[SLOT_STRAYS].todo.count > 0)
-    stream_later(dht, stream, HAND_OVER_LOOK_US); /* these know what nobody else may */
+  bool waits = dht->stream[SLOT_STRAYS].todo.count > 0 || /* these know what nobody else may */
+               hand_over_waits(dht);
+  if (stream->kind == STREAM_HAND_OVER && waits)
+    stream_later(dht, stream, HAND_OVER_LOOK_US);
   else if (stream->kind == STREAM_HAND_OVER && !hand_over_next(dht, fx))
     hand_over_done(dht, OK, fx);
   if (stream->slot == SLOT_SHED) shed_pushed_all(dht);
