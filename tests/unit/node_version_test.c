@@ -81,10 +81,46 @@ static void test_a_record_is_what_its_bytes_say(void **state) {
   assert_true(net_close(&net));
 }
 
+static bool is_cut_off(struct net *w, uint32_t node, const struct input *message) {
+  (void)w, (void)message;
+  return node == 0;
+}
+
+static const struct net_reply *removes(uint32_t node) {
+  return net_command(
+      &net, node,
+      &(struct node_command){.kind = COMMAND_REMOVE, .uri = SLICE(BOB), .contact = SLICE(CONTACT)},
+      SEC(20));
+}
+
+/* what this peer alone has, from while it was cut off, does not outlive its removal. */
+static void removal_after_a_split(bool known) {
+  net_open(&net, 1);
+  for (unsigned i = 0; i < 3; i++) net_add(&net, NULL, i == 0 ? NET_NONE : 0);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
+  if (known) assert_int_equal(net_put(&net, 0, BOB, CONTACT)->code, 200);
+  net.on_hear = is_cut_off;
+  net_run_for(&net, SEC(10));
+  assert_int_equal(net_put(&net, 0, BOB, CONTACT)->code, 200);
+  net.on_hear = NULL;
+  assert_true(net_run_while(&net, net_is_ready, MSEC(20), SEC(60)));
+  assert_int_equal(removes(0)->code, 200);
+  net_run_for(&net, SEC(60));
+  for (uint32_t i = 0; i < 3; i++) assert_int_equal(net_get(&net, i, BOB)->code, 404);
+  assert_true(net_close(&net));
+}
+
+static void test_removal_after_a_split(void **state) {
+  (void)state;
+  removal_after_a_split(true);
+  removal_after_a_split(false);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_version_follows_the_clock_and_outdoes_what_was_seen),
       cmocka_unit_test(test_a_record_is_what_its_bytes_say),
+      cmocka_unit_test(test_removal_after_a_split),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
