@@ -18,7 +18,7 @@ def _shows(phone, mark, *lines):
                     all(line in message for line in lines):
                 return message
         return None
-    message = until(found, f"{phone.user} is told {lines}", 60)
+    message = until(found, f"{phone.user} is told {lines}", 120)
     number = re.search(r"^CSeq: (\d+) NOTIFY", message, re.M)[1]
     until(lambda: any(text.startswith("SIP/2.0 200") and f"CSeq: {number} NOTIFY" in text
                       for text in phone.messages(mark)), "and says 200")
@@ -36,11 +36,11 @@ def baresip_lamp(place):
     _shows(lamp, (0, 0), "Messages-Waiting: no")
 
     def phone_comes(name, status, reason):
-        """bob's other phone registers anew, and hears one MESSAGE: it is repeated until it listens."""
+        """bob's other phone registers, and hears one MESSAGE: it is repeated until it listens."""
         sipp.run(place, name + "-registers", home,
-                 [sipp.register(1, 0), sipp.receive(200), sipp.register(2), sipp.receive(200)],
-                 port=bob)
-        return sipp.Run(place, name, home, sipp.hears(status, reason), port=bob, timeout_s=60)
+                 [sipp.register_with(1, contact=f"<sip:{name}@[local_ip]:[local_port]>"),
+                  sipp.receive(200)], port=bob)
+        return sipp.Run(place, name, home, sipp.hears(status, reason), port=bob, timeout_s=120)
 
     away = phone_comes("away", 480, "Not Now")
     sipp.run(place, "alice", other, sipp.REGISTERS, "alice", port=alice)
