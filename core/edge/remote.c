@@ -307,10 +307,20 @@ static void batch_told(struct edge_step *step, struct presentity *presentity, un
   remote_queue(step, presentity);
 }
 
+/* only after its own record is there, or of two that begin at once none finds the other. */
+static void find_others(struct edge_step *step, const struct presentity *presentity,
+                        enum remote_user kind) {
+  const char *scheme = kind == USER_HOMES ? "presence:" : "subscribe:presence:";
+  struct handle own = pool_handle_of(&step->edge->presence->presentities, presentity);
+  struct slice key = remote_put_key(step, scheme, presentity->aor);
+  add_call(step, EDGE_FIND, remote_put_user(own, kind, 0), key);
+}
+
 /* The ring did not take a record: an address may publish before its first REGISTER has made its
  * certificates known, and is then refused. */
 static void kept(struct edge_step *step, struct presentity *presentity, enum remote_user kind,
                  uint16_t status) {
+  find_others(step, presentity, kind);
   if (status == 200) {
     presentity->tries = 0;
     return;
@@ -403,8 +413,6 @@ static void keep_home(struct edge_step *step, struct presentity *presentity) {
   call->granted_s = HOME_LIFE_S;
   presentity->home = true;
   presentity->home_at = step->now;
-  key = remote_put_key(step, "subscribe:presence:", presentity->aor);
-  add_call(step, EDGE_FIND, user, key);
 }
 
 static void keep_peer(struct edge_step *step, struct presentity *presentity) {
@@ -418,8 +426,6 @@ static void keep_peer(struct edge_step *step, struct presentity *presentity) {
   call->nonce = value.token;
   call->value = text;
   call->granted_s = REMOTE_WATCH_LIFE_S;
-  key = remote_put_key(step, "presence:", presentity->aor);
-  add_call(step, EDGE_FIND, user, key);
   homes_ask_all(step, presentity);
 }
 

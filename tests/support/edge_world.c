@@ -294,7 +294,21 @@ static void free_kept(struct edge_world *w) {
   }
 }
 
+static void hold_late(struct edge_world *w, unsigned edge, const struct edge_call *call) {
+  assert_true(w->late_count < 8);
+  struct edge_call *late = &w->late[w->late_count];
+  *late = *call;
+  late->aor = copy_slice(call->aor);
+  late->nonce = copy_slice(call->nonce);
+  late->value = copy_slice(call->value);
+  w->late_edge[w->late_count++] = edge;
+}
+
 static void answer_presence(struct edge_world *w, unsigned edge, const struct edge_call *call) {
+  if (call->kind == EDGE_KEEP && w->keep_late) {
+    hold_late(w, edge, call);
+    return;
+  }
   struct step_memory *s = step_open();
   if (call->kind == EDGE_KEEP) {
     uint16_t status = w->bind_status == OK ? 200 : 403;
@@ -492,8 +506,34 @@ void world_answer(struct edge_world *w, const struct phone *phone, const struct 
 
 /* ---- time ---- */
 
+static void keep_those(struct edge_world *w) {
+  w->keep_late = false;
+  while (w->late_count > 0) {
+    struct edge_call call = w->late[--w->late_count];
+    answer_presence(w, w->late_edge[w->late_count], &call);
+    free((char *)(uintptr_t)call.aor.at);
+    free((char *)(uintptr_t)call.nonce.at);
+    free((char *)(uintptr_t)call.value.at);
+  }
+}
+
+static bool tick(struct edge_world *w) {
+  bool due = false;
+  for (unsigned i = 0; i < w->edge_count; i++) {
+    if (edge_deadline(w->edge[i]) > w->now) continue;
+    due = true;
+    struct step_memory *s = step_open();
+    edge_on_tick(w->edge[i], w->now, w->wall, &s->calls, &s->out);
+    step_close(w, i, s);
+  }
+  return due;
+}
+
+void world_tick(struct edge_world *w) { (void)tick(w); }
+
 void world_advance(struct edge_world *w, usec us) {
   usec end = w->now + us;
+  keep_those(w);
   for (;;) {
     usec next = end;
     for (unsigned i = 0; i < w->edge_count; i++) next = usec_min(next, edge_deadline(w->edge[i]));
@@ -501,15 +541,7 @@ void world_advance(struct edge_world *w, usec us) {
       w->wall += (next - w->now) / 1000;
       w->now = next;
     }
-    bool due = false;
-    for (unsigned i = 0; i < w->edge_count; i++) {
-      if (edge_deadline(w->edge[i]) > w->now) continue;
-      due = true;
-      struct step_memory *s = step_open();
-      edge_on_tick(w->edge[i], w->now, w->wall, &s->calls, &s->out);
-      step_close(w, i, s);
-    }
-    if (!due && w->now >= end) return;
+    if (!tick(w) && w->now >= end) return;
   }
 }
 

@@ -54,6 +54,9 @@ struct edge_world {
   struct world_record record[WORLD_RECORDS_MAX];
   struct world_kept kept[WORLD_RECORDS_MAX];
   unsigned kept_count, tells;
+  bool keep_late; /* EDGE_KEEP is done and answered by the next world_advance */
+  struct edge_call late[8];
+  unsigned late_edge[8], late_count;
   uint64_t version;       /* of the last one told */
   bool dead[WORLD_EDGES]; /* answers nobody */
   enum err bind_status, locate_status;
@@ -62,7 +65,7 @@ struct edge_world {
   unsigned held_edge[WORLD_HELD_MAX], held_count;
   const struct zone *zone; /* the DNS; NULL: it does not answer */
   unsigned names;          /* questions to it */
-  unsigned looks, missed; /* EDGE_ARRIVED, EDGE_MISSED */
+  unsigned looks, missed;  /* EDGE_ARRIVED, EDGE_MISSED */
   unsigned binds, unbinds, locates, traces[TRACE_KIND_COUNT];
 };
 
@@ -97,6 +100,8 @@ void world_answer(struct edge_world *w, const struct phone *phone, const struct 
                   unsigned status, const char *lines);
 
 void world_advance(struct edge_world *w, usec us);
+/* What is due now, and nothing that follows. */
+void world_tick(struct edge_world *w);
 void world_close_flow(struct edge_world *w, unsigned edge, uint32_t flow);
 void world_fail_ticket(struct edge_world *w, unsigned edge, uint64_t ticket);
 /* Answers held call i. */

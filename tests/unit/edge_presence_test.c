@@ -446,6 +446,19 @@ static void homes_find_each_other(void **state) {
   register_bob(&bob, 2, 0);
 }
 
+/* both begin before the record of either is there. */
+static void two_that_begin_at_once_find_each_other(void **state) {
+  (void)state;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  ask(&dora, &(struct asking){ALICE, BOB, "c1", "", 1, "Event: presence\n", ""});
+  world_expect(&w, &dora, "SIP/2.0 200");
+  w.keep_late = true;
+  world_tick(&w);
+  assert_int_equal(w.late_count, 2);
+  world_answer(&w, &dora, world_expect(&w, &dora, "NOTIFY "), 200, "");
+  assert_true(sent_has(next_of_two(&dora), TUPLE("a", "open")));
+}
+
 /* rejected, and nothing more. */
 static void who_is_blocked_elsewhere_gets_no_more(void **state) {
   (void)state;
@@ -646,6 +659,7 @@ int main(void) {
       TEST(others_pass),
       TWO(homes_find_each_other),
       cmocka_unit_test_prestate_setup_teardown(homes_find_each_other, open_two, close_world, &w),
+      TWO(two_that_begin_at_once_find_each_other),
       TWO(who_is_blocked_elsewhere_gets_no_more),
       TWO(a_dead_home_is_forgotten),
       TWO(a_peer_is_told_once),
