@@ -67,6 +67,13 @@ void report_result(FILE *out, const struct sim_options *options, const struct si
             "again\n",
             N(r->mail.sent), N(r->mail.kept), N(r->mail.refused), N(r->mail.unanswered),
             N(r->mail.delivered), N(r->mail.repeats));
+  if (r->buddies.notifies > 0)
+    fprintf(out,
+            "presence %llu changes, %llu watchers blocked, %llu NOTIFYs; all seen " SECONDS
+            " s after healing; of the last %llu: %llu ms in the mean, %llu ms at most\n",
+            N(r->buddies.changes), N(r->buddies.blocks), N(r->buddies.notifies),
+            SECONDS_OF(r->buddies_settled_us), N(r->buddies.heard),
+            N(r->buddies.took_sum / (r->buddies.heard + 1) / 1000), N(r->buddies.took_max / 1000));
   report_lookups(out, r);
   if (r->scale.lookups == 0)
     fprintf(out, "hops     " THOUSANDTHS " in the mean, %u for 99 of 100; %llu silent ones\n",

@@ -30,6 +30,7 @@ struct run {
   struct ledger ledger;
   struct script script;
   struct mail mail;
+  struct buddies buddies;
   struct narrator narrator;
   struct sim_result *result;
   struct figures figures;
@@ -49,7 +50,8 @@ struct run {
 
 static void on_act(void *context, uint32_t what) {
   struct run *run = context;
-  if (!mail_on_act(&run->mail, what)) script_on_act(&run->script, what);
+  if (!mail_on_act(&run->mail, what) && !buddy_on_act(&run->buddies, what))
+    script_on_act(&run->script, what);
 }
 static void on_reply(void *context, uint32_t peer, uint64_t ticket,
                      const struct node_reply *reply) {
@@ -57,7 +59,8 @@ static void on_reply(void *context, uint32_t peer, uint64_t ticket,
   if (run->options->explain)
     narrate(&run->narrator, "%3u    answers command %u with %u, %u rows %.*s", peer, reply->kind,
             reply->code, reply->row_count, SLICE_FMT(reply->text));
-  if (!mail_on_reply(&run->mail, ticket, reply)) script_on_reply(&run->script, peer, ticket, reply);
+  if (!mail_on_reply(&run->mail, ticket, reply) && !buddy_on_reply(&run->buddies, ticket, reply))
+    script_on_reply(&run->script, peer, ticket, reply);
 }
 /* R-5.4: a first successor or predecessor nearer than the one before is adopted only when it has
  * just answered. What a joiner is told, it takes on trust. */
@@ -117,6 +120,7 @@ static void on_gone(void *context, uint32_t peer) {
 static void on_datagram(void *context, uint32_t peer, const struct output *out) {
   struct run *run = context;
   mail_on_datagram(&run->mail, peer, out);
+  buddy_on_datagram(&run->buddies, peer, out);
 }
 
 /* ---- looking ---- */
@@ -339,6 +343,39 @@ static void collect_mail(struct run *run) {
   world->weather = rough;
 }
 
+#define BUDDIES_BEGIN_US SEC(30)
+#define BUDDIES_SETTLE_US SEC(300) /* */
+#define BUDDIES_QUIET_US SEC(10)
+
+static void wait_for_buddies(struct run *run, usec limit) {
+  struct world *world = &run->world;
+  uint32_t who;
+  for (usec end = world->now + limit; world->now < end && !world_failed(world);) {
+    if (buddy_differs(&run->buddies, &who) == NULL) return;
+    pass(run, SEC(1), PHASE_READ);
+  }
+  buddy_check(&run->buddies);
+}
+
+/* Each watcher sees the last state; then one more, and soon. */
+static void settle_buddies(struct run *run) {
+  struct world *world = &run->world;
+  if (run->buddies.count == 0 || world_failed(world)) return;
+  struct weather rough = world->weather;
+  usec began = world->now;
+  be_calm(world);
+  wait_for_buddies(run, BUDDIES_SETTLE_US);
+  run->result->buddies_settled_us = world->now - began;
+  buddy_change_all(&run->buddies);
+  pass(run, BUDDIES_QUIET_US, PHASE_READ);
+  buddy_check(&run->buddies);
+  usec bound = MSEC(world->weather.of[LOOKUP_MS]);
+  if (run->buddies.counts.took_max > bound)
+    world_fail(world, "a change came after %llu ms",
+               (unsigned long long)(run->buddies.counts.took_max / 1000));
+  world->weather = rough;
+}
+
 static void play(struct run *run, uint32_t peers) {
   struct world *world = &run->world;
   if (world->weather.of[LOOKUPS] > 0) {
@@ -355,6 +392,11 @@ static void play(struct run *run, uint32_t peers) {
     mail_register(&run->mail, MAIL_KEYS_US);
     pass(run, 2 * MAIL_KEYS_US, PHASE_PUT);
   }
+  if (run->buddies.count > 0) {
+    buddy_begin(&run->buddies, BUDDIES_BEGIN_US);
+    pass(run, 2 * BUDDIES_BEGIN_US, PHASE_PUT);
+    wait_for_buddies(run, BUDDIES_SETTLE_US);
+  }
   world->weather = rough;
   for (unsigned round = 0; round < world->weather.of[ROUNDS] && !world_failed(world); round++) {
     script_begin_clients(&run->script);
@@ -362,12 +404,15 @@ static void play(struct run *run, uint32_t peers) {
     claim_begin(&run->claim);
     script_begin_faults(&run->script, round);
     if (round == 0) mail_begin(&run->mail, SEC(world->weather.of[FAULTS_S]));
+    buddy_change(&run->buddies);
     const struct scenario *scenario = run->options->scenario;
     if (scenario->begin != NULL) scenario->begin(&run->script, round);
     pass(run, SEC(world->weather.of[FAULTS_S]), PHASE_FAULTS);
     claim_end(&run->claim);
     run->mail.sending = false;
+    buddy_settle(&run->buddies);
     heal(run);
+    settle_buddies(run);
   }
   collect_mail(run);
   be_calm(world);
@@ -389,6 +434,7 @@ static void report(struct run *run) {
   result->up = world->up_count;
   result->ledger = run->ledger.counts;
   result->mail = run->mail.counts;
+  result->buddies = run->buddies.counts;
   result->events = world->steps;
   result->messages = world->messages;
   result->message_bytes = world->message_bytes;
@@ -468,6 +514,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   ledger_open(&run->ledger, &run->world, records(&weather, peers), options->seed);
   script_open(&run->script, &run->world, &run->ledger, options->seed);
   mail_open(&run->mail, &run->world, options->seed);
+  buddy_open(&run->buddies, &run->world, options->seed);
   run->script.target = peers;
   narrator_open(&run->narrator, &run->world);
   run->narrator.follow = options->follow;
@@ -491,6 +538,7 @@ void sim_run(const struct sim_options *options, struct crypto *crypto, struct si
   figures_close(&run->figures);
   ledger_close(&run->ledger);
   mail_close(&run->mail);
+  buddy_close(&run->buddies);
   world_close(&run->world);
   free(run->near);
   free(run->heard);

@@ -4,6 +4,7 @@
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
 
+#include "sim/buddy.h"
 #include "sim/figures.h"
 #include "sim/mail.h"
 #include "sim/narrate.h"
@@ -43,6 +44,8 @@ struct sim_result {
   struct weather weather;
   struct ledger_counts ledger;
   struct mail_counts mail;
+  struct buddy_counts buddies;
+  usec buddies_settled_us; /* since all was healed, until each watcher saw the last state */
   uint64_t events, messages, message_bytes, message_max, stores, connections, datagrams_lost;
   uint64_t crashes, leaves, joins, returns, pauses, partitions;
   struct figures figures;

@@ -118,6 +118,15 @@ static void messages(struct weather *weather, struct rng *rng) {
   weather->of[ROUNDS] = 1;
 }
 
+/* People who watch each other's state, at peers that come and go. */
+static void presence(struct weather *weather, struct rng *rng) {
+  messages(weather, rng);
+  weather->of[MESSAGES] = 0;
+  weather->of[RETURN] = 500;
+  weather->of[WATCHERS] = 60;
+  weather->of[FAULTS_S] = 180;
+}
+
 /* Everybody loses power in the same second, and is back within the next ten. */
 static void restart_all(struct script *script, unsigned round) {
   (void)round;
@@ -191,6 +200,7 @@ static const struct scenario scenarios[] = {
     {"forgers", "three of ten peers alter the records that they give out", 30, forgers, NULL,
      CLAIM_LIARS},
     {"messages", "messages for people who are away, under churn", 24, messages, NULL, CLAIM_NONE},
+    {"presence", "people watch each other's state, under churn", 24, presence, NULL, CLAIM_NONE},
     {"crowd", "the ring doubles at once", 24, stormy, join_many, CLAIM_NONE},
 };
 

@@ -59,6 +59,8 @@
   X(IMMUTABLE, "immutable", 0, "of 1000 records, which are immutable values")                      \
   X(MESSAGES, "messages", 0, "left by users for each other while there are faults")                \
   X(USERS, "users", 100, "who leave messages; their keys are at all peers")                        \
+  X(WATCHERS, "watchers", 0, "who watch others; their keys are at all peers")                      \
+  X(WATCHED, "watched", 20, "who are watched by them")                                             \
   X(PINS, "pins", 0, "1: an open overlay, in which the first key of an address is pinned")
 
 enum weather_kind {

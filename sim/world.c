@@ -134,8 +134,9 @@ struct key world_owner(const struct world *world, uint32_t peer, struct slice ad
   char text[600];
   struct buf name = buf_over(text, sizeof text);
   buf_put(&name, slice_first(address, 512));
-  /* where there is mail, users' keys are at all peers, as if granted */
-  if (world->weather.of[MESSAGES] == 0 || !is_user(address))
+  /* where there are people, their keys are at all peers, as if granted */
+  bool people = world->weather.of[MESSAGES] > 0 || world->weather.of[WATCHERS] > 0;
+  if (!people || !is_user(address))
     buf_put_hex(&name, world->peer[peer].id.byte, KEY_BYTES);
   return crypto_key(world->crypto, buf_slice(&name));
 }
@@ -426,6 +427,7 @@ static void configure(struct world *world, uint32_t i, struct node_config *confi
   config->wary = (enum node_wary)world->weather.of[WARY];
   config->lookup_timeout_us = MSEC(world->weather.of[LOOKUP_MS]);
   config->policy = world->weather.of[PINS] != 0 ? NODE_OPEN : NODE_LABORATORY;
+  if (world->weather.of[WATCHERS] > 0) config->limits.subscriptions_max = 4096;
   config->limits.learnt_peers_max = world->weather.of[LEARNT];
   rng_fill(&world->rng, config->seed, sizeof config->seed);
   config->memory = &peer->memory;

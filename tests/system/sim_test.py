@@ -38,6 +38,16 @@ def test_messages():
         assert status == 0 and int(kept) > 150 and int(came) >= int(kept), output
 
 
+def test_presence():
+    """R-10.25: all see the last state in the end, nobody what he must not, and each change soon."""
+    status, output = sim(BUILD, "--scenario", "presence", "--seeds", "2", "--set", "faults-s=90",
+                         "--set", "watchers=40")
+    assert status == 0, output
+    status, output = sim(BUILD, "--scenario", "presence", "--set", "watchers=40", "--set", "faults-s=60")
+    changes, blocked, heard = re.search(r"(\d+) changes, (\d+) watchers blocked, .* the last (\d+):", output).groups()
+    assert status == 0 and int(changes) > 40 and int(blocked) > 2 and int(heard) > 20, output
+
+
 def test_budgets():
     """R-10.20, R-10.21, R-10.22: what an idle ring costs, and a restart of all at once."""
     for peers in ("15", "100"):
