@@ -3,6 +3,7 @@
 """R-12.11, R-12.14 to R-12.18: presence between peers, with running locserds. Phones are UDP sockets."""
 import contextlib
 import re
+import select
 import socket
 import time
 
@@ -201,6 +202,121 @@ def test_who_is_responsible_may_die():
             with phones((kept[2 % len(kept)], "carol@example.net")) as (carol,):
                 carol.register().watch(BOB)
                 carol.sees("<note>two</note>")
+
+
+class Crowd:
+    """Many subscriptions to one address, by one socket: of each user there are 100."""
+    EACH = 100
+
+    def __init__(self, places, whom):
+        self.whom = whom
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(("127.0.0.1", 0))
+        self.at = "127.0.0.1:%d" % self.socket.getsockname()[1]
+        self.places = places  # of watcher i: its peer
+        self.shown = {}  # of each: the last body
+        self.told = {}   # of each: the CSeqs of its NOTIFYs
+        self.answered = set()
+
+    def user(self, i):
+        return f"w{i // self.EACH}-of-{self.whom}"
+
+    def _ask(self, method, i, to, lines):
+        self.socket.sendto(
+            (f"{method} sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {self.at};branch=z9hG4bK{method}{i}{self.whom.partition('@')[0]};rport\r\n"
+             f"Max-Forwards: 70\r\nFrom: <sip:{self.user(i)}>;tag=w{i}\r\n"
+             f"To: <sip:{self.whom if method == 'SUBSCRIBE' else self.user(i)}>\r\n"
+             f"Call-ID: crowd{i}\r\nCSeq: 1 {method}\r\nExpires: 3600\r\n{lines}"
+             f"Contact: <sip:{self.at}>\r\nContent-Length: 0\r\n\r\n").encode(), self.places[i].at)
+
+    def _register(self, i):
+        self._ask("REGISTER", i, "example.net", "")
+
+    def _subscribe(self, i):
+        self._ask("SUBSCRIBE", i, self.whom, "Event: presence\r\n")
+
+    def _take(self, limit_s):
+        self.socket.settimeout(max(limit_s, 0.001))
+        try:
+            data, source = self.socket.recvfrom(65536)
+        except (TimeoutError, socket.timeout):
+            return
+        text = data.decode()
+        found = re.search(r"^Call-ID: crowd(\d+)\r", text, re.M)
+        i = int(found[1])
+        if text.startswith("SIP/2.0 1"):
+            return
+        if text.startswith("SIP/2.0 200"):
+            self.answered.add(i)
+        elif text.startswith("SIP/2.0") and not text.startswith("SIP/2.0 503"):
+            raise AssertionError(text)
+        if not text.startswith("NOTIFY"):
+            return
+        kept = [line for line in text.split("\r\n") if re.match(r"(Via|From|To|Call-ID|CSeq):", line)]
+        self.socket.sendto(("SIP/2.0 200 OK\r\n" + "\r\n".join(kept) +
+                            "\r\nContent-Length: 0\r\n\r\n").encode(), source)
+        self.shown[i] = text
+        self.told.setdefault(i, set()).add(re.search(r"^CSeq: (\d+)", text, re.M)[1])
+
+    def _all(self, ask, which):
+        """So many at once; again where a datagram was lost, or the peer was busy."""
+        begun = 0
+        self.answered.clear()
+        end = time.monotonic() + 2 * LIMIT_S
+        while len(self.answered) < len(which) and time.monotonic() < end:
+            while begun < len(which) and begun - len(self.answered) < 50:
+                ask(which[begun])
+                begun += 1
+            if select.select([self.socket], [], [], 2)[0]:
+                self._take(1)
+            else:
+                for i in set(which[:begun]) - self.answered:
+                    ask(i)
+        assert len(self.answered) == len(which), len(self.answered)
+
+    def register(self):
+        self._all(self._register, range(0, len(self.places), self.EACH))
+
+    def watch(self):
+        self._all(self._subscribe, range(len(self.places)))
+
+    def see(self, what):
+        """Until all have it."""
+        end = time.monotonic() + LIMIT_S
+        left = set(range(len(self.places)))
+        while True:
+            left = {i for i in left if what not in self.shown.get(i, "")}
+            if not left:
+                return
+            assert time.monotonic() < end, f"{len(left)} of {len(self.places)} never saw {what}"
+            for _ in range(len(left)):
+                self._take(end - time.monotonic())
+
+
+def test_a_thousand_watchers():
+    """R-12.12, R-12.15: at two other peers and at the home itself; all at one other peer. Of a change each is
+    told once."""
+    with ring(3) as peers:
+        for places in ([peers[i // Crowd.EACH % 3] for i in range(1000)], [peers[1]] * 1000):
+            whom = f"bob{places.count(peers[1])}@example.net"
+            crowd = Crowd(places, whom)
+            with phones((peers[0], whom)) as (bob,):
+                bob.register().publish("one")
+                begun = time.monotonic()
+                crowd.register()
+                registered = time.monotonic()
+                crowd.watch()
+                crowd.see("<note>one</note>")
+                before = {i: len(told) for i, told in crowd.told.items()}
+                watched = time.monotonic()
+                bob.publish("two")
+                crowd.see("<note>two</note>")
+                told = time.monotonic()
+                assert all(len(crowd.told[i]) == before[i] + 1 for i in before)
+                print(f"1000 subscriptions at {len(set(places))} peers: registered in {registered - begun:.1f} s, all see "
+                      f"{watched - registered:.1f} s after the first SUBSCRIBE, and {told - watched:.2f} s after a change")
+            crowd.socket.close()
 
 
 if __name__ == "__main__":
