@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { unwrap } from "../../web/src/phone/cpim.js";
 import { Buddies, BUDDIES_MAX } from "../../web/src/phone/buddies.js";
 import { CHARS_MAX, clean, clock, describe, ENTRIES_MAX, History, lasted, PEOPLE_MAX, TEXT_CHARS_MAX }
   from "../../web/src/phone/history.js";
@@ -88,6 +89,18 @@ test("two pages of a browser lose nothing of each other's", () => {
   one.merge(JSON.parse(JSON.stringify(other)));
   assert.deepEqual(one.person(bob).entries.map(({ text }) => text), ["to one", "to the other"]);
   for (const rubbish of [null, 7, [null], [{ uri: bob, entries: 1 }]]) one.merge(rubbish);
+});
+
+test("a text in an envelope is read (RFC 3862)", () => {
+  const head = "From: <sip:a@b>\r\nNS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: 1\r\n\r\n";
+  assert.deepEqual(unwrap(`${head}Content-Type: text/plain; charset=utf-8\r\n\r\nhi\r\n\r\nthere`),
+    { type: "text/plain", body: "hi\n\nthere" });
+  assert.deepEqual(unwrap(`${head}\r\nbare`), { type: "text/plain", body: "bare" });
+  assert.equal(unwrap(`${head}Content-Type: message/imdn+xml\r\n\r\n<imdn/>`).type, "message/imdn+xml");
+  for (const rubbish of ["", "x", head, `${head}Content-Type: text/plain`,
+    `${head}Content-Encoding: gzip\r\n\r\nx`, `${"y: z\r\n".repeat(9999)}\r\n\r\nx`]) {
+    assert.equal(unwrap(rubbish), null);
+  }
 });
 
 test("a text has no control characters and an end", () => {

@@ -91,6 +91,13 @@ def web_messages(place):
     check_narrow(bob, ["phone"])
     alice.do("resize", colours="dark")
     shot(alice, "5-conversation-1280-dark")
+    # by keyboard alone, from writing to the list and to a new buddy.
+    bob.do("keyboard", to="Message", text="By keyboard.", keys=["Enter"])
+    check_said(alice, [*all_texts, "There you are.", "By keyboard."])
+    bob.do("keyboard", to="Back to the list", keys=["Enter"])
+    bob.do("keyboard", to="Call or write to", text="carol@example.net")
+    bob.do("keyboard", to="Add to buddies", keys=["Enter"])
+    bob.do("waitBuddy", address="carol@example.net", says="Not there")
     for page in alice, bob:
         if page.do("shift") > SHIFT_MAX:
             raise Failure(f"things move on the page of {page.name}: {page.do('shift'):.3f}")

@@ -3,6 +3,7 @@
 // page. One call at a time; a second one that comes in hears busy.
 import { bare } from "../address.js";
 import { readTyping } from "./presence.js";
+import { unwrap } from "./cpim.js";
 import { whyNoAudio, whyNoCall, whyNotRegistered, whyNotSent } from "./reasons.js";
 
 const EXPIRES_S = 300;
@@ -181,12 +182,14 @@ export class Agent extends EventTarget {
   /** Answered with 200 when this returns: by then it is kept. */
   #received(request) {
     const uri = other(request.from);
-    const type = (request.getHeader("Content-Type") ?? "text/plain").split(";")[0].trim().toLowerCase();
-    const body = request.body ?? "";
+    let type = (request.getHeader("Content-Type") ?? "text/plain").split(";")[0].trim().toLowerCase();
+    let body = request.body ?? "";
+    if (type === "message/cpim") ({ type, body } = unwrap(body) ?? { type, body });
     if (type === "application/im-iscomposing+xml") {
       this.#say("typing", { uri, active: readTyping(body) });
       return;
     }
+    if (type === "message/imdn+xml") return; // of what another phone of this address wrote
     const id = String(request.call_id);
     const date = Date.parse(request.getHeader("Date") ?? "");
     this.#say("message", {
