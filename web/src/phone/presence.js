@@ -14,7 +14,7 @@ const AWAY = new Set(["away", "appointment", "vacation", "holiday", "travel", "s
 const BUSY = new Set(["busy", "on-the-phone", "meeting", "presentation", "performance", "worship"]);
 export const STATES = {
   open: "Available", away: "Away", busy: "Busy", phone: "On the phone", closed: "Not there",
-  pending: "Has not answered yet whether you may see", rejected: "Does not show it to you",
+  pending: "Waiting for an answer", rejected: "Does not show it to you",
   unknown: "Not known",
 };
 

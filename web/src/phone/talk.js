@@ -5,6 +5,7 @@ import { h, icon, list, setText } from "../dom.js";
 import { moment, setFace } from "./face.js";
 import { describe, TEXT_CHARS_MAX } from "./history.js";
 
+const SETTLED_MS = 500;
 const NEAR_PX = 60; // of the end: who reads further up is left there
 
 const outcome = (entry) => {
@@ -62,6 +63,8 @@ export class TalkView {
     this.firstNew = fresh?.id ?? null;
     this.text.value = draft;
     this.log.replaceChildren();
+    this.log.setAttribute("aria-live", "off"); // what was said before is no news
+    setTimeout(() => this.log.setAttribute("aria-live", "polite"), SETTLED_MS);
   }
 
   /** reach: {text, good}. */
