@@ -1,13 +1,31 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Messages that wait, told to a baresip (docs/spec/13-messages.md)."""
+"""What phones are told of messages that are kept (docs/spec/13-messages.md)."""
 import re
 
 from lib import sipp
+from lib.linphone import Linphone
 from lib.phone import Phone
 from lib.place import Failure, free_ports, until
 from lib.ring import Ring
 
 BOB = "sip:bob@example.net"
+CPIM = """\
+From: <sip:alice@example.net>
+To: <sip:bob@example.net>
+NS: imdn <urn:ietf:params:imdn>
+imdn.Message-ID: 34jk324j
+DateTime: 2026-05-01T12:00:00Z
+imdn.Disposition-Notification: positive-delivery, negative-delivery
+
+Content-Type: text/plain
+
+call me"""
+
+
+def _can_receive(peer, user):
+    until(lambda: any(row["receives"] for row in
+                      peer.call("fetch", key=f"certificate:{user}@example.net")),
+          f"{user} has a key that receives", 120)
 
 
 def _shows(phone, mark, *lines):
@@ -44,9 +62,7 @@ def baresip_lamp(place):
 
     away = phone_comes("away", 480, "Not Now")
     sipp.run(place, "alice", other, sipp.REGISTERS, "alice", port=alice)
-    until(lambda: any(row["receives"] for row in
-                      home.call("fetch", key="certificate:bob@example.net")),
-          "bob has a key that receives", 120)
+    _can_receive(home, "bob")
     sipp.run(place, "alice-says", other,
              [sipp.message("bob", "call me"), sipp.receive(100, True), sipp.receive(202)], "alice",
              port=alice)
@@ -61,4 +77,39 @@ def baresip_lamp(place):
     ring.check_alive()
 
 
-CASES = [baresip_lamp]
+def linphone_notice(place):
+    """a Linphone says that it got what alice left, and so does its peer: back again, she hears both"""
+    ring = Ring(place, 3)  # R-13.24 to R-13.27
+    home, other = ring.peers[:2]
+    alice = free_ports(2)
+    comes, goes = [sipp.register(1), sipp.receive(200)], [sipp.register(2, 0), sipp.receive(200)]
+    sipp.run(place, "bob-before", home, [*comes, *goes])
+    sipp.run(place, "alice", other, comes, "alice", port=alice)
+    _can_receive(home, "bob")
+    _can_receive(other, "alice")
+    sipp.run(place, "alice-says", other,
+             [sipp.message("bob", CPIM, kind="message/cpim"), sipp.receive(100, True),
+              sipp.receive(202)], "alice", port=alice)
+    sipp.run(place, "alice-goes", other, goes, "alice", port=alice)
+    bob = Linphone(place, "bob", home).wait_registered()
+    until(lambda: "\ncall me" in bob.log(), "it comes to bob", 60)
+
+    def kept():
+        """Both notices; none of them again."""
+        try:
+            return len(other.call("fetch", key="offline:alice@example.net")) == 2
+        except Failure:
+            return False
+    until(kept, "the two notices are kept", 60)
+    sipp.run(place, "alice-returns", other, comes, "alice", port=alice)
+    heard = sipp.Run(place, "alice-hears", other, sipp.hears(200, "OK"), "alice", port=alice, calls=2,
+                     timeout_s=120).wait()
+    for kind in "message/imdn+xml", "message/cpim":
+        if f"\nContent-Type: {kind}" not in heard.replace("\r", ""):
+            raise Failure(f"no notice as {kind}")
+    if len(re.findall(r"<message-id>34jk324j</message-id>.*?<delivered ?/>", heard, re.S)) < 2:
+        raise Failure("not both say that it was delivered")
+    ring.check_alive()
+
+
+CASES = [baresip_lamp, linphone_notice]
