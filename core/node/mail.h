@@ -111,7 +111,7 @@ void mailbox_begin(struct step *s, struct slice address);
 void mailbox_begin_later(struct step *s, struct slice address);
 bool mailbox_is_open(const struct node *node, struct slice address);
 struct mailbox *mailbox_of(const struct node *node, uint64_t ticket);
-void mailbox_on_records(struct step *s, struct mailbox *box, uint16_t status, struct slice body,
+void mailbox_on_records(struct step *s, struct mailbox *box, uint16_t status, struct slice text,
                         uint64_t refused);
 void mailbox_on_written(struct step *s, struct mailbox *box, uint16_t status);
 void mailbox_on_unsealed(struct step *s, struct mailbox *box, enum err status, struct slice plain);

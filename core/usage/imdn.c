@@ -41,7 +41,8 @@ static bool is_word(struct slice text, size_t max) {
 static bool is_datetime(struct slice text) {
   for (size_t i = 0; i < text.len; i++) {
     char c = text.at[i];
-    if ((c < '0' || c > '9') && memchr("-+:.TZtz", c, 8) == NULL) return false;
+    struct slice other = SLICE("-+:.TZtz");
+    if ((c < '0' || c > '9') && slice_find_byte(other, c) == other.len) return false;
   }
   return text.len >= 20 && text.len <= IMDN_TIME_MAX;
 }

@@ -73,6 +73,7 @@ static void who_does_not_is_left_alone(void **state) {
   assert_false(asks(many));
 }
 
+/* */
 static void a_notice_says_what_became_of_it(void **state) {
   char text[4096];
   struct buf out = buf_over(text, sizeof text);
