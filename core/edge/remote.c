@@ -307,7 +307,8 @@ static void batch_told(struct edge_step *step, struct presentity *presentity, un
   remote_queue(step, presentity);
 }
 
-/* only after its own record is there, or of two that begin at once none finds the other. */
+/* R-12.14: only after its own record is there, or of two that begin at once none finds the other.
+ */
 static void find_others(struct edge_step *step, const struct presentity *presentity,
                         enum remote_user kind) {
   const char *scheme = kind == USER_HOMES ? "presence:" : "subscribe:presence:";
@@ -538,6 +539,18 @@ static struct remote *find_remote(const struct edge *edge, const struct presenti
   return NULL;
 }
 
+/* It was silent, and says something: what waits for it waits no longer. */
+static void is_awake(const struct edge *edge, const struct presentity *presentity,
+                     const struct peer *peer) {
+  struct remote *remote;
+  for (uint32_t i = presentity->remotes; i != 0; i = remote->next) {
+    remote = remote_at(edge, i);
+    if (!peer_same(&remote->peer, peer)) continue;
+    remote->tries = 0;
+    remote->wait_until = 0;
+  }
+}
+
 /* Behind another one of its peer, if there is one. */
 static uint32_t *link_for(const struct edge *edge, struct presentity *presentity,
                           const struct peer *peer) {
@@ -589,8 +602,7 @@ static uint16_t on_watch(struct edge_step *step, const struct edge_event *event,
   msec_wall life = event->expires - step->wall, most = (msec_wall)REMOTE_WATCH_LIFE_S * 1000;
   remote->peer.at = value->from.at;
   remote->due = true;
-  remote->tries = 0;
-  remote->wait_until = 0;
+  is_awake(edge, presentity, &remote->peer);
   timers_set(&edge->timers, &remote->timer, step->now + MSEC(life < most ? life : most));
   remote_queue(step, presentity);
   return 200;

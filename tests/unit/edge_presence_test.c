@@ -593,6 +593,28 @@ static void who_is_blocked_is_told_so_first(void **state) {
   assert_int_equal(shown, 1);
 }
 
+/* a peer that was silent for long, and has a new watcher. */
+static void who_was_silent_is_told_at_once(void **state) {
+  (void)state;
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  watch_and_see(EVE, BOB, "c1");
+  w.dead[1] = true;
+  decide(EVE, EVENT_BLOCK);
+  world_advance(&w, SEC(60)); /* of the tries after 35 and 75 s the second is to come */
+  w.dead[1] = false;
+  ask(&dora, &(struct asking){ALICE, BOB, "c2", "", 1, "Event: presence\n", "Expires: 600\n"});
+  bool shown = false;
+  for (unsigned i = 0; i < 10; i++) {
+    world_advance(&w, MSEC(300));
+    for (struct sent *more; (more = world_next(&w, &dora)) != NULL;) {
+      if (strncmp(more->bytes, "NOTIFY", 6) != 0) continue;
+      shown = shown || strstr(more->bytes, TUPLE("a", "open")) != NULL;
+      world_answer(&w, &dora, more, 200, "");
+    }
+  }
+  assert_true(shown);
+}
+
 /* R-12.14: a phone publishes before it registers; the ring does not know yet whose address that is.
  */
 static void a_record_that_is_refused_is_put_again(void **state) {
@@ -666,6 +688,7 @@ int main(void) {
       TWO(homes_are_told_in_turn),
       TWO(who_is_blocked_sees_nothing_at_first),
       TWO(who_is_blocked_is_told_so_first),
+      TWO(who_was_silent_is_told_at_once),
       TWO(a_record_that_is_refused_is_put_again),
       TWO(strangers_are_refused),
   };
