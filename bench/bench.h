@@ -15,6 +15,7 @@ int bench_journal(void);
 int bench_memory(void);
 int bench_sign(void);
 int bench_phones(void);
+int bench_presence(void);
 
 /* CPU time of this process, in nanoseconds. */
 uint64_t bench_cpu_ns(void);

@@ -19,6 +19,9 @@ static const struct {
     {"phones", bench_phones,
      "phones at one peer without passwords, and at Kamailio (one worker, -x fm) in the same run;\n"
      "  UDP, Record-Route; locserd: an overlay of this one peer, journal on, records signed"},
+    {"presence", bench_presence,
+     "from PUBLISH at one peer to NOTIFY at another, two locserds with TLS between them; and what\n"
+     "  a subscription costs a peer"},
     {"journal", bench_journal,
      "put-auth with the journal on: answered when durable (SQLite, WAL, synchronous=FULL,\n"
      "  one fsync for a group), one copy, each signed and verified"},

@@ -34,26 +34,15 @@ static bool read_rollup(pid_t pid, unsigned long *private_kib, unsigned long *rs
   return true;
 }
 
-/* locserd lies beside this program. */
-static bool find_program(char *path, size_t cap) {
-  ssize_t len = readlink("/proc/self/exe", path, cap - sizeof "/locserd");
-  if (len <= 0) return false;
-  path[len] = '\0';
-  char *slash = strrchr(path, '/');
-  if (slash == NULL) return false;
-  strcpy(slash, "/locserd");
-  return access(path, X_OK) == 0;
-}
-
 static int print_idle(void) {
   struct server server;
   char path[4096];
   unsigned long private_kib = 0, rss_kib = 0;
-  if (!find_program(path, sizeof path)) {
+  if (!server_find_program(path, sizeof path)) {
     printf("  idle locserd: there is none beside this program\n");
     return 1;
   }
-  bool good = server_start_program(&server, path);
+  bool good = server_start_program(&server, path, NULL);
   usleep(SETTLE_US);
   good = good && read_rollup(server.pid, &private_kib, &rss_kib);
   server_stop(&server);

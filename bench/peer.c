@@ -50,6 +50,7 @@ bool bench_peer_start(struct bench_peer *peer, const struct key *id, const struc
   config.peer_transport = TRANSPORT_UDP;
   config.limits.owner_records_max = config.limits.records_max; /* one owner writes them all */
   config.limits.owner_bytes_max = config.limits.record_bytes_max;
+  config.limits.subscriptions_max = 10000;
   config.memory = &peer->memory.memory;
   config.crypto = bench_crypto();
   config.xml = peer->xml;
@@ -108,18 +109,19 @@ static bool grant(const struct bench_peer *peer, const struct output *output, ch
 void bench_peer_step(struct bench_peer *peer, const struct input *input) {
   char text[8192];
   struct input granted;
-  node_step(peer->node, bench_now(), input, &peer->box);
+  node_step(peer->node, bench_now() + peer->ahead, input, &peer->box);
   for (uint32_t i = 0; i < peer->box.count; i++) {
     if (peer->box.item[i].kind == OUT_SEND && peer->send != NULL)
       peer->send(peer->context, &peer->box.item[i]);
     if (!grant(peer, &peer->box.item[i], text, sizeof text, &granted)) continue;
-    if (outbox_ready(&peer->box)) node_step(peer->node, bench_now(), &granted, &peer->box);
+    if (outbox_ready(&peer->box))
+      node_step(peer->node, bench_now() + peer->ahead, &granted, &peer->box);
   }
   outbox_reset(&peer->box);
   peer->deadline = node_deadline(peer->node);
 }
 
 void bench_peer_tick(struct bench_peer *peer) {
-  for (int i = 0; i < 8 && peer->deadline <= bench_now(); i++)
+  for (int i = 0; i < 8 && peer->deadline <= bench_now() + peer->ahead; i++)
     bench_peer_step(peer, &(struct input){.kind = IN_TICK});
 }

@@ -141,13 +141,26 @@ bool server_start_peer(struct server *server, const char *transport) {
   return pid > 0 && read_start_line(server) && is_up(server);
 }
 
-bool server_start_program(struct server *server, const char *path) {
+bool server_find_program(char *path, size_t cap) {
+  ssize_t len = readlink("/proc/self/exe", path, cap - sizeof "/locserd");
+  if (len <= 0) return false;
+  path[len] = '\0';
+  char *slash = strrchr(path, '/');
+  if (slash == NULL) return false;
+  strcpy(slash, "/locserd");
+  return access(path, X_OK) == 0;
+}
+
+bool server_start_program(struct server *server, const char *path, const struct endpoint *join) {
+  char text[64] = "";
+  struct buf at = buf_over(text, sizeof text - 1);
+  if (join != NULL) endpoint_put(&at, join);
   *server = (struct server){0};
   if (!make_dir(server)) return false;
   pid_t pid = split(server);
   if (pid == 0) {
     execl(path, path, "--data", server->dir, "--listen", "127.0.0.1:0", "--log", "error",
-          (char *)NULL);
+          join != NULL ? "--join" : NULL, text, (char *)NULL);
     _exit(1);
   }
   return pid > 0 && read_start_line(server) && is_up(server);

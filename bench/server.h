@@ -25,8 +25,10 @@ struct server {
 bool server_start_bare(struct server *server, const struct endpoint *relay);
 /* locserd as it is (daemon_run), alone in a ring. transport: of its links to other peers. */
 bool server_start_peer(struct server *server, const char *transport);
-/* The program of that path instead, as anybody would start it. */
-bool server_start_program(struct server *server, const char *path);
+/* The program of that path instead, as anybody would start it. join: a peer to join; or NULL. */
+bool server_start_program(struct server *server, const char *path, const struct endpoint *join);
+/* locserd, which lies beside this program. False: it does not. */
+bool server_find_program(char *path, size_t cap);
 void server_stop(struct server *server);
 
 /* User and system time in nanoseconds since it began. */
