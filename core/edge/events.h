@@ -11,7 +11,8 @@
 
 #define EVENT_DOCUMENT_MAX 11000u /* of a presentity: it fits a record */
 #define EVENT_PUBLICATION_MAX 4096u
-#define EVENT_PUBLICATIONS_MAX 8u     /* of one address; the one not touched longest gives way */
+#define EVENT_PUBLICATIONS_MAX 8u /* of one address; the one not touched longest gives way */
+/* full tables: 503 */
 #define EVENT_WATCHED_MAX 256u        /* subscriptions of one watcher: 403 */
 #define EVENT_WATCHERS_MAX 4096u      /* subscriptions to one address: 403 */
 #define EVENT_RULES_MAX 256u          /* of one address */

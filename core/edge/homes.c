@@ -20,7 +20,7 @@ static bool is_heard(const struct edge_step *step, const struct home *home) {
   return peer_is(&home->peer) && home->until > step->now;
 }
 
-/* ---- what they decided ---- */
+/* ---- what they decided (R-12.18) ---- */
 
 enum event_decision homes_decision(const struct edge *edge, const struct subscription *subscription,
                                    const enum event_decision *own) {

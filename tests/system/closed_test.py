@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from peer import LOCSER, Peer, Skip, main, read_head, refused, run, tcp, until
+from presence_test import ALICE, BOB, phones
 from signer import Signer
 
 
@@ -258,6 +259,44 @@ def test_an_expired_user_writes_no_more():
                     assert head.startswith(f"SIP/2.0 {wanted}"), head
         assert one.ask("status")["not-allowed"] == 5
         assert one.errors().count("record.not-allowed") == 1
+
+
+def test_presence_among_members():
+    """R-7.31, R-12.16: of users with certificates; and what is told over a connection that has proven no
+    Peer-ID is refused, though it is signed by a user whom the CA has let in and names a member."""
+    overlay = Overlay()
+    with ring(overlay, "one", "two") as (one, two):
+        for peer, name, address in ((one, "one", BOB), (two, "two", ALICE)):
+            overlay.user(name, address)
+            assert peer.cli("reload")[0] == 0
+        with phones((one, BOB), (two, ALICE)) as (bob, alice):
+            alice.register().watch(BOB)
+            bob.register().publish("here")
+            alice.sees("<note>here</note>")
+            issued = Issued(overlay, 1, USER.replace("bob@", "alice@"))
+            for method, whose in (("event.watch", ALICE), ("event.notify", BOB)):
+                assert tell(one, Signer(issued.key, issued.certificate), method, whose, two) == 403
+            assert len(one.ask("watchers", BOB)) == 1
+
+
+def tell(peer, signer, method, whose, named):
+    """The status of an event.* by TCP without a certificate."""
+    at = datetime.datetime.fromtimestamp(time.time() + 600, datetime.timezone.utc)
+    at = at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    kind = "watch" if method == "event.watch" else "here"
+    record = signer.fill(
+        '<dhtRecord xmlns="urn:ietf:params:xml:ns:dht"><key xmlns="urn:ietf:params:xml:ns:dht"'
+        f' Id="One">presence:{whose}</key><value xmlns="urn:ietf:params:xml:ns:dht" '
+        f'xmlns:o="urn:ietf:params:xml:ns:p2p-sip:overlay" Id="Two" expires="{at}" nonce="n" '
+        f'o:floor="{at}" o:owner="{signer.owner}" o:version="{int(time.time() * 1000) * 256}">'
+        f'<o:presence at="{named.address}" id="{named.id}" kind="{kind}" token="0011223344556677">'
+        '</o:presence></value>{SIGNATURE}</dhtRecord>')
+    body = ('<?xml version="1.0" encoding="UTF-8"?>\n<methodCall><methodName>'
+            f"{method}</methodName><params><param>{record}</param></params></methodCall>")
+    with tcp(peer.at) as connection:
+        connection.sendall(peer.sip(method="LOCSER", transport="TCP", body=body, more=(
+            f"Overlay-Key: {peer.id};direct\r\nContent-Type: text/xml\r\n")))
+        return int(read_head(connection).split(" ", 2)[1])
 
 
 def test_a_revoked_member_is_put_out():

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""R-12.11, R-12.14 to R-12.18: presence between peers, with running locserds. Phones are UDP sockets."""
+"""R-7.31, R-12.11, R-12.14 to R-12.18: presence between peers, with running locserds. Phones are UDP sockets."""
 import contextlib
 import re
 import select
