@@ -81,6 +81,28 @@ test("all texts together have a limit, and who was silent longest gives way", ()
   assert.equal(history.chars, 0);
 });
 
+test("many strangers drive out no more than one of those whom one talks to", () => {
+  const history = new History();
+  for (let i = 0; i < PEOPLE_MAX; i++) {
+    history.add(`sip:friend${i}@example.net`, { kind: "message", mine: true, text: "hi", state: "sent" }, i);
+  }
+  for (let i = 0; i < PEOPLE_MAX * 3; i++) {
+    history.add(`sip:stranger${i}@example.net`, { kind: "message", mine: false, text: "buy" }, 1000 + i);
+  }
+  assert.equal(history.recent().filter(({ uri }) => uri.includes("friend")).length, PEOPLE_MAX - 1);
+  assert.equal(history.recent()[0].uri, `sip:stranger${PEOPLE_MAX * 3 - 1}@example.net`);
+});
+
+test("what becomes of a message is counted only while it is kept", () => {
+  const history = new History();
+  const entry = history.add(bob, { kind: "message", mine: true, text: "hi", state: "sending" }, 1);
+  history.settle(bob, entry, "failed", "Why not.");
+  assert.equal(history.chars, 10);
+  history.forget(bob);
+  history.settle(bob, entry, "sent");
+  assert.equal(history.chars, 0);
+});
+
 test("two pages of a browser lose nothing of each other's", () => {
   const [one, other] = [new History(), new History()];
   one.add(bob, { kind: "message", mine: false, text: "to one", key: "a" }, 1);

@@ -164,7 +164,8 @@ def _wide_store():
     said = [{"kind": "message", "mine": mine, "text": WIDE * 3, "state": state, "at": now - 10**9,
              "why": WIDE} for mine, state in ((False, None), (True, "failed"), (True, "kept"))]
     missed = {"kind": "call", "mine": False, "state": "missed", "at": now}
-    return {"locser.people": [
+    mine, buddy = f"sip:{WIDE}@example.org", f"sip:buddy.{WIDE}@example.com"
+    return {"locser.buddies": [WIDE_URI, buddy], "locser.blocked": [f"{mine} {buddy}"], "locser.people": [
         {"uri": uri, "at": now, "unread": 10**6, "entries": entries}
         for uri, entries in ((WIDE_URI, said), (f"sip:{WIDE}@example.com", [missed]))]}
 
@@ -179,6 +180,7 @@ def web_narrow(place):
     page.do("openDetails")
     check_narrow(page)
     page.online(f"{WIDE}@example.org")
+    page.do("waitText", text="Not there")
     check_narrow(page)
     page.do("press", name=f"{WIDE}@example.net")
     check_narrow(page, ["phone"])

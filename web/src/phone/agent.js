@@ -202,10 +202,11 @@ export class Agent extends EventTarget {
 
   // ---- who is there ----
 
-  /** A subscription (RFC 6665), which end() ends; null: the line is off. on: pending(), body(text),
+  /** A subscription (RFC 6665), which end() ends; null: the line is off, or JsSIP
+   * takes no such address. on: pending(), body(text),
    * ended(reason, seconds until it may be tried again). */
   subscribe(uri, event, accept, on) {
-    if (this.line.state !== "on") return null;
+    if (this.line.state !== "on" || !this.ua.normalizeTarget(uri)) return null;
     const subscriber = this.ua.subscribe(uri, event, accept, { expires: WATCH_S });
     // JsSIP 3.13 writes a package with a template as "presence.,winfo".
     subscriber._headers = subscriber._headers.map((line) =>

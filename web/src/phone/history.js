@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Conversations by address: messages and calls in their order. Bounded: the address unused
-// for longest goes first, and of a conversation the oldest entries.
+// Conversations by address: messages and calls in their order. Bounded: strangers go first, then
+// the address unused for longest, and of a conversation the oldest entries.
 
 export const PEOPLE_MAX = 50;
 export const ENTRIES_MAX = 200;
@@ -48,9 +48,13 @@ export class History {
     this.chars -= size(entry);
   }
 
+  /** Who has only ever been heard goes first: many strangers cannot drive out whom one talks to. */
   #oldest(except) {
+    const rank = (person) => (person.entries.some(({ mine }) => mine) ? 1 : 0);
     return [...this.people.values()].filter((person) => person !== except)
-      .reduce((a, b) => (!a || b.at < a.at ? b : a), null);
+      .map((person) => ({ person, rank: rank(person) }))
+      .reduce((a, b) => (!a || b.rank < a.rank || (b.rank === a.rank && b.person.at < a.person.at) ? b : a),
+        null)?.person ?? null;
   }
 
   /** stays: the entry that was just added. */
@@ -99,12 +103,12 @@ export class History {
     if (entries.length > ENTRIES_MAX) this.#drop(person, place === 0 ? 1 : 0);
   }
 
-  /** What became of one's own message. */
-  settle(entry, state, why = "") {
-    this.chars -= size(entry);
+  /** What became of one's own message, which may be forgotten already. */
+  settle(uri, entry, state, why = "") {
+    const before = size(entry);
     entry.state = state;
     entry.why = why;
-    this.chars += size(entry);
+    if (this.people.get(uri)?.entries.includes(entry)) this.chars += size(entry) - before;
   }
 
   /** Another page of this browser has saved: what it knows and this one does not. */

@@ -304,7 +304,7 @@ export class PhoneView {
   }
 
   async #again(uri, entry) {
-    this.history.settle(entry, "sending");
+    this.history.settle(uri, entry, "sending");
     this.talk.text.focus();
     await this.#send(uri, entry);
   }
@@ -312,7 +312,7 @@ export class PhoneView {
   async #send(uri, entry) {
     this.draw();
     const { state, why } = await this.agent.send(uri, entry.text);
-    this.history.settle(entry, state, why);
+    this.history.settle(uri, entry, state, why);
     this.#keep();
     this.draw();
   }
