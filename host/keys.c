@@ -10,7 +10,6 @@
 #define SEALED_ROOM 40960u /* crypto/seal.h */
 #define PLAIN_ROOM 16384u
 #define USERS_BATCH 64u
-#define NAMES_BYTES 512u /* what a certificate is for; longer lists lose their end */
 
 struct keys_request {
   struct keys_request *next;
@@ -145,7 +144,7 @@ static size_t room_for(enum input_kind answer, struct slice record) {
   if (answer == IN_SEALED) return SEALED_ROOM;
   if (answer == IN_UNSEALED) return PLAIN_ROOM;
   if (answer == IN_SIGNED) return record.len + RECORD_SIGNATURE_ROOM;
-  return answer == IN_USER ? RECORD_CERTIFICATE_MAX : NAMES_BYTES;
+  return answer == IN_USER ? RECORD_CERTIFICATE_MAX : KEYS_NAMES_BYTES;
 }
 
 static void submit(struct loop *loop, enum input_kind answer, uint64_t ticket, struct slice address,
@@ -182,24 +181,27 @@ void keys_sign(struct loop *loop, uint64_t ticket, struct slice address, struct 
   submit(loop, IN_SIGNED, ticket, address, NULL, record);
 }
 
-/* A record that is read for each call to it is verified once: then no thread has to be woken. */
-static bool recall(struct loop *loop, uint64_t ticket, struct slice record) {
-  char bytes[NAMES_BYTES];
-  struct buf names = buf_over(bytes, sizeof bytes);
-  bool issued = false;
+bool keys_recall(struct loop *loop, uint64_t ticket, struct slice record, struct buf *names,
+                 struct input *out) {
   const struct loop_keys *keys = &loop->keys;
-  if (keys->recall == NULL || !keys->recall(keys->verifier, record, &names, &issued)) return false;
-  loop_later(loop, &(struct input){.kind = IN_VERIFIED,
-                                   .ticket = ticket,
-                                   .status = OK,
-                                   .data = buf_slice(&names),
-                                   .issued = issued});
+  bool issued = false;
+  if (keys->recall == NULL || !keys->recall(keys->verifier, record, names, &issued)) return false;
+  *out = (struct input){.kind = IN_VERIFIED,
+                        .ticket = ticket,
+                        .status = OK,
+                        .data = buf_slice(names),
+                        .issued = issued};
   return true;
 }
 
 void keys_verify(struct loop *loop, uint64_t ticket, struct slice record) {
-  if (recall(loop, ticket, record)) return;
-  submit(loop, IN_VERIFIED, ticket, SLICE_EMPTY, NULL, record);
+  char bytes[KEYS_NAMES_BYTES];
+  struct buf names = buf_over(bytes, sizeof bytes);
+  struct input known;
+  if (keys_recall(loop, ticket, record, &names, &known))
+    loop_later(loop, &known);
+  else
+    submit(loop, IN_VERIFIED, ticket, SLICE_EMPTY, NULL, record);
 }
 
 static void submit_seal(struct loop *loop, enum input_kind answer, bool can, uint64_t ticket,

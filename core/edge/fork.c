@@ -39,6 +39,16 @@ uint64_t fork_user(const struct edge *edge, const struct fork *fork) {
 
 bool fork_is_secure(const struct fork *fork) { return fork->secure; }
 
+/* So that it is not parsed again. */
+static void note_view(struct edge *edge, const struct edge_request *request) {
+  struct transaction_view view;
+  if (!transactions_view(&edge->transactions, request->transaction, &view) ||
+      view.request.len != request->message->bytes.len)
+    return;
+  edge->viewed = request->transaction;
+  sip_message_move(&edge->view, request->message, view.request.at);
+}
+
 struct fork *fork_new(struct edge_step *step, const struct edge_request *request, unsigned drop,
                       struct slice uri, bool secure) {
   struct edge *edge = step->edge;
@@ -64,6 +74,7 @@ struct fork *fork_new(struct edge_step *step, const struct edge_request *request
   fork->timer.kind = EDGE_TIMER_FORK;
   if (fork->invite) edge->calls++;
   transactions_set_user(&edge->transactions, fork->server, handle_pack(handle));
+  note_view(edge, request);
   return fork;
 }
 
@@ -102,17 +113,19 @@ enum err fork_add(struct edge_step *step, struct fork *fork, const struct fork_t
   return OK;
 }
 
-bool fork_view_request(const struct edge *edge, const struct fork *fork,
-                       struct sip_message *message, struct edge_request *request) {
+bool fork_view_request(const struct edge *edge, const struct fork *fork, struct sip_message *memory,
+                       struct edge_request *request) {
   struct transaction_view view;
   struct sip_problem problem;
   if (!fork->server_alive || !transactions_view(&edge->transactions, fork->server, &view))
     return false;
   if (view.request.len == 0) return false;
-  enum err parsed = sip_message_parse(view.request, SIP_DATAGRAM, message, &problem);
-  if (parsed != OK) return false;
-  *request = (struct edge_request){message, fork->flow, fork->from, fork->server};
-  return true;
+  *request = (struct edge_request){memory, fork->flow, fork->from, fork->server};
+  if (handle_same(edge->viewed, fork->server) && edge->view.bytes.at == view.request.at) {
+    request->message = &edge->view;
+    return true;
+  }
+  return sip_message_parse(view.request, SIP_DATAGRAM, memory, &problem) == OK;
 }
 
 /* ---- the final answer ---- */
@@ -148,9 +161,9 @@ void fork_finished(struct edge_step *step, struct fork *fork) {
 }
 
 static void answer(struct edge_step *step, struct fork *fork, uint16_t status, const char *reason) {
-  struct sip_message message;
+  struct sip_message memory;
   struct edge_request request;
-  if (!fork->finished && fork_view_request(step->edge, fork, &message, &request)) {
+  if (!fork->finished && fork_view_request(step->edge, fork, &memory, &request)) {
     if (status == 503)
       edge_reply_busy(step, &request, reason);
     else
@@ -224,9 +237,9 @@ void fork_branch_failed(struct edge_step *step, struct fork *fork, struct branch
 void fork_run(struct edge_step *step, struct fork *fork) {
   unsigned size;
   while (!fork->finished && (size = fork_next_group(fork, &fork->q)) != 0) {
-    struct sip_message message;
+    struct sip_message memory;
     struct edge_request request;
-    if (!fork_view_request(step->edge, fork, &message, &request)) {
+    if (!fork_view_request(step->edge, fork, &memory, &request)) {
       fork_stop_waiting(step, fork);
     } else if (!fork_send_group(step, fork, &request, size)) {
       timers_set(&step->edge->timers, &fork->timer, step->now);

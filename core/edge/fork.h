@@ -80,7 +80,8 @@ struct fork_print {
 void fork_put_request(struct buf *out, const struct edge *edge, const struct fork_print *print);
 /* The hash that tells a loop from a spiral (RFC 5393 section 4.2). */
 uint64_t fork_loop_tag(const struct edge *edge, const struct sip_message *message);
-#define FORK_BRANCH_BYTES 48u
+#define FORK_BRANCH_BEGIN "z9hG4bK"
+#define FORK_BRANCH_BYTES 39u /* that, the hash, and what makes it unique */
 void fork_put_branch(struct buf *out, const struct edge *edge, const struct sip_message *message,
                      uint64_t unique);
 

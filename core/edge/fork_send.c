@@ -199,21 +199,21 @@ static void name_branch(struct edge_step *step, struct fork *fork, struct branch
 }
 
 void fork_name_again(struct edge_step *step, struct fork *fork, struct branch *branch) {
-  struct sip_message message;
+  struct sip_message memory;
   struct edge_request request;
   if (step->now >= branch->naming_until)
     fork_branch_failed(step, fork, branch, 504, "DNS Does Not Answer");
-  else if (!fork_view_request(step->edge, fork, &message, &request))
+  else if (!fork_view_request(step->edge, fork, &memory, &request))
     fork_stop_waiting(step, fork);
   else
     name_branch(step, fork, branch, &request);
 }
 
 bool fork_send_next(struct edge_step *step, struct fork *fork, struct branch *branch) {
-  struct sip_message message;
+  struct sip_message memory;
   struct edge_request request;
   if (fork->finished || fork->ending || branch->hop + 1 >= hop_count(branch)) return false;
-  if (!fork_view_request(step->edge, fork, &message, &request)) return false;
+  if (!fork_view_request(step->edge, fork, &memory, &request)) return false;
   take_hop(branch, branch->hop + 1);
   send_branch(step, fork, branch, &request);
   return branch->state == BRANCH_SENT;

@@ -58,9 +58,9 @@ struct fork {
   struct branch branch[FORK_BRANCHES_MAX]; /* beyond `count` not cleared */
 };
 
-/* The request, as long as it has no final answer. */
-bool fork_view_request(const struct edge *edge, const struct fork *fork,
-                       struct sip_message *message, struct edge_request *request);
+/* The request, as long as it has no final answer. Its message may lie in `memory`, or not. */
+bool fork_view_request(const struct edge *edge, const struct fork *fork, struct sip_message *memory,
+                       struct edge_request *request);
 uint64_t fork_user(const struct edge *edge, const struct fork *fork);
 /* How many branches wait for somebody else. */
 unsigned fork_busy(const struct fork *fork);

@@ -23,7 +23,7 @@ uint64_t fork_loop_tag(const struct edge *edge, const struct sip_message *messag
 
 void fork_put_branch(struct buf *out, const struct edge *edge, const struct sip_message *message,
                      uint64_t unique) {
-  buf_put_cstr(out, "z9hG4bK");
+  buf_put_cstr(out, FORK_BRANCH_BEGIN);
   buf_put_hex64(out, fork_loop_tag(edge, message), 16);
   buf_put_hex64(out, unique, 16);
 }

@@ -52,26 +52,28 @@ static bool read_address(const struct sip_message *message, enum sip_header_id i
 
 bool messages_keep(struct edge_step *step, struct fork *fork) {
   struct edge *edge = step->edge;
-  struct sip_message message;
+  struct sip_message memory;
   struct edge_request request;
   char from_text[ORDER_AOR_BYTES_MAX], id_text[MESSAGE_ID_BYTES];
   struct buf from = buf_over(from_text, sizeof from_text), id = buf_over(id_text, sizeof id_text);
   if (fork->keeping || fork->finished || fork->cancelled || fork->first_aor.len == 0 ||
-      fork->instance.len != 0 || !fork_view_request(edge, fork, &message, &request) ||
-      message.method != SIP_MESSAGE || message.body.len == 0 ||
-      !read_address(&message, SIP_H_FROM, &from) ||
+      fork->instance.len != 0 || !fork_view_request(edge, fork, &memory, &request))
+    return false;
+  const struct sip_message *message = request.message;
+  if (message->method != SIP_MESSAGE || message->body.len == 0 ||
+      !read_address(message, SIP_H_FROM, &from) ||
       !(fork->own || is_at_home(edge, step->now, &request, buf_slice(&from))) ||
       edge_calls_left(step) == 0)
     return false;
-  const struct sip_header *type = sip_header_first(&message, SIP_H_CONTENT_TYPE);
+  const struct sip_header *type = sip_header_first(message, SIP_H_CONTENT_TYPE);
   if (type == NULL || is_passing(type->value) ||
-      sip_header_first(&message, SIP_H_CONTENT_ENCODING) != NULL)
+      sip_header_first(message, SIP_H_CONTENT_ENCODING) != NULL)
     return false;
-  if (message.body.len > MESSAGE_BODY_MAX || type->value.len > MESSAGE_TYPE_MAX) { /* */
+  if (message->body.len > MESSAGE_BODY_MAX || type->value.len > MESSAGE_TYPE_MAX) { /* */
     fork_refuse(step, fork, 413, "Message Too Large To Be Kept");
     return true;
   }
-  message_put_id(&id, edge->config.crypto, buf_slice(&from), message.call_id, message.cseq);
+  message_put_id(&id, edge->config.crypto, buf_slice(&from), message->call_id, message->cseq);
   fork->locating = fork->keeping = true;
   fork->locating_until = step->now + FORK_LOCATE_TIMEOUT;
   timers_set(&edge->timers, &fork->timer, fork->locating_until);
@@ -80,7 +82,7 @@ bool messages_keep(struct edge_step *step, struct fork *fork) {
   call->mail = (struct edge_mail){.from = outbox_copy(step->out, buf_slice(&from)),
                                   .id = outbox_copy(step->out, buf_slice(&id)),
                                   .type = outbox_copy(step->out, type->value),
-                                  .body = outbox_copy(step->out, message.body),
+                                  .body = outbox_copy(step->out, message->body),
                                   .sent = step->wall};
   return true;
 }
@@ -97,12 +99,12 @@ static bool is_asked_about(const struct edge *edge, struct slice aor) {
 }
 
 void messages_missed(struct edge_step *step, const struct fork *fork) {
-  struct sip_message message;
+  struct sip_message memory;
   struct edge_request request;
   char text[ORDER_AOR_BYTES_MAX];
   struct buf aor = buf_over(text, sizeof text);
-  if (step->edge->presence == NULL || !fork_view_request(step->edge, fork, &message, &request) ||
-      message.method != SIP_MESSAGE || !read_address(&message, SIP_H_TO, &aor))
+  if (step->edge->presence == NULL || !fork_view_request(step->edge, fork, &memory, &request) ||
+      request.message->method != SIP_MESSAGE || !read_address(request.message, SIP_H_TO, &aor))
     return;
   if (is_asked_about(step->edge, buf_slice(&aor))) waiting_look(step, buf_slice(&aor), true);
 }

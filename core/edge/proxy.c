@@ -9,17 +9,29 @@
 
 /* ---- checks ---- */
 
-/* has this very request been through this peer? Our branches begin with a keyed hash. */
-static bool is_loop(const struct edge *edge, const struct sip_message *message) {
+/* Is it one of ours in form? Few of others are, and only then it costs a hash to be sure. */
+static bool may_be_own(struct slice branch) {
+  return branch.len == FORK_BRANCH_BYTES && slice_starts(branch, SLICE(FORK_BRANCH_BEGIN));
+}
+
+static bool is_own_branch(const struct edge *edge, const struct sip_message *message,
+                          struct slice branch) {
   char memory[FORK_BRANCH_BYTES];
   struct buf own = buf_over(memory, sizeof memory);
+  if (!may_be_own(branch)) return false;
   fork_put_branch(&own, edge, message, 0);
-  struct slice tag = slice_first(buf_slice(&own), own.len - 16);
+  return slice_starts(branch, slice_first(buf_slice(&own), own.len - 16));
+}
+
+/* has this very request been through this peer? Our branches begin with a keyed hash. */
+static bool is_loop(const struct edge *edge, const struct sip_message *message) {
   struct sip_values vias = sip_values_of(message, SIP_H_VIA);
   struct slice text;
+  if (is_own_branch(edge, message, message->via.branch)) return true;
+  (void)sip_values_next(&vias, &text); /* the topmost: it has been read */
   while (sip_values_next(&vias, &text)) {
     struct sip_via via;
-    if (sip_via_parse(text, &via) == OK && slice_starts(via.branch, tag)) return true;
+    if (sip_via_parse(text, &via) == OK && is_own_branch(edge, message, via.branch)) return true;
   }
   return false;
 }

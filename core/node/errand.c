@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What this peer wants from the ring: it asks, asks again elsewhere when a hop is silent or busy,
  * and gives up at the deadline (R-2.19, R-2.24). */
+#include "node/errand.h"
 #include "base/assert.h"
-#include "base/plant.h"
 #include "locser/convert.h"
 #include "node/look.h"
 #include "usage/location.h"
@@ -14,8 +14,6 @@
 #define TRY_TIMEOUT MSEC(2500)
 #define LOOK_SILENCES 1u /* */
 #define LOOK_REFUSALS 2u
-/* 11: a retry that never ends */
-#define TRIES_MAX (PLANTED(11) ? UINT32_MAX : ERRAND_TRIES_MAX)
 
 uint64_t errand_ticket(const struct node *node, const struct errand *errand) {
   return tag_handle(TAG_ERRAND, pool_handle_of(&node->errands, errand), 0);
@@ -42,7 +40,7 @@ static struct slice put_string(char **at, struct slice s) {
   return copy;
 }
 
-static bool set_strings(struct node *node, struct errand *errand, struct slice key_text,
+bool errand_set_strings(struct node *node, struct errand *errand, struct slice key_text,
                         const struct contact *contact) {
   size_t len = strings_len(key_text, contact);
   char *text = len > 0 ? memory_take(node->config.memory, len) : NULL;
@@ -79,7 +77,7 @@ struct errand *errand_open(struct step *s, enum errand_kind kind, enum errand_fo
   errand->key = key;
   errand->started_at = s->now;
   errand->deadline = s->now + node->config.lookup_timeout_us * (PLANTED(11) ? 1000 : 1);
-  if (!set_strings(node, errand, key_text, contact)) {
+  if (!errand_set_strings(node, errand, key_text, contact)) {
     pool_give(&node->errands, handle);
     return NULL;
   }
@@ -90,11 +88,15 @@ struct errand *errand_open(struct step *s, enum errand_kind kind, enum errand_fo
 
 static void drop_body(struct node *node, struct errand *errand) {
   memory_give(node->config.memory, errand->body, errand->body_len);
+  memory_give(node->config.memory, errand->record, errand->record_count * sizeof *errand->record);
+  errand->record = NULL;
+  errand->record_count = 0;
+  errand->held = false;
   errand->body = NULL;
   errand->body_len = 0;
 }
 
-static bool set_body(struct node *node, struct errand *errand, struct slice body) {
+bool errand_set_body(struct node *node, struct errand *errand, struct slice body) {
   char *copy = memory_take(node->config.memory, body.len > 0 ? body.len : 1);
   if (copy == NULL) return false;
   if (body.len > 0) memcpy(copy, body.at, body.len);
@@ -214,9 +216,8 @@ static void ask(struct step *s, struct errand *errand) {
   }
 }
 
-static void ask_with(struct step *s, struct errand *errand, enum errand_stage stage,
-                     struct slice body) {
-  if (!set_body(s->node, errand, body)) {
+void errand_ask(struct step *s, struct errand *errand, enum errand_stage stage, struct slice body) {
+  if (!errand_set_body(s->node, errand, body)) {
     errand_fail(s, errand, 503, "this peer has no memory for the request");
     return;
   }
@@ -226,24 +227,13 @@ static void ask_with(struct step *s, struct errand *errand, enum errand_stage st
   ask(s, errand);
 }
 
-static void read_records(struct step *s, struct errand *errand) {
-  size_t mark = outbox_mark(s->out);
-  xml_put_query(&s->out->bytes, errand->key_text, NULL);
-  struct slice query = outbox_text(s->out, mark);
-  mark = outbox_mark(s->out);
-  enum xml_method method = errand->kind == ERRAND_GET_IMMUT ? XML_GET_IMMUT : XML_GET;
-  const struct xml_overlay page = {.present = true, .has_after = true, .after = errand->after};
-  xml_put_call(&s->out->bytes, method, &query, 1, errand->has_after ? &page : NULL);
-  ask_with(s, errand, STAGE_READING, outbox_text(s->out, mark));
-}
-
 static void route(struct step *s, struct errand *errand) {
   struct xml_overlay self = {.present = true};
   self.peer[self.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
   enum xml_method method = errand->kind == ERRAND_TRACE ? XML_OVERLAY_TRACE : XML_OVERLAY_ROUTE;
   size_t mark = outbox_mark(s->out);
   xml_put_call(&s->out->bytes, method, NULL, 0, &self);
-  ask_with(s, errand, STAGE_ROUTING, outbox_text(s->out, mark));
+  errand_ask(s, errand, STAGE_ROUTING, outbox_text(s->out, mark));
 }
 
 /* R-4.x: a put's version follows the clock and outdoes what was seen. */
@@ -313,7 +303,7 @@ void errand_sign_contact(struct step *s, struct errand *errand) { sign(s, errand
 
 /* ---- whose address is it? (R-6.34, R-6.36) ---- */
 
-static void wait_for_pin(struct step *s, struct errand *errand, struct slice address) {
+void errand_wait_for_pin(struct step *s, struct errand *errand, struct slice address) {
   struct pin_facts facts;
   errand->stage = STAGE_PINNING;
   timers_set(&s->node->timers, &errand->timer, errand->deadline);
@@ -329,7 +319,7 @@ static void put(struct step *s, struct errand *errand) {
   if (s->node->config.policy == WRITE_LABORATORY || !slice_starts(buf_slice(&key), SLICE("sip:")))
     sign(s, errand);
   else
-    wait_for_pin(s, errand, slice_skip(buf_slice(&key), 4));
+    errand_wait_for_pin(s, errand, slice_skip(buf_slice(&key), 4));
 }
 
 static void put_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
@@ -373,25 +363,6 @@ void errand_on_user(struct step *s, struct errand *errand, const struct record *
   if (errand->stage == STAGE_NAMING) certify_on_user(s, errand, user, signs, before);
 }
 
-/* The address whose pin must be known before a record under this key is acted on; or empty. */
-static struct slice address_to_judge(const struct step *s, struct slice key_text) {
-  enum write_mode mode = s->node->config.policy;
-  const struct write_request request = {.key_text = key_text};
-  const struct write_signer signer = {.issued = false};
-  if (write_is_pin(mode, key_text) || !write_needs_pin(mode, &request, &signer)) return SLICE_EMPTY;
-  return write_address(mode, key_text);
-}
-
-/* Beside the read, so that a call takes no longer for it. */
-static void ask_for_pin_too(struct step *s, const struct errand *errand) {
-  char text[XML_CANONICAL_BYTES_MAX];
-  struct buf key = buf_over(text, sizeof text);
-  struct pin_facts unused;
-  if (xml_key_canonical(errand->key_text, &key) != OK) return;
-  struct slice address = address_to_judge(s, buf_slice(&key));
-  if (address.len > 0) (void)pins_ask(s, address, 0, &unused);
-}
-
 /* A second look asks for all records of a key. */
 static bool is_plain_get(const struct step *s, struct slice text) {
   struct xml_body body;
@@ -401,7 +372,7 @@ static bool is_plain_get(const struct step *s, struct slice text) {
 }
 
 void errand_write(struct step *s, struct errand *errand, struct slice call) {
-  ask_with(s, errand, STAGE_WRITING, call);
+  errand_ask(s, errand, STAGE_WRITING, call);
 }
 
 void errand_start(struct step *s, struct errand *errand) {
@@ -410,16 +381,16 @@ void errand_start(struct step *s, struct errand *errand) {
     ASSERT(op != NULL);
     errand->looked = !is_plain_get(s, op->body);
     bool reads = errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT;
-    if (errand->kind == ERRAND_GET) ask_for_pin_too(s, errand);
-    ask_with(s, errand, reads ? STAGE_READING : STAGE_WRITING, op->body);
+    if (errand->kind == ERRAND_GET) errand_ask_for_pin_too(s, errand);
+    errand_ask(s, errand, reads ? STAGE_READING : STAGE_WRITING, op->body);
     return;
   }
   switch (errand->kind) {
     case ERRAND_GET:
     case ERRAND_GET_IMMUT:
     case ERRAND_REMOVE:
-      ask_for_pin_too(s, errand);
-      read_records(s, errand);
+      errand_ask_for_pin_too(s, errand);
+      errand_read(s, errand);
       break;
     case ERRAND_PUT:
       put(s, errand);
@@ -517,214 +488,20 @@ void errand_on_signed(struct step *s, struct errand *errand, enum err status, st
   if (errand->kind == ERRAND_TELL) method = errand->watch ? XML_EVENT_WATCH : XML_EVENT_NOTIFY;
   const struct xml_overlay wish = {.present = true, .copies = errand->copies};
   xml_put_call(&s->out->bytes, method, &record, 1, errand->copies > 0 ? &wish : NULL);
-  ask_with(s, errand, STAGE_WRITING, outbox_text(s->out, mark));
+  errand_ask(s, errand, STAGE_WRITING, outbox_text(s->out, mark));
 }
 
 /* ---- answers ---- */
 
-static void verify_answer(struct step *s, struct errand *errand, struct slice text) {
-  struct node *node = s->node;
-  struct xml_body body;
-  const char *why;
-  if (!set_body(node, errand, text)) {
-    errand_fail(s, errand, 503, "this peer has no memory for the answer");
-    return;
-  }
-  struct slice own = slice_of(errand->body, text.len);
-  if (xml_body_read(node->config.xml, own, &body, &why) != OK) {
-    errand_fail(s, errand, 503, "the answer cannot be read");
-    return;
-  }
-  errand->stage = STAGE_VERIFYING;
-  errand->refused = 0;
-  errand->unsure = false;
-  errand->pending = body.record_count;
-  struct handle handle = pool_handle_of(&node->errands, errand);
-  for (unsigned i = 0; i < body.record_count; i++) {
-    struct key key; /* who answers with another key's records is not believed */
-    if (locser_key_of(node->config.crypto, body.record[i].key_text, &key) != OK ||
-        !key_equal(&key, &errand->key))
-      errand->refused |= (uint64_t)1 << i;
-    struct output *out = outbox_add(s->out, OUT_VERIFY);
-    out->ticket = tag_handle(TAG_ERRAND, handle, i);
-    out->data = outbox_copy(s->out, body.record[i].bytes);
-  }
-  if (body.record_count == 0) errand_fail(s, errand, 404, "no live record under this key");
-}
-
-/* The record that binds the errand's contact, among the answer's: its version, owner and nonce. */
-static bool find_own_record(struct step *s, struct errand *errand, struct slice text) {
-  struct node *node = s->node;
-  struct xml_body body;
-  const char *why;
-  if (xml_body_read(node->config.xml, text, &body, &why) != OK) return false;
-  char want_text[64];
-  struct buf want = buf_over(want_text, sizeof want_text);
-  location_put_nonce(&want, node->config.crypto, &errand->contact);
-  bool found = false;
-  struct slice value = SLICE_EMPTY;
-  for (unsigned i = 0; i < body.record_count; i++) {
-    const struct xml_record *record = &body.record[i];
-    if ((errand->refused >> i & 1) != 0) continue;
-    bool same_nonce = slice_equal(record->nonce, buf_slice(&want));
-    bool names_it = slice_find(record->value, errand->contact.uri) < record->value.len;
-    if (!same_nonce && !(errand->for_whom == FOR_COMMAND && names_it)) continue;
-    if (found && errand->version >= record->version) continue;
-    found = true;
-    errand->version = record->version;
-    errand->owner = record->owner;
-    errand->floor = record->floor > record->expires ? record->floor : record->expires;
-    value = same_nonce ? SLICE_EMPTY : record->value;
-  }
-  if (value.len > 0) { /* a command names a contact by its URI: take its instance and reg-id too */
-    struct contact contacts[CONTACTS_MAX];
-    unsigned count = 0;
-    if (xml_contacts_read(node->config.xml, value, contacts, &count, &why) != OK) return false;
-    for (unsigned i = 0; i < count; i++) {
-      if (!slice_equal(contacts[i].uri, errand->contact.uri)) continue;
-      if (!set_strings(node, errand, outbox_copy(s->out, errand->key_text), &contacts[i])) {
-        return false;
-      }
-    }
-  }
-  return found;
-}
-
 /* Is it worth a second look? What this peer answers itself is no lie; in a laboratory nobody can be
  * told from anybody. */
-static bool may_look(const struct step *s, const struct errand *errand) {
+bool errand_may_look(const struct step *s, const struct errand *errand) {
   const struct node *node = s->node;
   return node->config.wary != NODE_TRUSTS && links_are_proven(node) && !errand->looked &&
          errand->for_whom != FOR_MAILBOX && /* */
          errand->kind != ERRAND_TRACE && errand->kind != ERRAND_TELL &&
          errand->kind != ERRAND_GET_IMMUT && errand->kind != ERRAND_PUT_IMMUT &&
          !peer_same(&errand->asked, &node->self);
-}
-
-static bool are_all_refused(const struct step *s, const struct errand *errand,
-                            struct slice answer) {
-  struct xml_body body;
-  const char *why;
-  return xml_body_read(s->node->config.xml, answer, &body, &why) == OK && body.record_count > 0 &&
-         body.record_count < 64 && errand->refused + 1 == (uint64_t)1 << body.record_count;
-}
-
-/* After 412: the next version is above all that are there. */
-static void outdo(struct step *s, struct errand *errand) {
-  struct xml_body body;
-  const char *why;
-  if (xml_body_read(s->node->config.xml, slice_of(errand->body, errand->body_len), &body, &why) ==
-      OK)
-    for (unsigned i = 0; i < body.record_count; i++)
-      if (body.record[i].version > errand->version) errand->version = body.record[i].version;
-  if (errand->kind == ERRAND_STORE)
-    grant_sign(s, errand);
-  else
-    certify_name(s, errand);
-}
-
-static void records_judged(struct step *s, struct errand *errand) {
-  struct slice answer = slice_of(errand->body, errand->body_len);
-  bool always = s->node->config.wary == NODE_LOOKS_ALWAYS;
-  struct xml_record record;
-  if (may_look(s, errand) && (always || are_all_refused(s, errand, answer)) &&
-      look_begin(s, errand, answer, always))
-    return;
-  if (errand->kind == ERRAND_GET && s->node->config.policy != WRITE_LABORATORY &&
-      are_all_refused(s, errand, answer)) {
-    errand_fail(s, errand, 404, "no live record by who may write under this key");
-    return;
-  }
-  if (errand->kind == ERRAND_GET_IMMUT && !errand_immutable(s, errand, answer, &record)) {
-    if (errand->tries < TRIES_MAX)
-      read_records(s, errand); /* by another way, perhaps */
-    else
-      errand_fail(s, errand, 503, "no peer answered with the value of this hash");
-  } else if (errand->kind == ERRAND_GET || errand->kind == ERRAND_GET_IMMUT) {
-    errand_finish(s, errand, 200, NULL, outbox_copy(s->out, answer));
-  } else if (errand->kind == ERRAND_CERTIFY || errand->kind == ERRAND_STORE) {
-    outdo(s, errand);
-  } else if (find_own_record(s, errand, answer) || errand->kind == ERRAND_PUT) {
-    sign(s, errand);
-  } else {
-    errand_fail(s, errand, 404, "no such contact is stored");
-  }
-}
-
-/* a record whose signer may not have written it is not acted on. */
-static bool may_be_written(struct step *s, const struct errand *errand, struct slice key_text,
-                           const struct write_signer *signer, const struct write_pin *pin) {
-  const struct write_request request = {.key_text = key_text, .owner = signer->key};
-  const char *why = NULL;
-  if (write_is_pin(s->node->config.policy, key_text)) return true; /* pins.c takes the winner */
-  if (write_judge(s->node->config.policy, &request, signer, pin, node_wall(s->node, s->now),
-                  &why) == WRITE_ALLOWED)
-    return true;
-  pins_refused(s, &errand->key, key_text, why);
-  return false;
-}
-
-/* By pin or by the hash in the address. */
-static void judge_answer(struct step *s, struct errand *errand, struct slice key_text,
-                         const struct write_pin *pin) {
-  struct xml_body body;
-  const char *why;
-  if (xml_body_read(s->node->config.xml, slice_of(errand->body, errand->body_len), &body, &why) !=
-      OK)
-    return;
-  for (unsigned i = 0; i < body.record_count; i++) {
-    const struct write_signer signer = {.key = body.record[i].owner};
-    if ((errand->refused >> i & 1) != 0) continue;
-    if (!may_be_written(s, errand, key_text, &signer, pin)) errand->refused |= (uint64_t)1 << i;
-  }
-  records_judged(s, errand);
-}
-
-static void records_verified(struct step *s, struct errand *errand) {
-  char text[XML_CANONICAL_BYTES_MAX];
-  struct buf key = buf_over(text, sizeof text);
-  if (errand->unsure) {
-    errand_fail(s, errand, 503, "this peer cannot verify the records now");
-    return;
-  }
-  if (s->node->config.policy != WRITE_OPEN || errand->kind == ERRAND_GET_IMMUT) {
-    records_judged(s, errand);
-    return;
-  }
-  if (!errand_put_key(s, errand, &key)) return;
-  struct slice address = address_to_judge(s, buf_slice(&key));
-  if (address.len > 0)
-    wait_for_pin(s, errand, address);
-  else
-    judge_answer(s, errand, buf_slice(&key), &(struct write_pin){.state = WRITE_PIN_NONE});
-}
-
-/* does somebody else than the pinned key sign? */
-static bool has_others(struct step *s, const struct errand *errand, const struct key *pinned) {
-  struct xml_body body;
-  const char *why;
-  if (xml_body_read(s->node->config.xml, slice_of(errand->body, errand->body_len), &body, &why) !=
-      OK)
-    return false;
-  for (unsigned i = 0; i < body.record_count; i++)
-    if ((errand->refused >> i & 1) == 0 && !key_equal(&body.record[i].owner, pinned)) return true;
-  return false;
-}
-
-static void read_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
-  char text[XML_CANONICAL_BYTES_MAX];
-  struct buf key = buf_over(text, sizeof text);
-  if (!errand_put_key(s, errand, &key)) return;
-  struct slice address = address_to_judge(s, buf_slice(&key));
-  if (facts->pin.state == WRITE_PIN_KNOWN && has_others(s, errand, &facts->pin.key) &&
-      pins_doubt(s, address)) {
-    wait_for_pin(s, errand, address);
-    return;
-  }
-  if (facts->pin.state == WRITE_PIN_UNREACHABLE)
-    errand_fail(s, errand, 503, "the certificate record of the address cannot be reached");
-  else
-    judge_answer(s, errand, buf_slice(&key), &facts->pin);
 }
 
 void errand_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts) {
@@ -737,35 +514,9 @@ void errand_on_pin(struct step *s, struct errand *errand, const struct pin_facts
   if (errand->kind == ERRAND_CERTIFY)
     certify_on_pin(s, errand, facts);
   else if (errand->body != NULL)
-    read_on_pin(s, errand, facts);
+    errand_read_on_pin(s, errand, facts);
   else
     put_on_pin(s, errand, facts);
-}
-
-/* In a closed overlay the certificate says it all. */
-static bool is_issued_for_key(struct step *s, struct errand *errand,
-                              const struct verified *verified) {
-  char text[XML_CANONICAL_BYTES_MAX];
-  struct buf key = buf_over(text, sizeof text);
-  struct write_signer signer;
-  if (s->node->config.policy != WRITE_CLOSED || verified->status != OK ||
-      errand->kind == ERRAND_GET_IMMUT)
-    return true;
-  if (xml_key_canonical(errand->key_text, &key) != OK) return false;
-  pins_signer(&errand->pinned, verified, &signer);
-  return may_be_written(s, errand, buf_slice(&key), &signer,
-                        &(struct write_pin){.state = WRITE_PIN_NONE});
-}
-
-void errand_on_verified(struct step *s, struct errand *errand, unsigned item,
-                        const struct verified *verified) {
-  struct verified judged = *verified;
-  if (!is_issued_for_key(s, errand, verified)) judged.status = ERR_REFUSED;
-  if (errand->stage == STAGE_LOOKING) look_on_verified(s, errand, item, judged.status);
-  if (errand->stage != STAGE_VERIFYING || errand->pending == 0) return;
-  if (judged.status != OK && item < 64) errand->refused |= (uint64_t)1 << item;
-  if (judged.status != OK && judged.status != ERR_REFUSED) errand->unsure = true;
-  if (--errand->pending == 0) records_verified(s, errand);
 }
 
 static void on_trace_hop(struct step *s, struct errand *errand, uint16_t status,
@@ -792,7 +543,7 @@ static void avoid_peer(struct errand *errand, const struct peer *peer) {
 
 /* so many tries went wrong that somebody on the way may want them to. */
 static bool looks_for_way(struct step *s, struct errand *errand, unsigned after) {
-  return errand->tries - errand->first_try + 1 >= after && may_look(s, errand) &&
+  return errand->tries - errand->first_try + 1 >= after && errand_may_look(s, errand) &&
          errand->for_whom != FOR_CLIENT && look_begin(s, errand, SLICE_EMPTY, false);
 }
 
@@ -816,7 +567,7 @@ static bool is_ahead(struct step *s, const struct errand *errand) {
       errand->stage != STAGE_WRITING || (errand->pinned_again && !errand->asked_for_grant) ||
       xml_key_canonical(errand->key_text, &key) != OK)
     return false;
-  struct slice address = address_to_judge(s, buf_slice(&key));
+  struct slice address = errand_address(s, buf_slice(&key));
   return address.len > 0 && pins_is_news(s, address, &errand->signer);
 }
 
@@ -837,7 +588,7 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
         errand_fail(s, errand, 404, "the peer knows nothing of it");
         break;
       }
-      if (errand->stage == STAGE_READING && may_look(s, errand) &&
+      if (errand->stage == STAGE_READING && errand_may_look(s, errand) &&
           look_begin(s, errand, SLICE_EMPTY, true))
         break;
       if (errand->stage == STAGE_READING &&
@@ -851,7 +602,7 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
       if (errand->for_whom != FOR_CLIENT && errand->kind != ERRAND_TELL &&
           errand->kind != ERRAND_RECORD && !errand->learnt_version) {
         errand->learnt_version = true;
-        read_records(s, errand);
+        errand_read(s, errand);
         break;
       }
       errand_fail(s, errand, 412, "a newer version of this record is stored");
@@ -899,7 +650,7 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
   if (errand->kind == ERRAND_TRACE && (status == 200 || status == 302)) {
     on_trace_hop(s, errand, status, contact);
   } else if (status != 200) {
-    bool looks = status == 404 && errand->stage == STAGE_READING && may_look(s, errand);
+    bool looks = status == 404 && errand->stage == STAGE_READING && errand_may_look(s, errand);
     if (errand->for_whom == FOR_CLIENT && !looks && status != 491 && status != 503 &&
         status != 410 && status != 482 && status != 483) {
       errand_finish(s, errand, status, NULL, outbox_copy(s->out, body)); /* the peer's own words */
@@ -907,9 +658,9 @@ void errand_on_answer(struct step *s, struct errand *errand, uint16_t status, st
       on_error(s, errand, status, body);
     }
   } else if (errand->stage == STAGE_READING) {
-    verify_answer(s, errand, body);
+    errand_verify(s, errand, body);
   } else if (errand->kind == ERRAND_ROUTE && !is_near_enough(s, errand, body) &&
-             may_look(s, errand) && look_begin(s, errand, body, false)) {
+             errand_may_look(s, errand) && look_begin(s, errand, body, false)) {
     return;
   } else {
     if (errand->kind == ERRAND_CERTIFY) certify_done(s, errand);
@@ -942,9 +693,9 @@ void errand_on_silence(struct step *s, struct errand *errand, const struct peer 
 static void read_again(struct step *s, struct errand *errand) {
   const struct operation *op = operation_of(s->node, errand->user);
   if (errand->for_whom == FOR_CLIENT && op != NULL)
-    ask_with(s, errand, STAGE_READING, op->body);
+    errand_ask(s, errand, STAGE_READING, op->body);
   else
-    read_records(s, errand);
+    errand_read(s, errand);
 }
 
 /* Where to write, or who is responsible. */
@@ -974,14 +725,13 @@ void errand_looked(struct step *s, struct errand *errand, uint16_t status, struc
     ask_later(s, errand, short_pause(s->node));
   } else if (status == 503) {
     read_again(s, errand);
-  } else if (status == 200 && set_body(s->node, errand, body)) {
-    errand->refused = 0;
-    records_verified(s, errand);
+  } else if (status == 200) {
+    errand_take_verified(s, errand, body);
   } else if (status == 404) {
     errand->stage = STAGE_READING;
     on_error(s, errand, 404, SLICE_EMPTY);
   } else {
-    errand_fail(s, errand, 503, "this peer has no memory for the answer");
+    errand_fail(s, errand, 503, "no peer answered");
   }
 }
 

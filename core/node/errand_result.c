@@ -14,28 +14,49 @@ static void copy_contact(struct step *s, struct contact *contact) {
   }
 }
 
-unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, struct contact *out,
-                         unsigned max) {
-  struct node *node = s->node;
+/* Those of one record that live, after the first `count`. */
+static unsigned add_contacts(struct step *s, const struct xml_record *record, struct contact *out,
+                             unsigned count) {
+  struct contact contacts[CONTACTS_MAX];
+  unsigned found = 0;
+  const char *why;
+  msec_wall now = node_wall(s->node, s->now);
+  if (xml_contacts_read(s->node->config.xml, record->value, contacts, &found, &why) != OK)
+    return count;
+  for (unsigned i = 0; i < found && count < CONTACTS_MAX; i++) {
+    if (contacts[i].expires == 0) contacts[i].expires = record->expires;
+    if (contacts[i].expires <= now) continue;
+    copy_contact(s, &contacts[i]);
+    out[count++] = contacts[i];
+  }
+  return count;
+}
+
+static unsigned held_contacts(struct step *s, const struct errand *errand, struct contact *out) {
+  unsigned count = 0;
+  size_t at = 0;
+  for (unsigned i = 0; i < errand->record_count; i++) {
+    struct xml_record record;
+    const char *why;
+    struct slice bytes = slice_of(errand->body + at, errand->record[i].len);
+    at += bytes.len;
+    if ((errand->refused >> i & 1) == 0 &&
+        xml_record_read(s->node->config.xml, bytes, &record, &why) == OK)
+      count = add_contacts(s, &record, out, count);
+  }
+  return count;
+}
+
+/* Contacts in the records of an answer that were not refused and live, copied into the outbox. */
+static unsigned contacts_of(struct step *s, const struct errand *errand, struct slice text,
+                            struct contact *out) {
   struct xml_body body;
   const char *why;
-  if (xml_body_read(node->config.xml, text, &body, &why) != OK) return 0;
-  msec_wall now = node_wall(node, s->now);
   unsigned count = 0;
-  for (unsigned i = 0; i < body.record_count; i++) {
-    struct contact contacts[CONTACTS_MAX];
-    unsigned found = 0;
-    if ((refused >> i & 1) != 0 ||
-        xml_contacts_read(node->config.xml, body.record[i].value, contacts, &found, &why) != OK) {
-      continue;
-    }
-    for (unsigned j = 0; j < found && count < max; j++) {
-      if (contacts[j].expires == 0) contacts[j].expires = body.record[i].expires;
-      if (contacts[j].expires <= now) continue;
-      copy_contact(s, &contacts[j]);
-      out[count++] = contacts[j];
-    }
-  }
+  if (errand->held) return held_contacts(s, errand, out);
+  if (xml_body_read(s->node->config.xml, text, &body, &why) != OK) return 0;
+  for (unsigned i = 0; i < body.record_count; i++)
+    if ((errand->refused >> i & 1) == 0) count = add_contacts(s, &body.record[i], out, count);
   return count;
 }
 
@@ -316,7 +337,7 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
                          errand->for_whom != FOR_EDGE_FIND && errand->for_whom != FOR_LETTER &&
                          errand->for_whom != FOR_MAILBOX;
   if (status == 200 && contacts_wanted) {
-    count = errand_contacts(s, body, errand->refused, contacts, CONTACTS_MAX);
+    count = contacts_of(s, errand, body, contacts);
   }
   if (asks_for_owner(s, errand, status, count)) return;
   if (contacts_wanted) {

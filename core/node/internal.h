@@ -212,6 +212,10 @@ struct trace_hop {
   usec took_us;
 };
 struct look; /* look.h */
+struct errand_record {
+  struct key owner;
+  uint32_t len; /* bytes in the body, where it is held */
+};
 struct errand {
   struct timer timer; /* the next try, or giving up */
   enum errand_kind kind;
@@ -254,6 +258,9 @@ struct errand {
   msec_wall floor;
   char *body; /* owned: the call to send, or the answer being verified */
   size_t body_len;
+  struct errand_record *record; /* owned: of the answer */
+  unsigned record_count;
+  bool held; /* the body is records of this peer's own, one after the other */
   uint64_t refused; /* bit per record of the answer: its signature, or who signed, was refused */
   bool unsure;      /* one could not be verified now */
   unsigned pending;
@@ -522,9 +529,6 @@ void errand_finish(struct step *s, struct errand *errand, uint16_t status, const
 /* The immutable value in an answer: its record, or false if it is another's or was refused. */
 bool errand_immutable(struct step *s, const struct errand *errand, struct slice text,
                       struct xml_record *out);
-/* Contacts in the records of an answer that were not refused and live, copied into the outbox. */
-unsigned errand_contacts(struct step *s, struct slice text, uint64_t refused, struct contact *out,
-                         unsigned max);
 
 /* ---- certify.c: who the users of this peer are, told to the ring (R-6.34) ---- */
 /* Puts certificates; since 0: the key is new. for_whom FOR_ERRAND: user is that errand. False: no

@@ -60,8 +60,11 @@ enum err sip_address_parse(struct slice text, struct sip_address *out) {
   const char *uri = scan_display(p, end, &out->display);
   if (uri == NULL) return ERR_SYNTAX;
   out->bracketed = uri > p;
-  const char *stop = bare_uri_end(uri, end);
-  if (out->bracketed) stop = uri < end ? memchr(uri, '>', (size_t)(end - uri)) : NULL;
+  const char *stop = NULL;
+  if (!out->bracketed)
+    stop = bare_uri_end(uri, end);
+  else if (uri < end)
+    stop = memchr(uri, '>', (size_t)(end - uri));
   if (stop == NULL || sip_uri_parse(slice_between(uri, stop), &out->uri) != OK) return ERR_SYNTAX;
   return parse_params(out->bracketed ? stop + 1 : stop, end, out);
 }

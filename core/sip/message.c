@@ -317,3 +317,33 @@ enum err sip_message_parse(struct slice bytes, enum sip_carrier carrier, struct 
   if (!out->request || out->method == SIP_ACK) problem->status = 0;
   return ps.too_large ? ERR_LIMIT : ERR_SYNTAX;
 }
+
+static void shift(struct slice *text, struct slice from, const char *to) {
+  uintptr_t at = (uintptr_t)text->at - (uintptr_t)from.at;
+  if (text->at != NULL && at <= from.len) text->at = to + at;
+}
+
+static void shift_via(struct sip_via *via, struct slice from, const char *to) {
+  struct slice *const parts[] = {&via->text,   &via->transport, &via->host, &via->branch,
+                                 &via->params, &via->received,  &via->rport};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) shift(parts[i], from, to);
+}
+
+void sip_message_move(struct sip_message *out, const struct sip_message *message, const char *to) {
+  size_t tail = offsetof(struct sip_message, first);
+  const struct slice from = message->bytes;
+  memcpy(out, message, offsetof(struct sip_message, header));
+  memcpy(out->header, message->header, message->header_count * sizeof message->header[0]);
+  memcpy((char *)out + tail, (const char *)message + tail, sizeof *out - tail);
+  struct slice *const parts[] = {&out->bytes,    &out->method_text, &out->uri_text,
+                                 &out->reason,   &out->start_line,  &out->headers,
+                                 &out->body,     &out->call_id,     &out->cseq_method,
+                                 &out->from_tag, &out->to_tag};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) shift(parts[i], from, to);
+  for (unsigned i = 0; i < out->header_count; i++) {
+    shift(&out->header[i].name, from, to);
+    shift(&out->header[i].value, from, to);
+    shift(&out->header[i].line, from, to);
+  }
+  shift_via(&out->via, from, to);
+}

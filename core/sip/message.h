@@ -121,6 +121,9 @@ enum sip_carrier { SIP_DATAGRAM, SIP_STREAM };
  * no Max-Forwards, no branch or one without the cookie, no From tag. */
 enum err sip_message_parse(struct slice bytes, enum sip_carrier carrier, struct sip_message *out,
                            struct sip_problem *problem) MUST_USE;
+/* *out is what parsing `to` gives, where the bytes of `message`, which was parsed without a
+ * problem, have been copied to. */
+void sip_message_move(struct sip_message *out, const struct sip_message *message, const char *to);
 
 const char *sip_header_name(enum sip_header_id id);
 enum sip_method sip_method_of(struct slice name);

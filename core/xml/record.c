@@ -2,6 +2,7 @@
 #include "xml/record.h"
 #include "base/immutable.h"
 #include "base/record_layout.h"
+#include "xml/sight.h"
 
 void record_start(struct xml_reader *r, const struct rule *rule, const XML_Char **attributes) {
   (void)rule, (void)attributes;
@@ -169,8 +170,9 @@ void record_end_owner(struct xml_reader *r, const struct rule *rule, struct slic
 enum err xml_record_read(struct xml_reader *reader, struct slice bytes, struct xml_record *out,
                          const char **why) {
   static const struct rule rules[] = {XML_RECORD_RULES(IN(EL_RECORD_DOCUMENT))};
-  *out = (struct xml_record){0};
   reader_begin(reader);
+  if (sight_record(bytes, out)) return OK;
+  *out = (struct xml_record){0};
   reader->record = out;
   reader->record_limit = 1;
   enum err err =

@@ -115,7 +115,7 @@ static bool is_signature(const struct record_layout *layout) {
 }
 
 /* All that is not between fixed texts of the layout is looked at here. */
-static bool read_record(struct slice bytes, struct xml_record *out) {
+bool sight_record(struct slice bytes, struct xml_record *out) {
   struct record_layout layout;
   const char *why;
   if (record_layout_read(bytes, &layout, &why) != OK) return false;
@@ -162,7 +162,7 @@ static bool read_answer(struct slice records, struct xml_body *out) {
   unsigned count = 0;
   while (records.len > 0 && count < XML_RECORDS_MAX) {
     size_t len = slice_find(records, end) + end.len;
-    if (len > records.len || !read_record(slice_first(records, len), &out->record[count])) break;
+    if (len > records.len || !sight_record(slice_first(records, len), &out->record[count])) break;
     records = slice_skip(records, len);
     count++;
   }
@@ -191,7 +191,7 @@ bool sight_read(struct slice body, struct xml_body *out) {
   struct slice record = slice_first(rest, rest.len - after.len);
   if (!slice_equal(slice_skip(rest, record.len), after)) return false;
   bool known = methods[i].method == XML_GET ? read_query(record, &out->record[0])
-                                            : read_record(record, &out->record[0]);
+                                            : sight_record(record, &out->record[0]);
   if (!known) {
     out->record[0] = (struct xml_record){0};
     return false;

@@ -13,6 +13,9 @@
  * records, the first of them cleared; let expat read it. */
 bool sight_read(struct slice body, struct xml_body *out);
 
+/* The same of one such record by itself; *out is filled in either case. */
+bool sight_record(struct slice bytes, struct xml_record *out);
+
 /* A contact as it stands in a value, escaped; at NULL: not given. */
 struct contact_text {
   struct slice expires, priority, instance, path, reg_id, uri;

@@ -303,8 +303,73 @@ static void every_prefix_is_refused(void **state) {
   }
 }
 
+static void assert_moved(struct slice got, struct slice want) {
+  assert_ptr_equal(got.at, want.at);
+  assert_int_equal(got.len, want.len);
+}
+
+static void assert_same_via(const struct sip_via *a, const struct sip_via *b) {
+  assert_moved(a->text, b->text);
+  assert_moved(a->transport, b->transport);
+  assert_moved(a->host, b->host);
+  assert_moved(a->branch, b->branch);
+  assert_moved(a->received, b->received);
+  assert_moved(a->rport, b->rport);
+  assert_moved(a->params, b->params);
+  assert_int_equal(a->port, b->port);
+}
+
+static void assert_same_message(const struct sip_message *a, const struct sip_message *b) {
+  assert_moved(a->bytes, b->bytes);
+  assert_moved(a->method_text, b->method_text);
+  assert_moved(a->uri_text, b->uri_text);
+  assert_moved(a->reason, b->reason);
+  assert_moved(a->start_line, b->start_line);
+  assert_moved(a->headers, b->headers);
+  assert_moved(a->body, b->body);
+  assert_moved(a->cseq_method, b->cseq_method);
+  assert_moved(a->call_id, b->call_id);
+  assert_moved(a->from_tag, b->from_tag);
+  assert_moved(a->to_tag, b->to_tag);
+  assert_same_via(&a->via, &b->via);
+  assert_true(a->request == b->request && a->method == b->method && a->status == b->status);
+  assert_true(a->cseq == b->cseq && a->max_forwards == b->max_forwards);
+  assert_memory_equal(a->first, b->first, sizeof a->first);
+  assert_int_equal(a->header_count, b->header_count);
+  for (unsigned i = 0; i < a->header_count; i++) {
+    assert_int_equal(a->header[i].id, b->header[i].id);
+    assert_moved(a->header[i].name, b->header[i].name);
+    assert_moved(a->header[i].value, b->header[i].value);
+    assert_moved(a->header[i].line, b->header[i].line);
+  }
+}
+
+static void a_moved_message_is_as_if_parsed_there(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      HEAD END,
+      "\r\n" HEAD
+      "Max-Forwards: 69\r\nVia: SIP/2.0/TCP [2001:db8::1]:5060;branch=z9hG4bKy;"
+      "received=192.0.2.9\r\nX-Odd :  a \t b  \r\nSubject: a\r\n b\r\nRoute: <sip:a;lr>,\r\n "
+      "<sip:b>"
+      "\r\nSupported:\r\nContent-Length: 4\r\n\r\nbody and more",
+      "SIP/2.0 200\r\n" VIA FROM "t: <sip:b@c>;tag=t1\r\ni: x\r\nCSeq:1\r\n\tINVITE\r\nl:0\r\n\r\n",
+  };
+  static struct sip_message moved, other;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    assert_int_equal(parse(slice_cstr(texts[i]), SIP_DATAGRAM), OK);
+    memcpy(bytes, m.bytes.at, m.bytes.len);
+    memset(&moved, 0xa5, sizeof moved);
+    sip_message_move(&moved, &m, bytes);
+    enum err err = sip_message_parse(slice_of(bytes, m.bytes.len), SIP_DATAGRAM, &other, &problem);
+    assert_int_equal(err, OK);
+    assert_same_message(&moved, &other);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_moved_message_is_as_if_parsed_there),
       cmocka_unit_test(a_request_is_read_on_the_way),
       cmocka_unit_test(a_response_is_read_on_the_way),
       cmocka_unit_test(header_lines_are_the_bytes_received),

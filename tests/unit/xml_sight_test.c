@@ -163,8 +163,13 @@ static bool reads_as_expat_does(struct xml_reader *reader, struct slice tight) {
   if (sight.call) assert_same_slice(sight.method_name, expat.method_name);
   assert_int_equal(sight.record_count, expat.record_count);
   assert_true(sight.record_count > 0 && (sight.record_count == 1 || !sight.call));
-  for (unsigned i = 0; i < sight.record_count && !(sight.call && sight.method == XML_GET); i++)
+  for (unsigned i = 0; i < sight.record_count && !(sight.call && sight.method == XML_GET); i++) {
+    struct xml_record alone;
     assert_same_record(&sight.record[i], &expat.record[i]);
+    assert_int_equal(xml_record_read(reader, sight.record[i].bytes, &alone, &why), OK);
+    assert_same_record(&alone, &expat.record[i]);
+  }
+  assert_int_equal(xml_reader_parsed(reader), parsed + 1);
   assert_false(sight.fault || sight.has_boolean || sight.overlay.present);
   return true;
 }
