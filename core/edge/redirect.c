@@ -123,10 +123,10 @@ static bool put_contact(struct buf *out, const struct contact *contact) {
 
 bool redirect_answer(struct edge_step *step, struct fork *fork,
                      const struct contact *const *contact, unsigned count) {
-  struct sip_message memory;
+  struct sip_message message;
   struct edge_request request;
   char memory[CONTACT_LINE_BYTES_MAX];
-  if (fork->own || !fork_view_request(step->edge, fork, &memory, &request)) return false;
+  if (fork->own || !fork_view_request(step->edge, fork, &message, &request)) return false;
   unsigned good = 0;
   for (unsigned i = 0; i < count; i++) {
     struct buf line = buf_over(memory, sizeof memory);
