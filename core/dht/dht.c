@@ -72,6 +72,8 @@ void dht_free(struct dht *dht) {
   parts_clear(&dht->complete, dht->memory);
   parts_clear(&dht->ceded, dht->memory);
   parts_clear(&dht->owed, dht->memory);
+  parts_clear(&dht->kept, dht->memory);
+  parts_clear(&dht->shed_again, dht->memory);
   store_free(&dht->store);
   pool_free(&dht->calls);
   pool_free(&dht->puts);

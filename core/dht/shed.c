@@ -69,6 +69,21 @@ static void outside_of_keep(const struct dht *dht, unsigned margin, struct range
   ranges_minus(outside, &all, &keep);
 }
 
+static void note_kept(struct dht *dht) {
+  struct ranges keep;
+  compute_keep(dht, 0, &keep);
+  for (unsigned i = 0; i < keep.count; i++) parts_add(&dht->kept, dht->memory, &keep.item[i]);
+}
+
+/* Who was one of k since a copy was pushed may by now be the only one that has it. */
+static void look_at_kept(struct dht *dht, const struct ranges *outside) {
+  struct ranges kept = parts_get(&dht->kept), again;
+  ranges_both(&again, outside, &kept);
+  parts_set(&dht->shed_again, dht->memory, &again);
+  parts_clear(&dht->kept, dht->memory);
+  note_kept(dht);
+}
+
 /* Those just beyond the k of a replica set push theirs, too, but keep it: nobody compares it with
  * them, and it may be what the others lack. */
 static void shed_start(struct dht *dht, struct dht_effects *fx) {
@@ -76,6 +91,7 @@ static void shed_start(struct dht *dht, struct dht_effects *fx) {
   struct ranges outside;
   if (!dht->member || !dht->own_known || s->kind != STREAM_NONE || dht->drop_at != 0) return;
   outside_of_keep(dht, 0, &outside);
+  look_at_kept(dht, &outside);
   if (outside.count == 0) return;
   parts_set(&s->todo, dht->memory, &outside);
   s->kind = STREAM_SHED;
@@ -93,6 +109,7 @@ static bool has_others(const struct dht *dht) {
 }
 
 void shed_on_ring(struct dht *dht) {
+  if (dht->member) note_kept(dht);
   if (has_others(dht)) {
     if (!dht->shed_timer.set) shed_later(dht, SHED_US);
     return;
@@ -131,7 +148,8 @@ void shed_owed(struct dht *dht, struct dht_effects *fx) {
   stream_step(dht, s, fx);
 }
 
-bool shed_needs_push(const struct entry *entry, const struct ranges *may_go) {
+bool shed_needs_push(const struct dht *dht, struct entry *entry, const struct ranges *may_go) {
+  if (parts_has(&dht->shed_again, &entry->record.key)) entry->shed = entry->told = false;
   return !entry->shed && (!entry->told || ranges_has(may_go, &entry->record.key));
 }
 
@@ -180,7 +198,7 @@ static bool drop_shed(struct dht *dht, struct dht_effects *fx) {
       at = record_id_of(&e->record);
       has_at = true;
       if (looked++ == 4096) break; /* the next round has fewer to pass by */
-      if (!e->shed || e->writes != NULL) continue;
+      if (!e->shed || e->writes != NULL || parts_has(&dht->kept, &at.key)) continue;
       if (!fx_has(fx, 1)) return false;
       dht_forget(dht, e, fx);
     }

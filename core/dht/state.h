@@ -172,6 +172,8 @@ struct dht {
   usec hand_over_deadline;
   uint8_t hand_over_stage; /* the next: 0: our own range; i + 1: copies of the i-th before us */
   struct timer shed_timer;
+  struct parts kept;       /* held as one of k at any time since the last look */
+  struct parts shed_again; /* of that, what is not now: pushed even if it was before */
   struct sync sync;
   usec drop_at; /* the hold-down is over: what was shed may go; 0: nothing was */
   unsigned streams;
@@ -252,7 +254,7 @@ void shed_on_safe(struct dht *dht, struct stream *stream);
 void shed_pushed_all(struct dht *dht);
 /* What is so far from us that it may go when it is safe. */
 void shed_may_go(const struct dht *dht, struct ranges *out);
-bool shed_needs_push(const struct entry *entry, const struct ranges *may_go);
+bool shed_needs_push(const struct dht *dht, struct entry *entry, const struct ranges *may_go);
 /* Whom to push a record of this key to; false: nobody better than us is known. */
 bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *out);
 /* Begins the next part of it. False: that was all. */

@@ -77,7 +77,7 @@ static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_
     has_at = true;
     if (stream->slot == SLOT_SHED) e->shedding = false;
     if (!fits || e->record.floor <= dht_wall(dht)) continue;
-    if (stream->slot == SLOT_SHED && !shed_needs_push(e, &may_go)) continue;
+    if (stream->slot == SLOT_SHED && !shed_needs_push(dht, e, &may_go)) continue;
     if (stream->slot == SLOT_SHED) e->shedding = true;
     out->record[count++] = e->record;
     bytes += e->record.bytes.len;

@@ -355,6 +355,36 @@ static void test_foreign_copies_go_home(void **state) {
   assert_true(world_close());
 }
 
+/* it was pushed, then its holder was one of k for a while, and then all the others died. */
+static void test_foreign_copies_go_home_again(void **state) {
+  (void)state;
+  world_open(7);
+  ring_of(12);
+  unsigned home = responsible_for(60), far = (home + 6) % 12;
+  struct record stray = make_record(60, 5, 9, false);
+  world_fx.count = 0;
+  assert_int_equal(dht_restore(world.node[far].dht, wall_now(), &stray, &world_fx), OK);
+  run_for(SEC(70));
+  assert_int_equal(version_at(home, &stray), 9);
+  uint8_t all[NODES_MAX], few[NODES_MAX];
+  unsigned count = sorted_places(all), left = 0;
+  for (unsigned i = 0; i < count; i++) {
+    bool between = false;
+    for (unsigned k = 1; k < 5; k++)
+      between = between || all[i] == world.node[(home + k) % 12].place;
+    if (!between) few[left++] = all[i];
+  }
+  fake_view(&world.node[far].overlay, world.node[far].place, few, left);
+  send_event(EVENT_RING, far, far, 0);
+  run_for(SEC(1));
+  for (unsigned k = 0; k < 3; k++) kill_node((home + k) % 12);
+  tell_ring(0);
+  run_for(SEC(130));
+  assert_int_equal(version_at(responsible_for(60), &stray), 9);
+  assert_int_equal(copies_of(&stray), 3 + 1);
+  assert_true(world_close());
+}
+
 /* A write that was taken at the wrong peer, as `final` allows. */
 static void test_stray_write(void **state) {
   (void)state;
@@ -638,6 +668,7 @@ int main(void) {
       cmocka_unit_test(test_hand_over_of_copies_to_the_silent),
       cmocka_unit_test(test_hand_over_to_nobody),
       cmocka_unit_test(test_foreign_copies_go_home),
+      cmocka_unit_test(test_foreign_copies_go_home_again),
       cmocka_unit_test(test_stray_write),
       cmocka_unit_test(test_stray_write_far_from_its_route),
       cmocka_unit_test(test_hand_over_of_what_is_owed),
