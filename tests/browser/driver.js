@@ -33,6 +33,7 @@ function keepConnections() {
 /** The first connection and the first audio of a browser take many seconds of a busy machine; an ACK may
  * take 32 (RFC 3261 section 13.3.1.4). */
 async function warmUp() {
+  if (!navigator.mediaDevices) return; // no call can be made here
   const before = window.keptConnections.length;
   const sound = await navigator.mediaDevices.getUserMedia({ audio: true });
   const [one, other] = [new RTCPeerConnection(), new RTCPeerConnection()];
@@ -81,9 +82,10 @@ const button = (page, name) => page.getByRole("button", { name, exact: true });
 
 const acts = {
   /** feed: what /events says instead of the peer. stored: what the browser has kept of the page. motion:
-   * with animations, which are drawn by the processor here. */
-  async open({ page: name, url, width = 1280, height = 860, colours = "light", feed, stored = {}, motion }) {
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme: colours,
+   * with animations, which are drawn by the processor here. beside: another page of that one's browser. */
+  async open({ page: name, url, width = 1280, height = 860, colours = "light", feed, stored = {}, motion,
+    beside }) {
+    const context = beside ? tabs.get(beside).page.context() : await browser.newContext({ viewport: { width, height }, colorScheme: colours,
       ignoreHTTPSErrors: true, reducedMotion: motion ? "no-preference" : "reduce" });
     await context.addInitScript(keepConnections);
     await context.addInitScript((rows) => {
@@ -146,12 +148,12 @@ const acts = {
       throw new Error(`the call is not "${state}": ${seen.replace(/\s+/g, " ").slice(0, 300)}`);
     }
   },
-  async write({ tab: { page }, to, text }) {
+  async write({ tab: { page }, to, text, outcome = "delivered" }) {
     await page.getByLabel("Call or write to").fill(to);
     await button(page, "Write").click();
     await page.getByLabel("Message", { exact: true }).fill(text);
     await page.keyboard.press("Enter");
-    await page.getByText(/· delivered$/).last().waitFor({ timeout: WITHIN_MS });
+    await page.getByText(new RegExp(`· ${outcome}$`)).last().waitFor({ timeout: WITHIN_MS });
   },
   /** Into the conversation that is open; outcome: what its foot says then. */
   async say({ tab: { page }, text, outcome }) {
@@ -169,6 +171,10 @@ const acts = {
   },
   async openTalk({ tab: { page }, address }) {
     await page.locator(".people .row-main", { hasText: address }).first().click({ timeout: WITHIN_MS });
+  },
+  async forget({ tab: { page } }) {
+    page.once("dialog", (dialog) => dialog.accept());
+    await button(page, "Forget this conversation").click();
   },
   async waitText({ tab: { page }, text }) {
     await page.getByText(text).filter({ visible: true }).first().waitFor({ timeout: WITHIN_MS });

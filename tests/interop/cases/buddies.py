@@ -105,4 +105,36 @@ def web_messages(place):
     ring.check_alive()
 
 
-CASES = [web_messages]
+def web_two_pages(place):
+    """two pages of one browser know what came to either, and forget together"""
+    browser = Browser(place)  # R-7.78
+    ring = web_ring(place)
+    alice = Page(browser, "alice", web_url(ring.peers[1])).online(ALICE)
+    bob = Page(browser, "bob", web_url(ring.peers[2])).online(BOB)
+    alice.do("write", to=BOB, text="Anybody there?")
+    bob.do("openTalk", address=ALICE)
+    check_said(bob, ["Anybody there?"])
+    # Bob's address is in this browser already: the second page goes online by itself.
+    other = Page(browser, "other", web_url(ring.peers[2]), beside="bob")
+    other.do("waitLine", state="on")
+    other.do("openTalk", address=ALICE)
+    check_said(other, ["Anybody there?"])
+    bob.do("say", text="Only from the first.", outcome="delivered")
+    check_said(other, ["Anybody there?", "Only from the first."])
+    alice.do("say", text="To both.", outcome="delivered")
+    for page in bob, other:
+        check_said(page, ["Anybody there?", "Only from the first.", "To both."])
+    other.do("say", text="From the second.", outcome="delivered")
+    check_said(bob, ["Anybody there?", "Only from the first.", "To both.", "From the second."])
+    bob.do("reload")
+    bob.do("waitLine", state="on")
+    bob.do("openTalk", address=ALICE)
+    check_said(bob, ["Anybody there?", "Only from the first.", "To both.", "From the second."])
+    bob.do("forget")
+    check_said(other, [])
+    for page in alice, bob, other:
+        page.check_clean()
+    ring.check_alive()
+
+
+CASES = [web_messages, web_two_pages]

@@ -233,8 +233,8 @@ export class PhoneView {
   #forget(uri) {
     if (!confirm(`Forget everything with ${short(uri)} in this browser?`)) return;
     this.history.forget(uri);
-    save("forgot", { uri, at: Date.now() }); // other pages of this browser do, too
     this.#keep();
+    save("forgot", { uri, at: Date.now() }); // other pages of this browser do, too
     this.#show(null);
     this.parts.to.focus();
   }
