@@ -56,6 +56,7 @@ struct home {
   usec ask_at;     /* is it there still? */
   uint8_t tries;   /* in vain, since it last answered */
   bool trying;     /* the one that it is asked by meanwhile is under way */
+  uint8_t turn;    /* of those that had this place: answers of another one are not for it */
 };
 
 /* A watcher whose phone is at another peer. Those of one peer are neighbours in the list. */

@@ -5,6 +5,8 @@
 
 #define ASK_US SEC(120) /* is a home there still? */
 #define TRY_US SEC(10)  /* and has it answered, or has nobody heard of it since? */
+#define TURNS 8u
+#define LOOK_US SEC(30) /* for one for which there was no place */
 #define TRIES_MAX 4u    /* then what it said counts no more */
 
 static struct presentity *presentity_of(const struct edge *edge,
@@ -89,6 +91,9 @@ static void forget_grants(struct edge_step *step, struct presentity *presentity,
   ask_again(step, presentity, place);
 }
 
+/* Nobody has that place. */
+static void leave_place(struct home *home) { *home = (struct home){.turn = home->turn}; }
+
 /* It is gone: neither does what it said. */
 static void give_up(struct edge_step *step, struct presentity *presentity, unsigned place) {
   struct home *home = &presentity->homes[place];
@@ -99,8 +104,19 @@ static void give_up(struct edge_step *step, struct presentity *presentity, unsig
   if (had) event_changed(step, presentity, false);
 }
 
+static bool is_better(const struct edge_step *step, const struct home *a, const struct home *b) {
+  if (is_heard(step, a) != is_heard(step, b)) return !is_heard(step, a);
+  return a->tries > b->tries;
+}
+
+/* It told nothing, or not for long, and did not answer when it was asked. */
+static bool may_go(const struct edge_step *step, const struct home *home) {
+  return !is_heard(step, home) || home->tries >= TRIES_MAX ||
+         (home->tries > 1 && home->document.len == 0);
+}
+
 /* The place of that peer; one that is free, or of one that is gone, if it has none. A home in every
- * place: -1. */
+ * place: -1, and it is looked for again. */
 static int find_home(struct edge_step *step, struct presentity *presentity,
                      const struct peer *peer) {
   struct edge *edge = step->edge;
@@ -114,12 +130,21 @@ static int find_home(struct edge_step *step, struct presentity *presentity,
       home->peer.at = peer->at;
       return i;
     }
-    if (best < 0 && (!is_heard(step, home) || home->tries >= TRIES_MAX)) best = i;
+    if (may_go(step, home) && (best < 0 || is_better(step, home, &presentity->homes[best])))
+      best = i;
   }
-  if (best < 0) return -1;
+  if (best < 0) {
+    if (presentity->timer.set && presentity->timer.at > step->now + LOOK_US)
+      timers_set(&edge->timers, &presentity->timer, step->now + LOOK_US);
+    return -1;
+  }
+  uint8_t turn = (uint8_t)((presentity->homes[best].turn + 1) % TURNS);
   edge_drop(edge, &presentity->homes[best].document);
-  presentity->homes[best] = (struct home){
-      .peer = *peer, .until = step->now + SEC(REMOTE_WATCH_LIFE_S), .ask_at = step->now + ASK_US};
+  presentity->homes[best] = (struct home){.peer = *peer,
+                                          .until = step->now + SEC(REMOTE_WATCH_LIFE_S),
+                                          .ask_at = step->now + ASK_US,
+                                          .tries = 1, /* it may be gone since */
+                                          .turn = turn};
   forget_grants(step, presentity, (unsigned)best);
   remote_wake(step, presentity, step->now + ASK_US);
   return best;
@@ -127,6 +152,13 @@ static int find_home(struct edge_step *step, struct presentity *presentity,
 
 static bool is_self(const struct edge *edge, const struct peer *peer) {
   return peer_same(peer, &edge->config.self);
+}
+
+/* It is there: it says something. */
+static void is_awake(struct home *home) {
+  home->tries = 0;
+  home->trying = false;
+  home->wait_until = 0;
 }
 
 void homes_take(struct edge_step *step, struct presentity *presentity, const struct peer *peer) {
@@ -147,8 +179,9 @@ static void tell_watch(struct edge_step *step, struct presentity *presentity,
                                  .token = remote_put_token(step, subscription->token),
                                  .text = presentity->aor};
   struct slice key = remote_put_key(step, "presence:", subscription->watcher);
-  uint64_t user =
-      remote_put_user(pool_handle_of(&p->subscriptions, subscription), USER_WATCH, place);
+  unsigned turn = presentity->homes[place].turn;
+  uint64_t user = remote_put_user(pool_handle_of(&p->subscriptions, subscription), USER_WATCH,
+                                  place + EVENT_HOMES_MAX * turn);
   struct edge_call *call = remote_tell(step, user, key, &presentity->homes[place].peer, &value,
                                        "watch-", REMOTE_WATCH_LIFE_S);
   call->signer = outbox_copy(step->out, subscription->watcher);
@@ -201,25 +234,28 @@ static void is_silent(struct edge_step *step, struct presentity *presentity, uns
 }
 
 /* 404: it is no home any more. 403: it has as many watchers as it can. */
-void homes_on_told(struct edge_step *step, struct subscription *subscription, unsigned place,
+void homes_on_told(struct edge_step *step, struct subscription *subscription, unsigned place_turn,
                    uint16_t status) {
   struct presentity *presentity = presentity_of(step->edge, subscription);
+  unsigned place = place_turn % EVENT_HOMES_MAX;
   subscription->asking &= (uint8_t) ~(1u << place);
   if (presentity->homes == NULL) return;
   struct home *home = &presentity->homes[place];
+  if (home->turn != place_turn / EVENT_HOMES_MAX || !peer_is(&home->peer)) {
+    remote_queue(step, presentity); /* another one has this place now */
+    return;
+  }
   if (status == 503) {
     is_silent(step, presentity, place);
     return;
   }
   bool was_silent = home->tries > 0;
-  home->tries = 0;
-  home->trying = false;
-  home->wait_until = 0;
+  is_awake(home);
   subscription->told |= (uint8_t)(1u << place);
   if (was_silent) remote_queue(step, presentity);
-  if (status == 404 && home->document.len > 0) {
+  if (status == 404) {
     give_up(step, presentity, place);
-    subscription->told |= (uint8_t)(1u << place);
+    leave_place(home);
   }
   if (status == 403 && subscription->granted[place] == 0) {
     subscription->granted[place] = 1 + EVENT_ASK;
@@ -235,7 +271,7 @@ void homes_on_again(struct edge_step *step, struct presentity *presentity) {
     if (!peer_is(&home->peer)) continue;
     if (home->until <= step->now) {
       give_up(step, presentity, place);
-      *home = (struct home){.tries = 0};
+      leave_place(home);
       continue;
     }
     if (home->ask_at <= step->now) {
@@ -312,6 +348,7 @@ uint16_t homes_on_state(struct edge_step *step, const struct edge_event *event,
   int place = subscription == NULL ? -1 : find_home(step, presentity, &value->from);
   if (place < 0) return 404;
   struct home *home = &presentity->homes[place];
+  is_awake(home);
   bool old = event->version < home->version;
   if (!old && home->life != value->life) {
     if (home->life != 0) forget_grants(step, presentity, (unsigned)place);
@@ -338,10 +375,7 @@ uint16_t homes_on_here(struct edge_step *step, const struct edge_event *event,
     return 404;
   int place = find_home(step, presentity, &value->from);
   if (place < 0) return 503;
-  struct home *home = &presentity->homes[place];
-  home->tries = 0;
-  home->trying = false;
-  home->wait_until = 0;
+  is_awake(&presentity->homes[place]);
   ask_again(step, presentity, (unsigned)place);
   for (unsigned i = 0; i < EVENT_HOMES_MAX; i++)
     if (i != (unsigned)place) presentity->homes[i].ask_at = step->now;

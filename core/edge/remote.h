@@ -13,7 +13,8 @@
 #define REMOTE_CALLS_SPARE 8u
 
 /* `user` of a call: the handle of a presentity, or of a subscription (USER_WATCH), and these bits
- * of the index. place: of the batch, or of the home. */
+ * of the index. place: of the batch, or of the home and its
+ * turn. */
 enum remote_user { USER_WATCH, USER_BATCH, USER_HOMES, USER_PEERS };
 #define REMOTE_PLACES 32u
 uint64_t remote_put_user(struct handle handle, enum remote_user kind, unsigned place);
@@ -35,7 +36,7 @@ usec remote_pause(uint8_t tries);
 /* ---- homes.c ---- */
 /* False: there is more to tell than may be now. */
 bool homes_tell(struct edge_step *step, struct presentity *presentity, unsigned *count);
-void homes_on_told(struct edge_step *step, struct subscription *subscription, unsigned place,
+void homes_on_told(struct edge_step *step, struct subscription *subscription, unsigned place_turn,
                    uint16_t status);
 /* A home was found, in a record. */
 void homes_take(struct edge_step *step, struct presentity *presentity, const struct peer *peer);

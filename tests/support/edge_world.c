@@ -255,6 +255,11 @@ static void keep_value(struct edge_world *w, const struct edge_call *call) {
   kept->value = (char *)(uintptr_t)copy_slice(call->value).at;
 }
 
+void world_keep(struct edge_world *w, const char *key, struct slice nonce, struct slice value) {
+  const struct edge_call call = {.aor = slice_cstr(key), .nonce = nonce, .value = value};
+  keep_value(w, &call);
+}
+
 static void find_values(struct edge_world *w, unsigned edge, const struct edge_call *call,
                         struct step_memory *s) {
   struct slice values[WORLD_RECORDS_MAX];

@@ -100,6 +100,8 @@ void world_answer(struct edge_world *w, const struct phone *phone, const struct 
                   unsigned status, const char *lines);
 
 void world_advance(struct edge_world *w, usec us);
+/* A record is there, as if some edge had put it. */
+void world_keep(struct edge_world *w, const char *key, struct slice nonce, struct slice value);
 /* What is due now, and nothing that follows. */
 void world_tick(struct edge_world *w);
 void world_close_flow(struct edge_world *w, unsigned edge, uint32_t flow);

@@ -593,6 +593,32 @@ static void who_is_blocked_is_told_so_first(void **state) {
   assert_int_equal(shown, 1);
 }
 
+/* a phone was at four peers before, of which nobody knows that they are gone. */
+static void homes_that_are_gone_leave_their_place(void **state) {
+  (void)state;
+  for (unsigned i = 0; i < 4; i++) {
+    char text[300], nonce[60];
+    struct buf content = buf_over(text, sizeof text), name = buf_over(nonce, sizeof nonce);
+    struct presence_value value = {.kind = PRESENCE_HOME, .from = {.id = {{(uint8_t)(50 + i)}}}};
+    assert_true(endpoint_parse(SLICE("192.0.2.77:5060"), TRANSPORT_TCP, 5060, &value.from.at));
+    presence_put_value(&content, &value);
+    buf_put_cstr(&name, "home-");
+    key_put(&name, &value.from.id);
+    world_keep(&w, "presence:bob@example.net", buf_slice(&name), buf_slice(&content));
+  }
+  watch_and_see(ALICE, BOB, "c1");
+  publish(&bob, "bob", "", PIDF(TUPLE("a", "open")), "SIP/2.0 200");
+  bool shown = false;
+  for (unsigned i = 0; i < 200 && !shown; i++) {
+    world_advance(&w, MSEC(300));
+    for (struct sent *more; (more = world_next(&w, &dora)) != NULL;) {
+      shown = shown || strstr(more->bytes, TUPLE("a", "open")) != NULL;
+      world_answer(&w, &dora, more, 200, "");
+    }
+  }
+  assert_true(shown);
+}
+
 /* a peer that was silent for long, and has a new watcher. */
 static void who_was_silent_is_told_at_once(void **state) {
   (void)state;
@@ -688,6 +714,7 @@ int main(void) {
       TWO(homes_are_told_in_turn),
       TWO(who_is_blocked_sees_nothing_at_first),
       TWO(who_is_blocked_is_told_so_first),
+      TWO(homes_that_are_gone_leave_their_place),
       TWO(who_was_silent_is_told_at_once),
       TWO(a_record_that_is_refused_is_put_again),
       TWO(strangers_are_refused),
