@@ -11,8 +11,8 @@
 
 #include "support/world.h"
 
-#define ALONE_BYTES_MAX 8192u
-#define RING_BYTES_MAX 13056u      /* of a peer of 64, on average */
+#define ALONE_BYTES_MAX 8320u
+#define RING_BYTES_MAX 13184u      /* of a peer of 64, on average */
 #define RING_PEER_BYTES_MAX 16384u /* of any of them */
 #define BINDING_BYTES_MAX 2600u    /* with its signed record, and its share of the tables */
 #define PHONES 64u
