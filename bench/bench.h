@@ -16,6 +16,7 @@ int bench_memory(void);
 int bench_sign(void);
 int bench_phones(void);
 int bench_presence(void);
+int bench_messages(void);
 
 /* CPU time of this process, in nanoseconds. */
 uint64_t bench_cpu_ns(void);

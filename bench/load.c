@@ -112,7 +112,7 @@ static void keep_alive(const struct load *load, usec now) {
 static void count_answer(struct load *load, struct slice data) {
   if (slice_starts(data, SLICE("SIP/2.0 1"))) return;
   bool echoed = slice_starts(data, SLICE("LOCSER ")); /* by the bare loop */
-  if (echoed || slice_starts(data, SLICE("SIP/2.0 200")))
+  if (echoed || slice_starts(data, SLICE("SIP/2.0 20")))
     load->good++;
   else
     load->bad++;

@@ -48,7 +48,7 @@ void load_run(struct load *load, const struct server *server, const struct reque
               unsigned count, enum transport over, uint32_t window, usec duration_us,
               struct load_result *result);
 /* Sends messages made by `make` one after another, each once, until `count` were answered 200 or
- * nothing moves any more. Returns how many were. */
+ * 202, or nothing moves any more. Returns how many were. */
 uint64_t load_each(struct load *load, const struct server *server, uint64_t count, uint32_t window,
                    size_t (*make)(struct load *load, uint64_t number, char *out, size_t cap));
 

@@ -22,6 +22,9 @@ static const struct {
     {"presence", bench_presence,
      "from PUBLISH at one peer to NOTIFY at another, two locserds with TLS between them; and what\n"
      "  a subscription costs a peer"},
+    {"messages", bench_messages,
+     "messages for people who are away, at one peer alone: signed, sealed, stored; and opened,\n"
+     "  verified, delivered and removed"},
     {"journal", bench_journal,
      "put-auth with the journal on: answered when durable (SQLite, WAL, synchronous=FULL,\n"
      "  one fsync for a group), one copy, each signed and verified"},

@@ -192,16 +192,33 @@ uint64_t server_cpu_ns(const struct server *server) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t server_number(const struct server *server, const char *name) {
+/* NULL: no answer. To be released. */
+static json_t *ask(const struct server *server, const char *method, json_t *params) {
   char path[96];
   struct why why = {""};
   int status = 0;
   snprintf(path, sizeof path, "%s/control", server->dir);
   struct client_link *link = client_open(path, &why);
-  if (link == NULL) return 0;
-  json_t *all = client_call(link, "status", NULL, &status, &why);
+  json_t *answer = link != NULL ? client_call(link, method, params, &status, &why) : NULL;
+  if (link != NULL) client_close(link);
+  return answer;
+}
+
+uint64_t server_number(const struct server *server, const char *name) {
+  json_t *all = ask(server, "status", NULL);
   uint64_t number = (uint64_t)json_integer_value(json_object_get(all, name));
   json_decref(all);
-  client_close(link);
   return number;
+}
+
+bool server_has_second_key(const struct server *server, const char *address) {
+  json_t *rows = ask(server, "fetch", json_pack("{s:s+}", "key", "certificate:", address)), *row;
+  size_t i;
+  bool has = false;
+  json_array_foreach(rows, i, row) {
+    const char *receives = json_string_value(json_object_get(row, "receives"));
+    has = has || (receives != NULL && receives[0] != '\0');
+  }
+  json_decref(rows);
+  return has;
 }

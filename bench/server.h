@@ -36,6 +36,9 @@ uint64_t server_cpu_ns(const struct server *server);
 /* A number that `locser status` shows; 0 if there is none such. */
 uint64_t server_number(const struct server *server, const char *name);
 
+/* Has the certificate record of that address both certificates? */
+bool server_has_second_key(const struct server *server, const char *address);
+
 /* Keeps this process, the load, on core 1. */
 void load_pin(void);
 
