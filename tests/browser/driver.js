@@ -85,8 +85,9 @@ const acts = {
    * with animations, which are drawn by the processor here. beside: another page of that one's browser. */
   async open({ page: name, url, width = 1280, height = 860, colours = "light", feed, stored = {}, motion,
     beside }) {
-    const context = beside ? tabs.get(beside).page.context() : await browser.newContext({ viewport: { width, height }, colorScheme: colours,
-      ignoreHTTPSErrors: true, reducedMotion: motion ? "no-preference" : "reduce" });
+    const context = beside ? tabs.get(beside).page.context() : await browser.newContext({
+      viewport: { width, height }, colorScheme: colours, ignoreHTTPSErrors: true,
+      reducedMotion: motion ? "no-preference" : "reduce" });
     await context.addInitScript(keepConnections);
     await context.addInitScript((rows) => {
       for (const [key, value] of Object.entries(rows)) {

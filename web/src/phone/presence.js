@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Who is there: the documents, in PIDF with RPID (RFC 3863, RFC 4480), watcher information (RFC 3858)
-// and iscomposing (RFC 3994), and the subscriptions to them. What is read came from others: it is matched against
-// what is known here, and its words are text.
+// Who is there: the documents, in PIDF with RPID (RFC 3863, RFC 4480), watcher information (RFC
+// 3858) and iscomposing (RFC 3994), and the subscriptions to them. What is read came from others: it
+// is matched against what is known here, and its words are text.
 import { bare } from "../address.js";
 
 export const WATCHERS_MAX = 200;
