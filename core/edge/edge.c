@@ -149,6 +149,7 @@ void edge_free(struct edge *edge) {
   auth_free(edge);
   if (edge->names != NULL) dns_cache_free(&edge->names->cache);
   memory_give(edge->memory, edge->names, sizeof *edge->names);
+  memory_give(edge->memory, edge->view, sizeof *edge->view);
   map_free(&edge->flows);
   keep_free(edge);
   transactions_free(&edge->transactions);

@@ -45,8 +45,10 @@ static void note_view(struct edge *edge, const struct edge_request *request) {
   if (!transactions_view(&edge->transactions, request->transaction, &view) ||
       view.request.len != request->message->bytes.len)
     return;
+  if (edge->view == NULL) edge->view = memory_take(edge->memory, sizeof *edge->view);
+  if (edge->view == NULL) return; /* then it is parsed again */
   edge->viewed = request->transaction;
-  sip_message_move(&edge->view, request->message, view.request.at);
+  sip_message_move(edge->view, request->message, view.request.at);
 }
 
 struct fork *fork_new(struct edge_step *step, const struct edge_request *request, unsigned drop,
@@ -121,8 +123,9 @@ bool fork_view_request(const struct edge *edge, const struct fork *fork, struct 
     return false;
   if (view.request.len == 0) return false;
   *request = (struct edge_request){memory, fork->flow, fork->from, fork->server};
-  if (handle_same(edge->viewed, fork->server) && edge->view.bytes.at == view.request.at) {
-    request->message = &edge->view;
+  if (edge->view != NULL && handle_same(edge->viewed, fork->server) &&
+      edge->view->bytes.at == view.request.at) {
+    request->message = edge->view;
     return true;
   }
   return sip_message_parse(view.request, SIP_DATAGRAM, memory, &problem) == OK;

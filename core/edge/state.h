@@ -93,7 +93,8 @@ struct edge {
   struct names *names;       /* NULL: none was needed yet */
   uint32_t naming;           /* branches that wait for the DNS */
   struct handle viewed;      /* the transaction whose request, as it is kept, this is: */
-  struct sip_message view;   /* the last to be forwarded, which is looked at again soonest */
+  struct sip_message *view;  /* the last to be forwarded, which is looked at again soonest;
+                                taken with the first */
 };
 
 /* What every function below works on: one call of edge.h. */
