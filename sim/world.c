@@ -136,8 +136,7 @@ struct key world_owner(const struct world *world, uint32_t peer, struct slice ad
   buf_put(&name, slice_first(address, 512));
   /* where there are people, their keys are at all peers, as if granted */
   bool people = world->weather.of[MESSAGES] > 0 || world->weather.of[WATCHERS] > 0;
-  if (!people || !is_user(address))
-    buf_put_hex(&name, world->peer[peer].id.byte, KEY_BYTES);
+  if (!people || !is_user(address)) buf_put_hex(&name, world->peer[peer].id.byte, KEY_BYTES);
   return crypto_key(world->crypto, buf_slice(&name));
 }
 

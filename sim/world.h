@@ -78,7 +78,7 @@ struct world_watch {
   void (*reply)(void *context, uint32_t peer, uint64_t ticket, const struct node_reply *reply);
   void (*trace)(void *context, uint32_t peer, const struct trace *trace);
   void (*event)(void *context, uint32_t peer, const struct event *event); /* NULL: not wanted */
-  void (*gone)(void *context, uint32_t peer); /* crashed or stopped; disk as it will be found */
+  void (*gone)(void *context, uint32_t peer);    /* crashed or stopped; disk as it will be found */
   void (*stepped)(void *context, uint32_t peer); /* has taken an input; NULL: not wanted */
   /* sent to where no peer is; NULL: not wanted */
   void (*datagram)(void *context, uint32_t peer, const struct output *out);

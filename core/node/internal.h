@@ -260,7 +260,7 @@ struct errand {
   size_t body_len;
   struct errand_record *record; /* owned: of the answer */
   unsigned record_count;
-  bool held; /* the body is records of this peer's own, one after the other */
+  bool held;        /* the body is records of this peer's own, one after the other */
   uint64_t refused; /* bit per record of the answer: its signature, or who signed, was refused */
   bool unsure;      /* one could not be verified now */
   unsigned pending;

@@ -542,22 +542,14 @@ static void test_random_steps(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ack_and_cancel),
-      cmocka_unit_test(test_reply_target),
-      cmocka_unit_test(test_flow_of_an_answer),
-      cmocka_unit_test(test_own_request),
-      cmocka_unit_test(test_matching),
-      cmocka_unit_test(test_matching_rfc2543),
-      cmocka_unit_test(test_cancel_matching),
-      cmocka_unit_test(test_view),
-      cmocka_unit_test(test_matching_answers),
-      cmocka_unit_test(test_bytes_freed_early),
-      cmocka_unit_test(test_table_full),
-      cmocka_unit_test(test_cancel_when_full),
-      cmocka_unit_test(test_bytes_max),
-      cmocka_unit_test(test_allocation_failure),
-      cmocka_unit_test(test_outbox_bound),
-      cmocka_unit_test(test_random_steps),
+      cmocka_unit_test(test_ack_and_cancel),    cmocka_unit_test(test_reply_target),
+      cmocka_unit_test(test_flow_of_an_answer), cmocka_unit_test(test_own_request),
+      cmocka_unit_test(test_matching),          cmocka_unit_test(test_matching_rfc2543),
+      cmocka_unit_test(test_cancel_matching),   cmocka_unit_test(test_view),
+      cmocka_unit_test(test_matching_answers),  cmocka_unit_test(test_bytes_freed_early),
+      cmocka_unit_test(test_table_full),        cmocka_unit_test(test_cancel_when_full),
+      cmocka_unit_test(test_bytes_max),         cmocka_unit_test(test_allocation_failure),
+      cmocka_unit_test(test_outbox_bound),      cmocka_unit_test(test_random_steps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
