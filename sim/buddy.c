@@ -19,7 +19,7 @@ enum buddy_act { BUDDY_BEAT = 96, BUDDY_NEXT, BUDDY_ANSWER, BUDDY_CHANGE, BUDDY_
 void buddy_open(struct buddies *buddies, struct world *world, uint64_t seed) {
   uint8_t bytes[16] = {'b'};
   *buddies = (struct buddies){.world = world};
-  if (world->weather.of[WATCHERS] == 0) return;
+  if (world->weather.of[WATCHERS] == 0 || world->weather.of[WATCHED] == 0) return;
   buddies->watched = world->weather.of[WATCHED];
   buddies->count = buddies->watched + world->weather.of[WATCHERS];
   for (unsigned i = 0; i < 8; i++) bytes[8 + i] = (uint8_t)(seed >> 8 * i);
@@ -49,7 +49,7 @@ static bool is_watched(const struct buddies *buddies, uint32_t user) {
 
 /* Whom a watcher watches. */
 static uint32_t whom(const struct buddies *buddies, uint32_t user) {
-  return (user - buddies->watched) % buddies->watched;
+  return buddies->watched == 0 ? 0 : (user - buddies->watched) % buddies->watched;
 }
 
 /* ---- what phones say ---- */

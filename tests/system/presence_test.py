@@ -224,7 +224,8 @@ class Crowd:
 
     def _ask(self, method, i, to, lines):
         self.socket.sendto(
-            (f"{method} sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {self.at};branch=z9hG4bK{method}{i}{self.whom.partition('@')[0]};rport\r\n"
+            (f"{method} sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {self.at};"
+             f"branch=z9hG4bK{method}{i}{self.whom.partition('@')[0]};rport\r\n"
              f"Max-Forwards: 70\r\nFrom: <sip:{self.user(i)}>;tag=w{i}\r\n"
              f"To: <sip:{self.whom if method == 'SUBSCRIBE' else self.user(i)}>\r\n"
              f"Call-ID: crowd{i}\r\nCSeq: 1 {method}\r\nExpires: 3600\r\n{lines}"
@@ -314,8 +315,9 @@ def test_a_thousand_watchers():
                 crowd.see("<note>two</note>")
                 told = time.monotonic()
                 assert all(len(crowd.told[i]) == before[i] + 1 for i in before)
-                print(f"1000 subscriptions at {len(set(places))} peers: registered in {registered - begun:.1f} s, all see "
-                      f"{watched - registered:.1f} s after the first SUBSCRIBE, and {told - watched:.2f} s after a change")
+                print(f"1000 subscriptions at {len(set(places))} peers: registered in "
+                      f"{registered - begun:.1f} s, all see {watched - registered:.1f} s after the "
+                      f"first SUBSCRIBE, and {told - watched:.2f} s after a change")
             crowd.socket.close()
 
 
