@@ -74,6 +74,7 @@ static void what_is_no_letter_is_refused(void **state) {
   assert_false(reads(""));
 }
 
+/* */
 static void the_id_follows_from_the_request(void **state) {
   struct crypto crypto;
   char text[4][MESSAGE_ID_BYTES];

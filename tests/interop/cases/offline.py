@@ -42,8 +42,8 @@ def _kept(place, peer):
 
 
 def _check_sealed(place, peer):
-    """The text is nowhere on its disk, the sender not in what is kept of the message: that he exists
-    his contact says, which anybody may read."""
+    """The text is nowhere on its disk, the sender not in what is kept of the message: that he
+    exists his contact says, which anybody may read."""
     data, kept = _disk(place, peer), _kept(place, peer)
     if len(kept) < len(TEXTS):
         raise Failure(f"{peer.name} has {len(kept)} of the messages in its journal")
@@ -64,7 +64,8 @@ def sipp_message_kept(place):
           "a key that receives", 240)  # RSA keys take long on a busy machine
     steps = [sipp.register(1, user="caller"), sipp.receive(200)]
     for number, text in enumerate(TEXTS, 2):
-        steps += [sipp.message("[service]", text, "caller", number=number), sipp.receive(100, True), sipp.receive(202)]
+        steps += [sipp.message("[service]", text, "caller", number=number),
+                  sipp.receive(100, True), sipp.receive(202)]
     sipp.run(place, "caller", sender, steps, timeout_s=120)
     storing = until(lambda: (lambda found: found if len(found) == 3 else None)(
         _holders(ring.peers)), "three peers keep them", 60)

@@ -197,8 +197,8 @@ def until_registered(message, tries):
 # ---- messages ----
 
 def message(to, text, user="[service]", kind="text/plain", number=1):
-    return send(f"MESSAGE sip:{to}@{DOMAIN} SIP/2.0\n[Via]\nFrom: <sip:{user}@{DOMAIN}>;tag=[pid]m\n"
-                f"To: <sip:{to}@{DOMAIN}>\nCSeq: {number} MESSAGE", text, AGAIN, kind)
+    return send(f"MESSAGE sip:{to}@{DOMAIN} SIP/2.0\n[Via]\n"
+                f"From: <sip:{user}@{DOMAIN}>;tag=[pid]m\nTo: <sip:{to}@{DOMAIN}>\nCSeq: {number} MESSAGE", text, AGAIN, kind)
 
 
 def hears(status, reason):
