@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TIER 2, messages for somebody who is away (R-13.3 to R-13.8): the three kinds of records under
- * `offline:bob@example.net`, and the letter, which is signed by the sender and sealed for the
+/* TIER 2, messages for somebody who is away (R-4.28, R-13.3 to R-13.8): the three kinds of records
+ * under `offline:bob@example.net`, and the letter, which is signed by the sender and sealed for the
  * recipient. Pure. */
 #ifndef USAGE_MESSAGE_H
 #define USAGE_MESSAGE_H

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""R-13.1 to R-13.12: messages for somebody who is away. Real peers; phones are UDP sockets."""
+"""R-7.32, R-13.1 to R-13.12: messages for somebody who is away. Real peers; phones are UDP
+sockets."""
 import contextlib
 import os
 import re

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Letters and the records around them. */
+/* Letters and the records around them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
