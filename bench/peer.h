@@ -22,7 +22,7 @@ struct bench_peer {
   struct output *items;
   char *bytes;
   usec deadline;
-  usec ahead; /* its clock is, of bench_now */
+  usec ahead;                       /* its clock is, of bench_now */
   struct record_verifier *verifier; /* NULL: every record is taken for good */
   void (*send)(void *context, const struct output *output);
   void *context;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MESSAGE for somebody who is away (R-7.32, R-13.1): given to the node to be kept, and sent to the phone
- * when it is back (R-13.6). */
+/* MESSAGE for somebody who is away (R-7.32, R-13.1): given to the node to be kept, and sent to the
+ * phone when it is back (R-13.6). */
 #include "base/assert.h"
 #include "edge/events.h"
 #include "edge/fork_state.h"

@@ -225,7 +225,7 @@ static void keys_are_prepared_together(void **state) {
   owner_of(keys, all[0], &again);
   assert_true(key_equal(&ann, &again));
   user_keys_close(keys);
-  char path[128], command[192];
+  char path[128], command[320];
   in_folder(folder, "users", path);
   snprintf(command, sizeof command, "test $(ls %s/*.pem | wc -l) = 3 && ! ls %s/*.new 2>/dev/null",
            path, path);
