@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/ledger.h"
+#include "sim/phone.h"
 
 #define BEAT_US SEC(20)    /* a phone registers again, in the mean */
 #define REFRESH_US SEC(60) /* and subscribes again */
@@ -196,27 +197,13 @@ static struct slice line_of(struct slice text, const char *name) {
   return slice_first(line, slice_find_byte(line, '\r'));
 }
 
-static size_t put_line(char *out, size_t room, struct slice text, const char *name) {
-  size_t at = slice_find(text, slice_cstr(name));
-  struct slice line = slice_skip(text, at + 2);
-  line = slice_first(line, slice_find(line, SLICE("\r\n")) + 2);
-  if (at == text.len || line.len >= room) return 0;
-  memcpy(out, line.at, line.len);
-  return line.len;
-}
-
 static void answer(struct buddies *buddies, uint32_t peer, uint32_t user, struct slice text,
                    bool known) {
-  static const char *const lines[] = {
-      "\r\nVia: ", "\r\nFrom: ", "\r\nTo: ", "\r\nCall-ID: ", "\r\nCSeq: "};
   uint32_t place = buddies->answers++ % BUDDY_ANSWERS;
   struct buddy_answer *to = &buddies->answer[place];
   *to = (struct buddy_answer){.peer = peer, .life = buddies->world->peer[peer].life, .user = user};
-  size_t len = (size_t)sprintf(to->text, "SIP/2.0 %s\r\n", known ? "200 OK" : "481 No Such Dialog");
-  for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++)
-    len += put_line(to->text + len, sizeof to->text - len - 32, text, lines[i]);
-  len += (size_t)sprintf(to->text + len, "Content-Length: 0\r\n\r\n");
-  to->len = len;
+  to->len =
+      phone_put_answer(to->text, sizeof to->text, text, known ? "200 OK" : "481 No Such Dialog");
   act_at(buddies, buddies->world->now + ANSWER_US, BUDDY_ANSWER, place);
 }
 

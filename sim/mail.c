@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "sim/ledger.h"
+#include "sim/phone.h"
 
 #define COME_US SEC(40)  /* a phone registers again, in the mean, while messages are left */
 #define AGAIN_US SEC(25) /* and while they are collected */
@@ -74,27 +75,12 @@ static void come(struct mail *mail, uint32_t user) {
   say(mail, peer, user, slice_of(text, (size_t)len));
 }
 
-static size_t put_line(char *out, size_t room, struct slice text, const char *name) {
-  size_t at = slice_find(text, slice_cstr(name));
-  struct slice line = slice_skip(text, at + 2);
-  line = slice_first(line, slice_find(line, SLICE("\r\n")) + 2);
-  if (at == text.len || line.len >= room) return 0;
-  memcpy(out, line.at, line.len);
-  return line.len;
-}
-
 /* The phone takes everything. */
 static void answer(struct mail *mail, uint32_t peer, uint32_t user, struct slice text) {
-  static const char *const lines[] = {
-      "\r\nVia: ", "\r\nFrom: ", "\r\nTo: ", "\r\nCall-ID: ", "\r\nCSeq: "};
   uint32_t place = mail->answers++ % MAIL_ANSWERS;
   struct mail_answer *to = &mail->answer[place];
   *to = (struct mail_answer){.peer = peer, .life = mail->world->peer[peer].life, .user = user};
-  size_t len = (size_t)sprintf(to->text, "SIP/2.0 200 OK\r\n");
-  for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++)
-    len += put_line(to->text + len, sizeof to->text - len - 32, text, lines[i]);
-  len += (size_t)sprintf(to->text + len, "Content-Length: 0\r\n\r\n");
-  to->len = len;
+  to->len = phone_put_answer(to->text, sizeof to->text, text, "200 OK");
   act_at(mail, mail->world->now + ANSWER_US, MAIL_ANSWER, place);
 }
 

@@ -30,16 +30,8 @@ def _can_receive(peer, user):
 
 def _shows(phone, mark, *lines):
     """A NOTIFY with these lines, taken with 200, and what baresip makes of it."""
-    def found():
-        for message in phone.messages(mark):
-            if message.startswith("NOTIFY ") and "Event: message-summary" in message and \
-                    all(line in message for line in lines):
-                return message
-        return None
-    message = until(found, f"{phone.user} is told {lines}", 120)
-    number = re.search(r"^CSeq: (\d+) NOTIFY", message, re.M)[1]
-    until(lambda: any(text.startswith("SIP/2.0 200") and f"CSeq: {number} NOTIFY" in text
-                      for text in phone.messages(mark)), "and says 200")
+    phone.wait_notified(mark, lambda notify: "Event: message-summary" in notify and
+                        all(line in notify for line in lines), lines, 120)
     until(lambda: any(event.get("type") == "MWI_NOTIFY" and
                       event.get("param", "").splitlines()[:len(lines)] == list(lines)
                       for event in phone.events[mark[0]:]), f"baresip reports {lines}")

@@ -11,16 +11,8 @@ ALICE, BOB = "sip:alice@example.net", "sip:bob@example.net"
 
 def _shown(phone, mark, what):
     """A NOTIFY of bob with that, taken with 200."""
-    def found():
-        for message in phone.messages(mark):
-            if message.startswith("NOTIFY ") and re.search(rf"entity=.{BOB}.", message) and \
-                    what in message:
-                return message
-        return None
-    message = until(found, f"{phone.user} is told {what}", 30)
-    number = re.search(r"^CSeq: (\d+) NOTIFY", message, re.M)[1]
-    until(lambda: any(text.startswith("SIP/2.0 200") and f"CSeq: {number} NOTIFY" in text
-                      for text in phone.messages(mark)), "and says 200")
+    phone.wait_notified(mark, lambda notify: re.search(rf"entity=.{BOB}.", notify) and
+                        what in notify, what, 30)
 
 
 def _status(phone, mark, status):

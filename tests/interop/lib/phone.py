@@ -163,6 +163,16 @@ class Phone:
     def saw(self, method, mark=(0, 0)):
         return any(message.startswith(method + " ") for message in self.messages(mark))
 
+    def wait_notified(self, mark, fits, what, limit_s):
+        """A NOTIFY that fits, which this phone took with 200."""
+        def found():
+            return next((message for message in self.messages(mark)
+                         if message.startswith("NOTIFY ") and fits(message)), None)
+        notify = until(found, f"{self.user} is told {what}", limit_s)
+        number = re.search(r"^CSeq: (\d+) NOTIFY", notify, re.M)[1]
+        until(lambda: any(text.startswith("SIP/2.0 200") and f"CSeq: {number} NOTIFY" in text
+                          for text in self.messages(mark)), "and says 200")
+
     def own_statistics(self, mark):
         """(sent, received) RTP packets of the call that ended since the mark, or None."""
         found = STATISTICS.findall(self.log()[mark[1]:])
