@@ -54,7 +54,7 @@ test("what waited stands where it belongs, and in the order in which it comes", 
   const history = new History();
   const at = Date.parse("2026-01-02T00:00:00Z");
   const kept = (text, sent, now) => history.add(bob, { kind: "message", mine: false, text, key: text, sent }, now);
-  history.add(bob, { kind: "message", mine: true, text: "before", state: "sent" }, at);
+  history.add(bob, { kind: "message", mine: true, text: "before", state: "sent" }, at + 2500);
   history.add(bob, { kind: "message", mine: false, text: "live", key: "live" }, at + 9000);
   kept("first", at + 2000, at + 10000);
   kept("second", at + 1000, at + 10001); // its sender's clock went back

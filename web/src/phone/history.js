@@ -7,6 +7,7 @@ export const ENTRIES_MAX = 200;
 export const TEXT_CHARS_MAX = 4000;
 export const CHARS_MAX = 1000000; // of all texts: browsers keep five times as much
 const KEY_CHARS_MAX = 300;
+const DATE_MS = 1000; // a Date says whole seconds: what was said in that second may have been before
 const KEPT_MS_MAX = 8 * 86400 * 1000; // a message waits for 7 days
 
 /** What may stand in a text: nothing that is no character, but lines and tabs. */
@@ -85,7 +86,7 @@ export class History {
     if (sent !== undefined) {
       const before = person.entries.findLast((other) => other.kept)?.at ?? 0;
       added.kept = true;
-      added.at = Math.max(before, Math.min(at, Math.max(sent, at - KEPT_MS_MAX)));
+      added.at = Math.max(before, Math.min(at, Math.max(sent + DATE_MS - 1, at - KEPT_MS_MAX)));
     }
     this.#insert(person, added, added.kept);
     person.at = Math.max(person.at, at);
