@@ -188,7 +188,7 @@ static bool read_public(struct gruu *gruu, const struct sip_uri *uri, struct sli
 }
 
 static bool read_home(struct slice text, struct endpoint *home) {
-  uint8_t bytes[18];
+  uint8_t bytes[18] = {0};
   size_t len = read_hex(text, bytes, sizeof bytes);
   if (len != 6 && len != 18) return false;
   *home = (struct endpoint){.port = (uint16_t)(bytes[0] << 8 | bytes[1]),

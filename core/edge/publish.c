@@ -18,6 +18,7 @@ static struct publication *find(const struct edge *edge, const struct presentity
 }
 
 static void unlink_publication(struct edge *edge, struct publication *publication) {
+  ASSERT(publication != NULL);
   struct presence *p = edge->presence;
   struct presentity *presentity = event_at(&p->presentities, publication->presentity);
   uint32_t own = event_index(&p->publications, publication), *link = &presentity->publications;

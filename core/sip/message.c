@@ -326,7 +326,7 @@ static void shift(struct slice *text, struct slice from, const char *to) {
 static void shift_via(struct sip_via *via, struct slice from, const char *to) {
   struct slice *const parts[] = {&via->text,   &via->transport, &via->host, &via->branch,
                                  &via->params, &via->received,  &via->rport};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) shift(parts[i], from, to);
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) shift(parts[i], from, to);
 }
 
 void sip_message_move(struct sip_message *out, const struct sip_message *message, const char *to) {
@@ -339,7 +339,7 @@ void sip_message_move(struct sip_message *out, const struct sip_message *message
                                  &out->reason,   &out->start_line,  &out->headers,
                                  &out->body,     &out->call_id,     &out->cseq_method,
                                  &out->from_tag, &out->to_tag};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) shift(parts[i], from, to);
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) shift(parts[i], from, to);
   for (unsigned i = 0; i < out->header_count; i++) {
     shift(&out->header[i].name, from, to);
     shift(&out->header[i].value, from, to);

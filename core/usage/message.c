@@ -35,6 +35,7 @@ static void put_record(struct buf *out, struct slice to, struct xml_record_new *
     out->overflow = true;
   else
     xml_put_record(out, record);
+  record->key_text = SLICE_EMPTY; /* its text ends with this function */
 }
 
 /* The value is written at the end of `out`, the record after it, and the value then taken away. */
