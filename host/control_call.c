@@ -150,7 +150,7 @@ void control_reply(struct control *control, uint64_t ticket, const struct node_r
 
 void control_left(struct control *control, const char *why) {
   for (struct pending *pending; (pending = take_pending(control, 0)) != NULL;)
-    finish(pending, why == NULL ? json_true() : NULL, 503, why);
+    finish(pending, why == NULL ? json_true() : NULL, 503, why != NULL ? why : "");
 }
 
 /* ---- the daemon's own ---- */
