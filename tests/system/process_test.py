@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """locserd as a process: start, signals, exit, its folder, its ports, its memory."""
+import hashlib
+import itertools
 import os
 import pwd
 import re
@@ -150,10 +152,23 @@ def test_a_broken_identity_is_kept():
             assert file.read() == "broken"
 
 
+def kept_by(peer, other):
+    """An address for which that one of two peers is responsible."""
+    for n in itertools.count():
+        address = f"sip:u{n}@example.net"
+        key = hashlib.sha1(address.encode()).hexdigest().upper()
+        if other.id < peer.id and other.id < key <= peer.id:
+            return address
+        if other.id > peer.id and not peer.id < key <= other.id:
+            return address
+
+
 def test_a_second_signal_ends_at_once():
     """Its neighbour is stopped, so leaving cannot be quick; the second signal does not wait."""
     with Peer() as first, Peer("--join", first.address) as second:
         until(lambda: len(first.ask("peers")) >= 1, "a ring of two")
+        address = kept_by(second, first)  # something to hand over
+        until(lambda: first.cli("put", address, "sip:x@192.0.2.7")[0] == 0, "a record", 60)
         first.signal(signal.SIGSTOP)
         try:
             second.signal(signal.SIGTERM)
