@@ -77,20 +77,21 @@ static bool has_others(const struct world *world) {
 }
 
 void check_one_ring(struct world *world) {
+  if (!has_others(world)) return;
   uint32_t *next = sim_take(world->peer_count * sizeof *next), member = SIM_NONE;
   uint8_t *mark = sim_take(world->peer_count);
-  bool whole = has_others(world);
+  bool whole = true;
   for (uint32_t i = 0; i < world->peer_count; i++) {
     next[i] = SIM_NONE;
     if (!is_member(world, i)) continue;
     next[i] = best_successor(world, i);
-    if (next[i] == SIM_NONE && has_others(world)) {
+    if (next[i] == SIM_NONE) {
       whole = false;
       world_fail(world, "peer %u has no successor that lives", i);
     }
     member = i;
   }
-  if (whole && member != SIM_NONE) check_graph(world, next, mark, member);
+  if (whole) check_graph(world, next, mark, member);
   free(next);
   free(mark);
 }

@@ -92,12 +92,13 @@ static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_
 
 static void stream_ended(struct dht *dht, struct stream *stream, struct dht_effects *fx) {
   timers_clear(&dht->timers, &stream->timer);
-  bool waits = dht->stream[SLOT_STRAYS].todo.count > 0 || /* these know what nobody else may */
-               hand_over_waits(dht);
-  if (stream->kind == STREAM_HAND_OVER && waits)
-    stream_later(dht, stream, HAND_OVER_LOOK_US);
-  else if (stream->kind == STREAM_HAND_OVER && !hand_over_next(dht, fx))
-    hand_over_done(dht, OK, fx);
+  if (stream->kind == STREAM_HAND_OVER) {
+    if (dht->stream[SLOT_STRAYS].todo.count > 0 || /* these know what nobody else may */
+        hand_over_waits(dht))
+      stream_later(dht, stream, HAND_OVER_LOOK_US);
+    else if (!hand_over_next(dht, fx))
+      hand_over_done(dht, OK, fx);
+  }
   if (stream->slot == SLOT_SHED) shed_pushed_all(dht);
 }
 

@@ -44,8 +44,6 @@ static void tell(struct step *s, enum letter_for for_whom, uint64_t user, uint16
       else
         command_reply_text(s, user, COMMAND_MESSAGE, status, text);
       break;
-    case LETTER_FOR_NOBODY:
-      break;
   }
 }
 

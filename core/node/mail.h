@@ -26,7 +26,7 @@ enum letter_stage {
   LETTER_WRITING,
   LETTER_PAUSING, /* all that from the certificates on is tried again */
 };
-enum letter_for { LETTER_FOR_EDGE, LETTER_FOR_COMMAND, LETTER_FOR_NOBODY };
+enum letter_for { LETTER_FOR_EDGE, LETTER_FOR_COMMAND };
 struct letter {
   struct timer timer;
   enum letter_stage stage;
@@ -56,9 +56,8 @@ void letters_free(struct node *node);
 
 #define MAILBOXES_MAX 256u    /* being emptied; beyond: at a later REGISTER */
 #define MAILBOX_ITEMS_MAX 16u /* held of one; the oldest go first */
-#define MAILBOX_TIME_MS                                                     \
-  ((msec_wall)35000) /* that a delivery may take (64 * T1, and the removal) \
-                      */
+/* That a delivery may take: 64 * T1, and the removal. */
+#define MAILBOX_TIME_MS ((msec_wall)35000)
 #define MAILBOX_TRIES_MAX 3u
 #define MAILBOX_PAUSE_US SEC(20)
 

@@ -844,6 +844,15 @@ const struct net_letter *net_take(struct net *net, const char *word1, const char
   return NULL;
 }
 
+unsigned net_final(struct net *net, const char *branch, usec limit) {
+  for (usec stop = net->now + limit; net->now < stop; net_run_for(net, MSEC(5))) {
+    const struct net_letter *letter;
+    while ((letter = net_take(net, branch, "SIP/2.0 ")) != NULL)
+      if (atoi(letter->text + 8) >= 200) return (unsigned)atoi(letter->text + 8);
+  }
+  return 0;
+}
+
 void net_clear_inbox(struct net *net) {
   for (unsigned n = 0; n < NET_INBOX_MAX; n++) {
     free(net->inbox[n].text);

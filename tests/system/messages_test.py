@@ -35,14 +35,14 @@ class Talker(Phone):
             if found and branch in answer and int(found[1]) >= 200:
                 return int(found[1]), found[2]
 
-    def hear(self, status=200, limit_s=LIMIT_S):
-        """The next MESSAGE (answered with status): (headers, body); None: silence."""
+    def hear(self, status=200, limit_s=LIMIT_S, method="MESSAGE"):
+        """The next request of that method (answered with status): (headers, body); None: silence."""
         self.socket.settimeout(limit_s)
         try:
             while True:
                 text, at = self.socket.recvfrom(65536)
                 text = text.decode()
-                if not text.startswith("MESSAGE "):
+                if not text.startswith(method + " "):
                     continue
                 head, body = text.split("\r\n\r\n", 1)
                 lines = [line for line in head.split("\r\n")

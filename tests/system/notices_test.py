@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """R-13.20 to R-13.27: what is told about messages that wait, and of their delivery. Real peers, keys
 and seals; phones are UDP sockets."""
-import re
-
 from grant_test import ring
 from messages_test import LIMIT_S, Talker, can_receive, go_away, header
 from peer import BRANCH, main, until
@@ -29,19 +27,11 @@ class Lamp(Talker):
 
     def shows(self, limit_s=LIMIT_S):
         """What the next NOTIFY says, as a dict."""
-        self.socket.settimeout(limit_s)
-        while True:
-            text, at = self.socket.recvfrom(65536)
-            text = text.decode()
-            if not text.startswith("NOTIFY "):
-                continue
-            head, body = text.split("\r\n\r\n", 1)
-            assert header(head, "Content-Type") == "application/simple-message-summary"
-            lines = [line for line in head.split("\r\n")
-                     if re.match(r"(Via|From|To|Call-ID|CSeq):", line)]
-            self.socket.sendto(("\r\n".join(["SIP/2.0 200 OK"] + lines)
-                                + "\r\nContent-Length: 0\r\n\r\n").encode(), at)
-            return dict(line.split(": ") for line in body.splitlines())
+        heard = self.hear(limit_s=limit_s, method="NOTIFY")
+        assert heard is not None, "no NOTIFY"
+        head, body = heard
+        assert header(head, "Content-Type") == "application/simple-message-summary"
+        return dict(line.split(": ") for line in body.splitlines())
 
 
 def test_a_lamp():

@@ -65,12 +65,7 @@ static void send_request(const struct phone *phone, uint32_t node, const char *m
 static unsigned final_status(void) {
   char branch[32];
   snprintf(branch, sizeof branch, "z9hG4bKm%u;", number);
-  for (usec stop = net.now + SEC(32); net.now < stop; net_run_for(&net, MSEC(5))) {
-    const struct net_letter *letter;
-    while ((letter = net_take(&net, branch, "SIP/2.0 ")) != NULL)
-      if (atoi(letter->text + 8) >= 200) return (unsigned)atoi(letter->text + 8);
-  }
-  return 0;
+  return net_final(&net, branch, SEC(32));
 }
 
 static unsigned request(const struct phone *phone, uint32_t node, const char *method,
@@ -420,12 +415,7 @@ static unsigned leave(const struct key *signer, struct slice value, const char *
                    "Content-Type: text/xml\r\nContent-Length: %zu\r\n\r\n%.*s",
                    branch, number, hex, record_call.len, SLICE_FMT(buf_slice(&record_call)));
   net_inject(&net, 0, net_connect(&net, 0, &stranger), &stranger, slice_of(call, (size_t)n));
-  for (usec stop = net.now + SEC(10); net.now < stop; net_run_for(&net, MSEC(5))) {
-    const struct net_letter *letter;
-    while ((letter = net_take(&net, branch, "SIP/2.0 ")) != NULL)
-      if (atoi(letter->text + 8) >= 200) return (unsigned)atoi(letter->text + 8);
-  }
-  return 0;
+  return net_final(&net, branch, SEC(10));
 }
 
 static void test_forged_words_are_removed(void **state) {

@@ -62,12 +62,7 @@ static void tell(const struct phone *phone, const char *method, const char *uri,
 static unsigned answer(unsigned of) {
   char branch[32];
   snprintf(branch, sizeof branch, "z9hG4bKn%u;", of);
-  for (usec stop = net.now + SEC(20); net.now < stop; net_run_for(&net, MSEC(5))) {
-    const struct net_letter *letter;
-    while ((letter = net_take(&net, branch, "SIP/2.0 ")) != NULL)
-      if (atoi(letter->text + 8) >= 200) return (unsigned)atoi(letter->text + 8);
-  }
-  return 0;
+  return net_final(&net, branch, SEC(20));
 }
 
 static unsigned request(const struct phone *phone, const char *method, const char *uri,
