@@ -2,7 +2,7 @@
 /* Peers learnt from traffic (R-5.17): whoever answered us, and whom the answers that pass name as
  * responsible, once it has answered us, too. Of the latter the range is known, so that a request
  * for a key in it goes there in one hop. The ring is correct without any of this: who is asked
- * with `final` decides by its own pointers (R-5.8). */
+ * so decides by its own pointers. */
 #include "overlay/chord.h"
 
 #define SAMPLE 8u

@@ -141,12 +141,10 @@ static void choose_in_ring(struct choice *choice, const struct key *key, bool *f
   const struct peers *list = &overlay->list;
   for (uint32_t i = peers_place(list, self, key); i < list->count; i++)
     choose_responsible(choice, &list->at[i]);
-  if (choice->count == 0) {
-    const struct peer *learnt = learnt_responsible(overlay, key);
-    if (learnt != NULL) choose(choice, learnt);
-  }
   *final = choice->count > 0;
   if (*final) return;
+  const struct peer *learnt = learnt_responsible(overlay, key);
+  if (learnt != NULL) choose(choice, learnt);
   const struct peer *exact = peers_find(list, self, key);
   if (exact == NULL) exact = peers_find(&overlay->fingers, self, key);
   if (exact == NULL) exact = peers_find(&overlay->learnt, self, key);
