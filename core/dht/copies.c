@@ -5,19 +5,15 @@
 #include "base/plant.h"
 #include "dht/state.h"
 
-static bool same_life(const struct peer *a, const struct peer *b) {
-  return peer_same(a, b) && a->incarnation == b->incarnation;
-}
-
 static bool is_in(const struct peer *set, unsigned count, const struct peer *peer) {
   for (unsigned i = 0; i < count; i++)
-    if (same_life(&set[i], peer)) return true;
+    if (dht_same_life(&set[i], peer)) return true;
   return false;
 }
 
 static struct stream *stream_to(struct dht *dht, const struct peer *peer) {
   for (unsigned i = SLOT_COPIES; i < dht->streams; i++)
-    if (dht->stream[i].kind == STREAM_COPY && same_life(&dht->stream[i].to, peer))
+    if (dht->stream[i].kind == STREAM_COPY && dht_same_life(&dht->stream[i].to, peer))
       return &dht->stream[i];
   return NULL;
 }

@@ -69,6 +69,7 @@ void dht_free(struct dht *dht) {
   for (struct put *put; (put = pool_next(&dht->puts, &index)) != NULL;) put_free(dht, put);
   for (unsigned i = 0; i < dht->streams; i++) stream_stop(dht, &dht->stream[i]);
   sync_stop(dht);
+  found_forget(dht);
   parts_clear(&dht->complete, dht->memory);
   parts_clear(&dht->ceded, dht->memory);
   parts_clear(&dht->owed, dht->memory);
@@ -154,6 +155,10 @@ unsigned dht_live_successors(const struct dht *dht, struct peer *out, unsigned m
   return n;
 }
 
+bool dht_same_life(const struct peer *a, const struct peer *b) {
+  return peer_same(a, b) && a->incarnation == b->incarnation;
+}
+
 struct ranges dht_own(const struct dht *dht) {
   struct ranges own = {.count = 0};
   if (dht->own_known) ranges_of(&own, &dht->own_from, &dht->own_to);
@@ -227,7 +232,7 @@ void dht_on_pulled(struct dht *dht, usec now, uint32_t ticket, enum err status, 
     return;
   }
   struct find *find = pool_at(&dht->finds, call.owner);
-  if (find != NULL) find_on_pulled(dht, find, call.slot, status, more, next_after, fx);
+  if (find != NULL) find_on_pulled(dht, find, call.slot, status, owner, more, next_after, fx);
 }
 
 void dht_on_synced(struct dht *dht, usec now, uint32_t ticket, enum err status,

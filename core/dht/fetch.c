@@ -26,6 +26,14 @@ static bool is_asking_round(const struct fetch *f) {
   return f->joining && f->vouch_tries < FETCH_VOUCH_TRIES;
 }
 
+bool fetch_needs_no_vouch(const struct dht *dht) {
+  return dht->was_complete || (dht->fetch.joining && !is_asking_round(&dht->fetch));
+}
+
+bool fetch_had_no_vouch(const struct dht *dht) {
+  return is_asking_round(&dht->fetch) && dht->fetch.vouch_tries > 0;
+}
+
 static void fetch_later(struct dht *dht, usec delay) {
   timer_set(dht, &dht->fetch.timer, TIMER_FETCH, 0, dht->now + delay);
 }
@@ -42,17 +50,33 @@ static void fetch_stop(struct dht *dht) {
   dht->fetch.active = false;
 }
 
-/* Starts over with a gap: all its sources are to be read. */
+/* Reading goes on where the ring changed, or one failed, before all were read: in a ring that never
+ * rests no range would be filled otherwise. */
+static bool goes_on(const struct dht *dht, const struct interval *gap) {
+  const struct fetch *f = &dht->fetch;
+  return f->source_count > 0 && f->joining == !dht->was_complete &&
+         interval_has(&f->gap, &gap->first) && interval_has(&f->gap, &gap->last);
+}
+
+static bool was_read(const struct fetch *before, const struct peer *peer) {
+  for (unsigned i = 0; i < before->source_count; i++)
+    if (before->read[i] && dht_same_life(&before->peer[i], peer)) return true;
+  return false;
+}
+
 static void fetch_begin(struct dht *dht, const struct interval *gap) {
   struct fetch *f = &dht->fetch;
+  const struct fetch before = *f;
+  bool same = goes_on(dht, gap);
+  if (!same) f->failures = f->vouch_tries = 0;
   f->gap = *gap;
   f->active = true;
   f->joining = !dht->was_complete;
   f->source_count = dht_live_successors(dht, f->peer, f->joining ? FETCH_SOURCES : DEATH_SOURCES);
   f->needed = f->source_count;
-  f->source = 0;
   f->has_after = f->vouched = f->sure = false;
-  memset(f->read, 0, sizeof f->read);
+  for (unsigned i = 0; i < FETCH_SOURCES; i++)
+    f->read[i] = same && i < f->source_count && was_read(&before, &f->peer[i]);
 }
 
 static void fetch_pull(struct dht *dht, struct dht_effects *fx) {
@@ -73,15 +97,18 @@ static void fetch_pull(struct dht *dht, struct dht_effects *fx) {
   fetch_later(dht, ANSWER_LOST_US);
 }
 
+static void fetch_next_source(struct dht *dht, unsigned from, struct dht_effects *fx);
+
 static void fetch_next_gap(struct dht *dht, struct dht_effects *fx) {
   struct interval gap;
   if (!first_gap(dht, &gap)) {
+    found_forget(dht);
     fetch_stop(dht);
     return;
   }
   fetch_begin(dht, &gap);
   if (dht->fetch.source_count > 0)
-    fetch_pull(dht, fx);
+    fetch_next_source(dht, 0, fx);
   else
     fetch_later(dht, FETCH_RETRY_US);
 }
@@ -89,7 +116,7 @@ static void fetch_next_gap(struct dht *dht, struct dht_effects *fx) {
 /* The gap is COMPLETE. The replica set gets what came in. */
 static void fetch_filled(struct dht *dht, struct dht_effects *fx) {
   struct interval gap = dht->fetch.gap;
-  dht->fetch.failures = dht->fetch.vouch_tries = 0;
+  dht->fetch.source_count = 0;
   struct ranges complete = parts_get(&dht->complete);
   if (!ranges_add(&complete, &gap)) {
     fetch_stop(dht); /* cannot be: both sets lie in one range of the ring */
@@ -101,11 +128,11 @@ static void fetch_filled(struct dht *dht, struct dht_effects *fx) {
   if (!dht->fetch.active) dht->was_complete = true;
 }
 
-/* After the end, or the failure, of a source: the next, or the verdict. */
-static void fetch_next_source(struct dht *dht, struct dht_effects *fx) {
+/* The first from this one on that has not been read; else the verdict. */
+static void fetch_next_source(struct dht *dht, unsigned from, struct dht_effects *fx) {
   struct fetch *f = &dht->fetch;
   f->has_after = false;
-  while (++f->source < f->needed)
+  for (f->source = from; f->source < f->needed; f->source++)
     if (!f->read[f->source]) {
       fetch_pull(dht, fx);
       return;
@@ -119,6 +146,7 @@ static void fetch_next_source(struct dht *dht, struct dht_effects *fx) {
   if (is_asking_round(f)) {
     f->vouch_tries++;
     f->active = false;
+    memset(f->read, 0, sizeof f->read); /* all are asked again, whether they vouch now */
     fetch_later(dht, jittered(dht, f->vouch_tries * FETCH_VOUCH_US));
     return;
   }
@@ -133,6 +161,7 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
   struct fetch *f = &dht->fetch;
   struct interval gap;
   if (dht->own_known && is_alone(dht)) { /* a ring of one */
+    found_forget(dht);
     fetch_stop(dht);
     struct ranges own = dht_own(dht);
     parts_keep(&dht->complete, dht->memory, &own);
@@ -140,6 +169,7 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
     return;
   }
   if (!first_gap(dht, &gap)) {
+    found_forget(dht);
     fetch_stop(dht);
     if (dht->own_known) dht->was_complete = true;
     return;
@@ -151,8 +181,8 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
   bool same = f->active && memcmp(&gap, &f->gap, sizeof gap) == 0 && count == f->source_count;
   for (unsigned i = 0; same && i < count; i++) same = peer_same(&peer[i], &f->peer[i]);
   if (same) return;
+  found_forget(dht);
   fetch_stop(dht);
-  f->failures = f->vouch_tries = 0;
   fetch_next_gap(dht, fx);
 }
 
@@ -164,13 +194,13 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,
   timers_clear(&dht->timers, &f->timer);
   if (!f->active) return;
   if (status != OK && status != ERR_BUSY) {
-    fetch_next_source(dht, fx);
+    fetch_next_source(dht, f->source + 1, fx);
     return;
   }
   f->vouched = (first_page || f->vouched) && status == OK && !owner;
   f->owner = (!first_page && f->owner) || owner;
   if (!f->vouched && !f->sure && is_asking_round(f)) {
-    fetch_next_source(dht, fx);
+    fetch_next_source(dht, f->source + 1, fx);
     return;
   }
   if (more && !(f->has_after && record_id_compare(after, &f->after) <= 0)) {
@@ -183,7 +213,7 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,
    * that was no answer. */
   f->read[f->source] = !more && !f->owner;
   if (!f->read[f->source] || !f->vouched || f->sure) {
-    fetch_next_source(dht, fx);
+    fetch_next_source(dht, f->source + 1, fx);
   } else if (!f->joining || f->source == 0) {
     fetch_filled(dht, fx);
   } else { /* back to those before it */
@@ -200,7 +230,7 @@ void fetch_on_timer(struct dht *dht, struct dht_effects *fx) {
   if (f->ticket != 0) { /* the answer was lost */
     call_close(dht, f->ticket);
     f->ticket = 0;
-    fetch_next_source(dht, fx);
+    fetch_next_source(dht, f->source + 1, fx);
   } else if (f->active && f->source_count > 0) {
     fetch_pull(dht, fx); /* there was no room for it */
   } else {

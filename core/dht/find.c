@@ -70,9 +70,15 @@ uint64_t dht_version(const struct dht *dht, const struct key *key, const struct 
   return version;
 }
 
+static bool was_found(const struct dht *dht, const struct key *key) {
+  for (unsigned i = 0; dht->found != NULL && i < dht->found->count; i++)
+    if (key_equal(&dht->found->key[i], key)) return true;
+  return false;
+}
+
 bool dht_is_complete(const struct dht *dht, const struct key *key) {
   if (PLANTED(8)) return dht->member; /* sure before it has the records */
-  return parts_has(&dht->complete, key);
+  return parts_has(&dht->complete, key) || was_found(dht, key);
 }
 
 bool dht_is_newcomer(const struct dht *dht) {
@@ -159,6 +165,33 @@ struct dht_stats dht_stats(const struct dht *dht) {
 
 /* ---- asking others for one key ---- */
 
+void found_forget(struct dht *dht) {
+  memory_give(dht->memory, dht->found, sizeof *dht->found);
+  dht->found = NULL;
+  dht->rings++;
+}
+
+static void found_add(struct dht *dht, const struct key *key) {
+  if (dht->found == NULL) {
+    dht->found = memory_take(dht->memory, sizeof *dht->found);
+    if (dht->found == NULL) return; /* it is asked for again */
+    dht->found->count = dht->found->next = 0;
+  }
+  struct found *found = dht->found;
+  found->key[found->next] = *key;
+  found->next = (found->next + 1) % FOUND_MAX;
+  if (found->count < FOUND_MAX) found->count++;
+}
+
+/* Those that wait for this one look again: what it found out holds for them, too, or they ask for
+ * themselves. */
+static void wake_waiting(struct dht *dht, const struct key *key) {
+  uint32_t index = 0;
+  for (struct find *find; (find = pool_next(&dht->finds, &index)) != NULL;)
+    if (find->waits && key_equal(&find->key, key))
+      timer_set(dht, &find->timer, TIMER_FIND, handle_pack(find->handle), dht->now);
+}
+
 static void find_finish(struct dht *dht, struct find *find, enum err status,
                         struct dht_effects *fx) {
   for (unsigned i = 0; i < find->source_count; i++) call_close(dht, find->source[i].ticket);
@@ -166,49 +199,66 @@ static void find_finish(struct dht *dht, struct find *find, enum err status,
   struct dht_effect *e = fx_add(fx, DHT_FIND_DONE);
   e->user = find->user;
   e->status = status;
+  if (!find->waits) wake_waiting(dht, &find->key);
   pool_give(&dht->finds, find->handle);
 }
 
-/* Is one sure, and has everybody been read who may have taken writes since: those before it? */
-static bool find_is_sure(const struct find *find) {
+/* So many, the nearest, have been read of which the last vouches; 0: none does. What those before
+ * it hold was taken since, or is as old. */
+static unsigned sure_sources(const struct find *find) {
   for (unsigned i = 0; i < find->source_count && find->source[i].read; i++)
-    if (find->source[i].vouched) return true;
-  return false;
+    if (find->source[i].vouched) return i + 1;
+  return 0;
 }
 
-/* Asks whom there is to ask, and ends when it is known what there is. */
+static void find_pull(struct dht *dht, struct find *find, unsigned slot, struct dht_effects *fx) {
+  const struct interval one = {find->key, find->key};
+  uint32_t ticket = fx_has(fx, 2) ? call_open(dht, CALL_FIND, find->handle, slot) : 0;
+  find->source[slot].ask = false;
+  find->source[slot].ticket = ticket;
+  find->source[slot].failed = ticket == 0;
+  if (ticket == 0) return;
+  struct dht_effect *e = fx_add(fx, DHT_PULL);
+  e->ticket = ticket;
+  e->to = find->source[slot].peer;
+  e->range_from = interval_from(&one);
+  e->range_to = find->key;
+  e->has_after = find->source[slot].has_after;
+  e->after = find->source[slot].after;
+}
+
+/* All there is is here, by the same measure as for a range (fetch.c): nobody takes writes for it
+ * any more. Where others joined at the same time, only the nearest is believed. */
+static void find_is_known(struct dht *dht, struct find *find, unsigned sure) {
+  bool nearest = fetch_needs_no_vouch(dht) || sure == 1;
+  if (find->lasts && nearest && find->rings == dht->rings && dht_is_own(dht, &find->key) &&
+      !dht_is_complete(dht, &find->key))
+    found_add(dht, &find->key);
+}
+
+/* Asks whom there is to ask, the nearest first, and ends when it is known what there is. */
 static void find_advance(struct dht *dht, struct find *find, struct dht_effects *fx) {
-  struct interval one = {find->key, find->key};
-  unsigned waiting = 0, failed = 0;
-  for (unsigned i = 0; i < find->source_count; i++) {
-    if (find->source[i].ask) {
-      find->source[i].ask = false;
-      uint32_t ticket = fx_has(fx, 2) ? call_open(dht, CALL_FIND, find->handle, i) : 0;
-      find->source[i].ticket = ticket;
-      find->source[i].failed = ticket == 0;
-      if (ticket != 0) {
-        struct dht_effect *e = fx_add(fx, DHT_PULL);
-        e->ticket = ticket;
-        e->to = find->source[i].peer;
-        e->range_from = interval_from(&one);
-        e->range_to = find->key;
-        e->has_after = find->source[i].has_after;
-        e->after = find->source[i].after;
-      }
-    }
+  unsigned waiting = 0, failed = 0, sure = sure_sources(find);
+  for (unsigned i = 0; sure == 0 && i < find->source_count; i++) {
+    if (find->source[i].vouched) break; /* those behind it have no more to say */
+    if (find->source[i].ask && waiting < FIND_ASKED) find_pull(dht, find, i, fx);
     waiting += find->source[i].ticket != 0;
     failed += find->source[i].failed;
   }
-  if (find_is_sure(find) || dht_is_complete(dht, &find->key))
+  if (sure > 0 || dht_is_complete(dht, &find->key)) {
+    find_is_known(dht, find, sure);
     find_finish(dht, find, OK, fx);
-  else if (waiting == 0)
-    find_finish(dht, find,
-                failed == 0 && find->source_count > 0 && dht->was_complete ? OK : ERR_BUSY, fx);
+  } else if (waiting == 0) {
+    bool all = failed == 0 && find->source_count > 0 && fetch_needs_no_vouch(dht);
+    if (all) find_is_known(dht, find, 0);
+    find_finish(dht, find, all ? OK : ERR_BUSY, fx);
+  }
 }
 
-void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err status, bool more,
-                    const struct record_id *after, struct dht_effects *fx) {
+void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err status, bool owner,
+                    bool more, const struct record_id *after, struct dht_effects *fx) {
   find->source[slot].ticket = 0;
+  if (owner) find->lasts = false;
   if (status != OK && status != ERR_BUSY) {
     find->source[slot].failed = true;
   } else if (more) {
@@ -227,17 +277,14 @@ void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err 
   find_advance(dht, find, fx);
 }
 
-void find_on_timer(struct dht *dht, struct find *find, struct dht_effects *fx) {
-  find_finish(dht, find, dht_is_complete(dht, &find->key) ? OK : ERR_BUSY, fx);
-}
-
 /* The next two successors hold what the old owner held; after a join they may be as new as we are,
- * so that all are asked, and one must vouch. Where the key is not in our own range, our
+ * so that all are asked, and one must vouch. While the fetch knows of none that does, the next two
+ * may still vouch for this key. Where the key is not in our own range, our
  * view of the predecessor is stale, or the sender's view of us: it is asked, too. */
 static void find_sources(const struct dht *dht, struct find *find) {
   struct peer peer[FIND_SOURCES];
-  unsigned count =
-      dht_live_successors(dht, peer, dht->was_complete ? DEATH_SOURCES : FETCH_SOURCES);
+  bool few = dht->was_complete || fetch_had_no_vouch(dht);
+  unsigned count = dht_live_successors(dht, peer, few ? DEATH_SOURCES : FETCH_SOURCES);
   const struct peer *predecessor = overlay_predecessor(dht->overlay);
   if (predecessor != NULL && !dht_is_own(dht, &find->key) &&
       !overlay_is_suspect(dht->overlay, &predecessor->id)) {
@@ -252,9 +299,34 @@ static void find_sources(const struct dht *dht, struct find *find) {
   }
 }
 
+static void find_begin(struct dht *dht, struct find *find, struct dht_effects *fx) {
+  find->waits = false;
+  find->lasts = true;
+  find->rings = dht->rings;
+  timer_set(dht, &find->timer, TIMER_FIND, handle_pack(find->handle), find->deadline);
+  if (!dht_is_complete(dht, &find->key)) find_sources(dht, find);
+  find_advance(dht, find, fx);
+}
+
+void find_on_timer(struct dht *dht, struct find *find, struct dht_effects *fx) {
+  if (find->waits && dht->now < find->deadline)
+    find_begin(dht, find, fx);
+  else
+    find_finish(dht, find, dht_is_complete(dht, &find->key) ? OK : ERR_BUSY, fx);
+}
+
+/* One that asks for the same key, and that others may wait for. */
+static bool is_asked_for(const struct dht *dht, const struct key *key) {
+  uint32_t index = 0;
+  for (const struct find *find; (find = pool_next(&dht->finds, &index)) != NULL;)
+    if (!find->waits && key_equal(&find->key, key)) return true;
+  return false;
+}
+
 enum err dht_find_wait(struct dht *dht, usec now, const struct key *key, usec deadline,
                        uint64_t user, struct dht_effects *fx) {
   dht_note_time(dht, now, NULL);
+  bool waits = !dht_is_complete(dht, key) && is_asked_for(dht, key);
   struct handle handle;
   struct find *find = pool_take(&dht->finds, &handle);
   if (find == NULL) return ERR_FULL;
@@ -262,8 +334,10 @@ enum err dht_find_wait(struct dht *dht, usec now, const struct key *key, usec de
   find->key = *key;
   find->user = user;
   find->deadline = deadline;
-  timer_set(dht, &find->timer, TIMER_FIND, handle_pack(handle), deadline);
-  if (!dht_is_complete(dht, key)) find_sources(dht, find);
-  find_advance(dht, find, fx);
+  find->waits = waits;
+  if (waits)
+    timer_set(dht, &find->timer, TIMER_FIND, handle_pack(handle), deadline);
+  else
+    find_begin(dht, find, fx);
   return OK;
 }

@@ -15,6 +15,8 @@
 #define DEATH_SOURCES 2u                         /* these have the copies */
 #define FETCH_SOURCES (OVERLAY_REPLICAS_MAX - 1) /* a join: the nearest may be as new as we are */
 #define FIND_SOURCES (FETCH_SOURCES + 1)
+#define FIND_ASKED 2u  /* of these, at a time */
+#define FOUND_MAX 256u /* keys of gaps that are known to be all here; beyond, the oldest goes */
 #define FETCH_VOUCH_TRIES 4u     /* a join waits so often for the old owner to know of it */
 #define FETCH_VOUCH_US MSEC(300) /* the first time; longer each time, 3 s in all */
 #define FETCH_RETRY_US MSEC(500)
@@ -86,6 +88,9 @@ struct find {
   uint64_t user;
   usec deadline;
   struct timer timer;
+  bool waits;     /* for the one that asks for the same key */
+  bool lasts;     /* what it finds out stays so, unless the ring changes: */
+  uint32_t rings; /* then this is not dht.rings any more */
   unsigned source_count;
   struct {
     struct peer peer;
@@ -94,6 +99,12 @@ struct find {
     bool has_after, ask, failed;
     bool read, vouched; /* to the end; and it was sure that it had all there is */
   } source[FIND_SOURCES];
+};
+
+/* Keys in gaps that were asked for, of which all there is is here. */
+struct found {
+  unsigned count, next; /* `next` is the place of the oldest, when all are taken */
+  struct key key[FOUND_MAX];
 };
 
 /* Filling the gaps of our own range, one after the other. */
@@ -169,6 +180,8 @@ struct dht {
   struct parts owed; /* was ours, and its new owner has not pulled it yet */
   struct timer owed_timer;
   struct fetch fetch;
+  struct found *found; /* owned; NULL: none */
+  uint32_t rings;      /* so many times all that was found had to be forgotten */
   usec hand_over_deadline;
   uint8_t hand_over_stage; /* the next: 0: our own range; i + 1: copies of the i-th before us */
   struct timer shed_timer;
@@ -202,6 +215,8 @@ struct ranges dht_gaps(const struct dht *dht);
 void dht_forget(struct dht *dht, struct entry *entry, struct dht_effects *fx);
 /* Live predecessor and successors other than self, nearest successors first. */
 unsigned dht_live_successors(const struct dht *dht, struct peer *out, unsigned max);
+/* The same peer, not restarted in between. */
+bool dht_same_life(const struct peer *a, const struct peer *b);
 
 /* ---- put.c ---- */
 void put_on_stored(struct dht *dht, struct put *put, enum err status, struct dht_effects *fx);
@@ -211,11 +226,17 @@ void put_on_timer(struct dht *dht, struct put *put, struct dht_effects *fx);
 void put_free(struct dht *dht, struct put *put);
 
 /* ---- find.c ---- */
-void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err status, bool more,
-                    const struct record_id *after, struct dht_effects *fx);
+void find_on_pulled(struct dht *dht, struct find *find, unsigned slot, enum err status, bool owner,
+                    bool more, const struct record_id *after, struct dht_effects *fx);
+/* The ring changed: others may have taken writes, or may be to ask. */
+void found_forget(struct dht *dht);
 void find_on_timer(struct dht *dht, struct find *find, struct dht_effects *fx);
 
 /* ---- fetch.c ---- */
+/* Who has been read through has said all that there is to say. */
+bool fetch_needs_no_vouch(const struct dht *dht);
+/* A newcomer: all have been asked, and none vouched, or not for all of it; they will be again. */
+bool fetch_had_no_vouch(const struct dht *dht);
 /* Our own range or the peers to ask may have changed: look again what is missing. */
 void fetch_restart(struct dht *dht, struct dht_effects *fx);
 void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,

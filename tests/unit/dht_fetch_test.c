@@ -173,6 +173,112 @@ static void test_a_search_reads_the_nearer_ones(void **state) {
   assert_int_equal(f.fx.effect[0].status, OK);
 }
 
+/* ---- what was asked for (R-5.9) ---- */
+
+static void find(const struct key *key, uint64_t user) {
+  f.fx.count = 0;
+  assert_int_equal(dht_find_wait(f.dht, f.now, key, f.now + SEC(3), user, &f.fx), OK);
+}
+static void assert_found(uint64_t user, enum err status) {
+  assert_int_equal(f.fx.count, 1);
+  assert_int_equal(f.fx.effect[0].kind, DHT_FIND_DONE);
+  assert_int_equal(f.fx.effect[0].user, user);
+  assert_int_equal(f.fx.effect[0].status, status);
+}
+
+/* One question for as many as ask for the same key, and none any more when it is answered, but for
+ * a ring that changed. */
+static void test_a_key_is_asked_for_once(void **state) {
+  (void)state;
+  struct key key = key_at(60);
+  SEE(50, 100, 150, 200);
+  find(&key, 5);
+  struct dht_effects asked = f.fx;
+  find(&key, 6);
+  assert_int_equal(f.fx.count, 0);
+  f.fx = asked;
+  answer_pull(150, OK, false);
+  assert_found(5, OK);
+  pass(1);
+  assert_found(6, OK);
+  assert_true(is_complete(60));
+  assert_false(is_complete(61));
+  find(&key, 7);
+  assert_found(7, OK);
+  SEE(50, 100, 120, 150, 200);
+  assert_false(is_complete(60));
+}
+
+/* Who answered still takes writes: that is an answer to one question only. */
+static void test_what_may_change_is_asked_for_again(void **state) {
+  (void)state;
+  struct key key = key_at(60);
+  SEE(50, 100, 150, 200);
+  find(&key, 5);
+  struct dht_effects asked = f.fx;
+  find(&key, 6);
+  f.fx = asked;
+  answer_pull(150, OK, true);
+  assert_found(5, OK);
+  assert_false(is_complete(60));
+  pass(1);
+  answer_pull(150, OK, false);
+  assert_found(6, OK);
+}
+
+/* Of more keys than there is room for the oldest are forgotten. */
+static void test_as_many_keys_as_there_is_room_for(void **state) {
+  (void)state;
+  struct key first = {{60}}, second = {{60, 0, 1}};
+  SEE(50, 100, 150, 200);
+  for (unsigned i = 0; i <= 256; i++) {
+    struct key key = {{60, (uint8_t)(i >> 8), (uint8_t)i}};
+    find(&key, i);
+    answer_pull(150, OK, false);
+    assert_found(i, OK);
+  }
+  assert_false(dht_is_complete(f.dht, &first));
+  assert_true(dht_is_complete(f.dht, &second));
+}
+
+/* Nobody vouches, and nobody will: when a range would be filled so, a key is found so. */
+static void test_a_key_that_nobody_vouches_for(void **state) {
+  (void)state;
+  static const uint8_t others[] = {150, 200, 50};
+  struct key key = key_at(60);
+  SEE(50, 100, 150, 200);
+  for (unsigned round = 0; round < 4; round++) {
+    for (unsigned i = 0; i < 3; i++) answer_pull(others[i], ERR_BUSY, false);
+    if (round < 3) pass(SEC(2));
+  }
+  assert_false(is_complete(60));
+  find(&key, 5);
+  struct dht_effects asked = f.fx;
+  answer_pull(150, ERR_BUSY, false);
+  assert_int_equal(f.fx.count, 1); /* the third, when one of two has answered */
+  struct dht_effects third = f.fx;
+  f.fx = asked;
+  answer_pull(200, ERR_BUSY, false);
+  f.fx = third;
+  answer_pull(50, ERR_BUSY, false);
+  assert_found(5, OK);
+  assert_true(is_complete(60));
+}
+
+/* 150 was read through; that 200 is gone, and 180 has come, is no reason to begin again. */
+static void test_reading_goes_on_in_another_ring(void **state) {
+  (void)state;
+  SEE(100);
+  SEE(50, 100, 150, 200);
+  SEE(20, 100, 150, 200);
+  answer_pull(150, ERR_BUSY, false);
+  assert_non_null(effect_to(DHT_PULL, 200));
+  SEE(20, 100, 150, 180);
+  assert_null(effect_to(DHT_PULL, 150));
+  answer_pull(180, ERR_BUSY, false);
+  assert_true(is_complete(40));
+}
+
 /* 50 was only believed dead. What was written here meanwhile is pushed to it. */
 static void test_who_is_back_is_told_what_it_missed(void **state) {
   (void)state;
@@ -258,6 +364,11 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_another_owner_after_a_death, setup, teardown),
       cmocka_unit_test_setup_teardown(test_owner_and_voucher, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_search_reads_the_nearer_ones, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_key_is_asked_for_once, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_what_may_change_is_asked_for_again, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_as_many_keys_as_there_is_room_for, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_key_that_nobody_vouches_for, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_reading_goes_on_in_another_ring, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
