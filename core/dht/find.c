@@ -230,7 +230,7 @@ static void find_pull(struct dht *dht, struct find *find, unsigned slot, struct 
 /* All there is is here, by the same measure as for a range (fetch.c): nobody takes writes for it
  * any more. Where others joined at the same time, only the nearest is believed. */
 static void find_is_known(struct dht *dht, struct find *find, unsigned sure) {
-  bool nearest = fetch_needs_no_vouch(dht) || sure == 1;
+  bool nearest = find->settles || sure == 1;
   if (find->lasts && nearest && find->rings == dht->rings && dht_is_own(dht, &find->key) &&
       !dht_is_complete(dht, &find->key))
     found_add(dht, &find->key);
@@ -249,7 +249,7 @@ static void find_advance(struct dht *dht, struct find *find, struct dht_effects 
     find_is_known(dht, find, sure);
     find_finish(dht, find, OK, fx);
   } else if (waiting == 0) {
-    bool all = failed == 0 && find->source_count > 0 && fetch_needs_no_vouch(dht);
+    bool all = failed == 0 && find->source_count > 0 && find->settles;
     if (all) find_is_known(dht, find, 0);
     find_finish(dht, find, all ? OK : ERR_BUSY, fx);
   }
@@ -292,6 +292,7 @@ static void find_sources(const struct dht *dht, struct find *find) {
     for (unsigned i = 0; i < count; i++) known = known || peer_same(&peer[i], predecessor);
     if (!known && !peer_same(predecessor, overlay_self(dht->overlay))) peer[count++] = *predecessor;
   }
+  find->settles = dht->was_complete || (fetch_needs_no_vouch(dht) && dht_is_own(dht, &find->key));
   find->source_count = count;
   for (unsigned i = 0; i < count; i++) {
     find->source[i].peer = peer[i];

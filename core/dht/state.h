@@ -89,6 +89,7 @@ struct find {
   usec deadline;
   struct timer timer;
   bool waits;     /* for the one that asks for the same key */
+  bool settles;   /* without one that vouches, if all are read */
   bool lasts;     /* what it finds out stays so, unless the ring changes: */
   uint32_t rings; /* then this is not dht.rings any more */
   unsigned source_count;

@@ -265,6 +265,31 @@ static void test_a_key_that_nobody_vouches_for(void **state) {
   assert_true(is_complete(60));
 }
 
+/* Asked while one that vouches was still looked for, only two have answered. */
+static void test_two_do_not_settle_it(void **state) {
+  (void)state;
+  static const uint8_t others[] = {150, 200, 50};
+  struct key key = key_at(60);
+  struct dht_effects asked;
+  SEE(50, 100, 150, 200);
+  for (unsigned round = 0; round < 4; round++) {
+    for (unsigned i = 0; i < 3; i++) answer_pull(others[i], ERR_BUSY, false);
+    if (round < 3) pass(SEC(2));
+    if (round != 2) continue;
+    struct dht_effects fetch = f.fx;
+    find(&key, 5);
+    asked = f.fx;
+    f.fx = fetch;
+  }
+  f.fx = asked;
+  answer_pull(150, ERR_BUSY, false);
+  assert_int_equal(f.fx.count, 0);
+  f.fx = asked;
+  answer_pull(200, ERR_BUSY, false);
+  assert_found(5, ERR_BUSY);
+  assert_false(is_complete(60));
+}
+
 /* 150 was read through; that 200 is gone, and 180 has come, is no reason to begin again. */
 static void test_reading_goes_on_in_another_ring(void **state) {
   (void)state;
@@ -368,6 +393,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_what_may_change_is_asked_for_again, setup, teardown),
       cmocka_unit_test_setup_teardown(test_as_many_keys_as_there_is_room_for, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_key_that_nobody_vouches_for, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_two_do_not_settle_it, setup, teardown),
       cmocka_unit_test_setup_teardown(test_reading_goes_on_in_another_ring, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
