@@ -258,28 +258,6 @@ void errand_sign(struct step *s, struct errand *errand, struct slice address,
   out->text = outbox_copy(s->out, address);
 }
 
-/* A contact that was put while this peer was cut off is in nobody's answer before it was pushed
- * (R-5.32), and would be back after its removal. True: this peer has a newer one than was seen. */
-static bool has_newer(struct step *s, struct errand *errand) {
-  const struct crypto *crypto = s->node->config.crypto;
-  char text[KEY_HEX];
-  struct buf name = buf_over(text, sizeof text);
-  struct record record;
-  uint32_t cursor = 0;
-  bool found = false;
-  location_put_nonce(&name, crypto, &errand->contact);
-  struct key nonce = crypto_key(crypto, buf_slice(&name));
-  while (dht_find(s->node->dht, node_wall(s->node, s->now), &errand->key, &cursor, &record)) {
-    bool is_own = key_is_zero(&errand->owner) || key_equal(&record.owner, &errand->owner);
-    if (!is_own || !key_equal(&record.nonce, &nonce) || record.version <= errand->version) continue;
-    found = true;
-    errand->version = record.version;
-    errand->owner = record.owner;
-    errand->floor = record.floor;
-  }
-  return found;
-}
-
 static void sign(struct step *s, struct errand *errand) {
   struct node *node = s->node;
   char aor_text[XML_CANONICAL_BYTES_MAX];
@@ -287,7 +265,6 @@ static void sign(struct step *s, struct errand *errand) {
   if (!errand_put_key(s, errand, &aor)) return;
   size_t mark = outbox_mark(s->out);
   if (errand->kind == ERRAND_REMOVE) {
-    (void)has_newer(s, errand);
     location_put_removal(&s->out->bytes, node->config.crypto, buf_slice(&aor), &errand->contact,
                          errand->version, errand->floor);
   } else {
@@ -592,11 +569,10 @@ static void on_error(struct step *s, struct errand *errand, uint16_t status, str
           look_begin(s, errand, SLICE_EMPTY, true))
         break;
       if (errand->stage == STAGE_READING &&
-          (errand->kind == ERRAND_PUT || (errand->kind == ERRAND_REMOVE && has_newer(s, errand)))) {
-        sign(s, errand);
-      } else {
+          (errand->kind == ERRAND_PUT || errand->kind == ERRAND_REMOVE))
+        errand_take_contact(s, errand, SLICE_EMPTY);
+      else
         errand_fail(s, errand, 404, "no live record under this key");
-      }
       break;
     case 412:
       if (errand->for_whom != FOR_CLIENT && errand->kind != ERRAND_TELL &&

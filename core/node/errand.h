@@ -27,6 +27,9 @@ void errand_read(struct step *s, struct errand *errand);
 void errand_verify(struct step *s, struct errand *errand, struct slice answer);
 /* Records that need no more verification: what came of a second look. */
 void errand_take_verified(struct step *s, struct errand *errand, struct slice answer);
+/* What was read before a contact is removed, or put again: writes the contact, or says that there
+ * is none to remove. */
+void errand_take_contact(struct step *s, struct errand *errand, struct slice answer);
 void errand_read_on_pin(struct step *s, struct errand *errand, const struct pin_facts *facts);
 /* The address whose pin must be known before a record under this key is acted on; or empty. */
 struct slice errand_address(const struct step *s, struct slice key_text);

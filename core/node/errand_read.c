@@ -187,6 +187,37 @@ static bool find_own_record(struct step *s, struct errand *errand, struct slice 
   return found;
 }
 
+/* A contact that was put while this peer was cut off is in nobody's answer before it was pushed
+ * (R-5.32), and would be back after its removal. True: this peer has a newer one than was seen. */
+static bool has_newer(struct step *s, struct errand *errand) {
+  const struct crypto *crypto = s->node->config.crypto;
+  char text[KEY_HEX];
+  struct buf name = buf_over(text, sizeof text);
+  struct record record;
+  uint32_t cursor = 0;
+  bool found = false;
+  location_put_nonce(&name, crypto, &errand->contact);
+  struct key nonce = crypto_key(crypto, buf_slice(&name));
+  while (dht_find(s->node->dht, node_wall(s->node, s->now), &errand->key, &cursor, &record)) {
+    bool is_own = key_is_zero(&errand->owner) || key_equal(&record.owner, &errand->owner);
+    if (!is_own || !key_equal(&record.nonce, &nonce) || record.version <= errand->version) continue;
+    found = true;
+    errand->version = record.version;
+    errand->owner = record.owner;
+    errand->floor = record.floor;
+  }
+  return found;
+}
+
+void errand_take_contact(struct step *s, struct errand *errand, struct slice answer) {
+  bool found = find_own_record(s, errand, answer);
+  if (errand->kind == ERRAND_REMOVE && has_newer(s, errand)) found = true;
+  if (found || errand->kind == ERRAND_PUT)
+    errand_sign_contact(s, errand);
+  else
+    errand_fail(s, errand, 404, "no such contact is stored");
+}
+
 static bool are_all_refused(const struct errand *errand) {
   return errand->record_count > 0 && errand->record_count < 64 &&
          errand->refused + 1 == (uint64_t)1 << errand->record_count;
@@ -227,10 +258,8 @@ static void records_judged(struct step *s, struct errand *errand) {
     errand_finish(s, errand, 200, NULL, errand->held ? SLICE_EMPTY : outbox_copy(s->out, answer));
   } else if (errand->kind == ERRAND_CERTIFY || errand->kind == ERRAND_STORE) {
     outdo(s, errand);
-  } else if (find_own_record(s, errand, answer) || errand->kind == ERRAND_PUT) {
-    errand_sign_contact(s, errand);
   } else {
-    errand_fail(s, errand, 404, "no such contact is stored");
+    errand_take_contact(s, errand, answer);
   }
 }
 

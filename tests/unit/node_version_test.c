@@ -15,6 +15,7 @@
 
 #define BOB "sip:bob@example.net"
 #define CONTACT "sip:bob@192.0.2.4"
+#define OTHER_CONTACT "sip:bob@198.51.100.7"
 #define UNTIL "2026-05-03T12:00:00.000Z"
 
 static struct net net;
@@ -93,12 +94,17 @@ static const struct net_reply *removes(uint32_t node) {
       SEC(20));
 }
 
+enum elsewhere { NOTHING, THE_CONTACT, ANOTHER_CONTACT };
+
 /* what this peer alone has, from while it was cut off, does not outlive its removal. */
-static void removal_after_a_split(bool known) {
+static void removal_after_a_split(enum elsewhere has) {
   net_open(&net, 1);
   for (unsigned i = 0; i < 3; i++) net_add(&net, NULL, i == 0 ? NET_NONE : 0);
   assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
-  if (known) assert_int_equal(net_put(&net, 0, BOB, CONTACT)->code, 200);
+  if (has != NOTHING) {
+    const char *contact = has == THE_CONTACT ? CONTACT : OTHER_CONTACT;
+    assert_int_equal(net_put(&net, 0, BOB, contact)->code, 200);
+  }
   net.on_hear = is_cut_off;
   net_run_for(&net, SEC(10));
   assert_int_equal(net_put(&net, 0, BOB, CONTACT)->code, 200);
@@ -106,14 +112,19 @@ static void removal_after_a_split(bool known) {
   assert_true(net_run_while(&net, net_is_ready, MSEC(20), SEC(60)));
   assert_int_equal(removes(0)->code, 200);
   net_run_for(&net, SEC(60));
-  for (uint32_t i = 0; i < 3; i++) assert_int_equal(net_get(&net, i, BOB)->code, 404);
+  for (uint32_t i = 0; i < 3; i++) {
+    const struct net_reply *left = net_get(&net, i, BOB);
+    assert_int_equal(left->code, has == ANOTHER_CONTACT ? 200 : 404);
+    assert_false(net_has_contact(left, CONTACT));
+  }
   assert_true(net_close(&net));
 }
 
 static void test_removal_after_a_split(void **state) {
   (void)state;
-  removal_after_a_split(true);
-  removal_after_a_split(false);
+  removal_after_a_split(NOTHING);
+  removal_after_a_split(THE_CONTACT);
+  removal_after_a_split(ANOTHER_CONTACT);
 }
 
 int main(void) {
