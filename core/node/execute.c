@@ -168,7 +168,7 @@ static void execute_replicate(struct step *s, const struct reply_to *to,
     return;
   }
   op->stray = body->overlay.stray;
-  operation_accept(s, op, body, text);
+  copy_accept(s, op, body, text);
 }
 
 /* */

@@ -438,12 +438,21 @@ struct operation *operation_open(struct step *s, enum operation_kind kind,
 void operation_close(struct node *node, struct operation *op);
 uint64_t operation_ticket(const struct node *node, const struct operation *op);
 struct operation *operation_of(const struct node *node, uint64_t ticket);
-/* These two take the records of a body that was read from `text`, of which the operation has a
- * copy; the reader has not been used since. */
+/* Answers and ends it; operation_fault with a text for people. */
+void operation_finish(struct step *s, struct operation *op, uint16_t status, const char *text,
+                      struct slice lines, struct slice body);
+void operation_fault(struct step *s, struct operation *op, uint16_t status, const char *text);
+/* The records of a body that was read from `text`, of which the operation has a copy; the reader
+ * has not been used since. False: answered and closed, but for a pull, which is only closed. */
+bool operation_take_records(struct step *s, struct operation *op, const struct xml_body *body,
+                            struct slice text);
+void operation_verify_records(struct step *s, struct operation *op);
+/* What one of them wants to write, and under which key; borrowed from the operation. */
+struct write_request operation_request(const struct operation *op, unsigned item);
+struct slice operation_claimed_key(const struct claim *claim);
+/* put-auth or remove-auth; body and text as above. */
 void operation_put(struct step *s, struct operation *op, const struct xml_body *body,
                    struct slice text);
-void operation_accept(struct step *s, struct operation *op, const struct xml_body *body,
-                      struct slice text);
 void operation_find(struct step *s, struct operation *op);
 void operation_on_verified(struct step *s, struct operation *op, unsigned item,
                            const struct verified *verified);
@@ -453,8 +462,6 @@ void operation_on_pin(struct step *s, struct operation *op, unsigned item,
 void operation_on_done(struct step *s, struct operation *op, enum err status, unsigned copies);
 void operation_on_found(struct step *s, struct operation *op, enum err status);
 void operation_on_timer(struct step *s, struct operation *op);
-/* The answer to a pull of ours. */
-void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice text);
 /* get: answers with what is held under the key; false if there is nothing. */
 bool operation_answer_records(struct step *s, const struct reply_to *to, const struct key *key,
                               const struct key *owner, const struct record_id *after);
@@ -462,6 +469,20 @@ bool operation_answer_records(struct step *s, const struct reply_to *to, const s
 /* The body of an answer with all that is held under the key, removals too, whoever is responsible,
  * and this peer's neighbours (R-6.61). */
 struct slice operation_held_records(struct step *s, const struct key *key);
+
+/* ---- copy.c: records pushed to us, and pulled by us ---- */
+/* A push; body and text as for operation_take_records. */
+void copy_accept(struct step *s, struct operation *op, const struct xml_body *body,
+                 struct slice text);
+/* The answer to a pull of ours. */
+void copy_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice text);
+/* What operation.c passes on for operations of these two kinds. */
+void copy_on_verified(struct step *s, struct operation *op, unsigned item,
+                      const struct verified *verified);
+void copy_on_pin(struct step *s, struct operation *op, unsigned item,
+                 const struct pin_facts *facts);
+void copy_on_done(struct step *s, struct operation *op, enum err status);
+void copy_on_timer(struct step *s, struct operation *op);
 
 /* ---- grant.c: a user's keys from other peers, and to them (R-6.9) ---- */
 /* A put was refused, since the address has another key: looks whether that key was granted to this

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests that wait: for verification (R-6.7, R-8.11), the store, copies, or other peers (R-2.14,
  * R-5.10). */
-#include "base/assert.h"
 #include "base/record_layout.h"
 #include "locser/convert.h"
 #include "node/internal.h"
@@ -97,8 +96,8 @@ void operation_close(struct node *node, struct operation *op) {
 
 /* Answers and ends it. The answer may lead to anything, so the operation goes first: its text is
  * kept in the outbox until then. */
-static void finish(struct step *s, struct operation *op, uint16_t status, const char *text,
-                   struct slice lines, struct slice body) {
+void operation_finish(struct step *s, struct operation *op, uint16_t status, const char *text,
+                      struct slice lines, struct slice body) {
   struct reply_to to = op->to;
   to.head = outbox_copy(s->out, to.head);
   operation_close(s->node, op);
@@ -111,8 +110,8 @@ static void finish(struct step *s, struct operation *op, uint16_t status, const 
   }
 }
 
-static void finish_fault(struct step *s, struct operation *op, uint16_t status, const char *text) {
-  finish(s, op, status, text, SLICE_EMPTY, SLICE_EMPTY);
+void operation_fault(struct step *s, struct operation *op, uint16_t status, const char *text) {
+  operation_finish(s, op, status, text, SLICE_EMPTY, SLICE_EMPTY);
 }
 
 /* ---- records of a body: only what was read from their own bytes counts (R-4.12) ---- */
@@ -193,23 +192,23 @@ static enum err identify_records(const struct step *s, struct operation *op,
 
 /* body was read from text, of which the operation has a copy; the reader has not been used since.
  * False: answered and closed, but for a pull, which is only closed. */
-static bool take_records(struct step *s, struct operation *op, const struct xml_body *body,
-                         struct slice text) {
+bool operation_take_records(struct step *s, struct operation *op, const struct xml_body *body,
+                            struct slice text) {
   const char *why = NULL;
   enum err err = identify_records(s, op, body, text, &why);
   if (err == OK) return true;
   if (op->kind == OPERATION_PULLED) {
     operation_close(s->node, op);
   } else if (err == ERR_MEMORY) {
-    finish_fault(s, op, 503, "this peer has no memory for the records");
+    operation_fault(s, op, 503, "this peer has no memory for the records");
   } else {
     limits_note(s, LIMIT_BODY, &op->to.from);
-    finish_fault(s, op, err == ERR_LIMIT ? 413 : 400, why);
+    operation_fault(s, op, err == ERR_LIMIT ? 413 : 400, why);
   }
   return false;
 }
 
-static void verify_records(struct step *s, struct operation *op) {
+void operation_verify_records(struct step *s, struct operation *op) {
   struct handle handle = pool_handle_of(&s->node->operations, op);
   op->pending = op->record_count;
   for (unsigned i = 0; i < op->record_count; i++) {
@@ -223,14 +222,14 @@ static void verify_records(struct step *s, struct operation *op) {
 
 void operation_put(struct step *s, struct operation *op, const struct xml_body *body,
                    struct slice text) {
-  if (!take_records(s, op, body, text)) return;
+  if (!operation_take_records(s, op, body, text)) return;
   if (op->records[0].tombstone != (op->method == XML_REMOVE_AUTH)) {
-    finish_fault(s, op, 400,
-                 op->method == XML_REMOVE_AUTH ? "remove-auth takes a removal (o:removed)"
-                                               : "a removal is written with remove-auth");
+    operation_fault(s, op, 400,
+                    op->method == XML_REMOVE_AUTH ? "remove-auth takes a removal (o:removed)"
+                                                  : "a removal is written with remove-auth");
     return;
   }
-  verify_records(s, op);
+  operation_verify_records(s, op);
 }
 
 static const char *refusal(enum dht_verdict verdict, uint16_t *status) {
@@ -285,7 +284,7 @@ static enum dht_verdict put_held(struct step *s, const struct operation *op,
   return verdict == DHT_NEW || verdict == DHT_SAME ? verdict : DHT_NO_ROOM;
 }
 
-static struct slice claimed_key(const struct claim *claim) {
+struct slice operation_claimed_key(const struct claim *claim) {
   return slice_of(claim->key_text, claim->key_len);
 }
 
@@ -295,14 +294,14 @@ static bool is_claimed(struct step *s, const struct operation *op) {
   const struct crypto *crypto = s->node->config.crypto;
   struct key nonce = crypto_key(crypto, SLICE(MESSAGE_CLAIM_NONCE));
   if (op->claims == NULL || record->tombstone || !key_equal(&record->nonce, &nonce) ||
-      !slice_starts(claimed_key(&op->claims[0]), SLICE("offline:")))
+      !slice_starts(operation_claimed_key(&op->claims[0]), SLICE("offline:")))
     return false;
   return dht_has_other_live(s->node->dht, node_wall(s->node, s->now), record);
 }
 
 static void put_now(struct step *s, struct operation *op) {
   if (is_claimed(s, op)) {
-    finish_fault(s, op, 412, "somebody else has claimed what is here, for a while");
+    operation_fault(s, op, 412, "somebody else has claimed what is here, for a while");
     return;
   }
   struct dht_effects fx;
@@ -316,16 +315,16 @@ static void put_now(struct step *s, struct operation *op) {
   if (verdict == DHT_TOO_MANY) limits_note(s, LIMIT_VALUES, &op->to.from);
   if (verdict == DHT_NO_ROOM) limits_note(s, LIMIT_ROOM, &op->to.from);
   if (text != NULL) {
-    finish(s, op, status, text, status == 423 ? SLICE("Min-Expires: 60\r\n") : SLICE_EMPTY,
-           SLICE_EMPTY);
+    operation_finish(s, op, status, text,
+                     status == 423 ? SLICE("Min-Expires: 60\r\n") : SLICE_EMPTY, SLICE_EMPTY);
   }
   pump_dht(s, &fx);
 }
 
 /* ---- may this be written? (R-6.8) ---- */
 
-static struct write_request request_of(const struct operation *op, unsigned item) {
-  return (struct write_request){.key_text = claimed_key(&op->claims[item]),
+struct write_request operation_request(const struct operation *op, unsigned item) {
+  return (struct write_request){.key_text = operation_claimed_key(&op->claims[item]),
                                 .owner = op->records[item].owner,
                                 .removal = op->records[item].tombstone,
                                 .since = op->claims[item].since,
@@ -334,14 +333,14 @@ static struct write_request request_of(const struct operation *op, unsigned item
 }
 
 static void take_event(struct step *s, struct operation *op) {
-  uint16_t status = presence_take(s, op, claimed_key(&op->claims[0]));
+  uint16_t status = presence_take(s, op, operation_claimed_key(&op->claims[0]));
   if (status != 200) {
-    finish_fault(s, op, status, "nobody here wants to know that");
+    operation_fault(s, op, status, "nobody here wants to know that");
     return;
   }
   size_t mark = outbox_mark(s->out);
   xml_put_answer(&s->out->bytes, 1, NULL, 0, NULL);
-  finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
+  operation_finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
 }
 
 /* A removal names the version it saw. In a range that is still FETCHING a newer one may be unknown
@@ -352,7 +351,7 @@ static void put_allowed(struct step *s, struct operation *op) {
     take_event(s, op);
     return;
   }
-  bool claims = slice_starts(claimed_key(&op->claims[0]), SLICE("offline:"));
+  bool claims = slice_starts(operation_claimed_key(&op->claims[0]), SLICE("offline:"));
   if ((op->method == XML_REMOVE_AUTH || claims) && !op->asked_first &&
       overlay_is_responsible(node->overlay, &op->key) && !dht_is_complete(node->dht, &op->key))
     operation_find(s, op);
@@ -373,7 +372,7 @@ static bool asks_again(struct step *s, struct operation *op, const struct write_
 static void put_judged(struct step *s, struct operation *op, const struct write_signer *signer,
                        const struct write_pin *pin) {
   const char *why = NULL;
-  struct write_request request = request_of(op, 0);
+  struct write_request request = operation_request(op, 0);
   switch (write_judge(s->node->config.policy, &request, signer, pin, node_wall(s->node, s->now),
                       &why)) {
     case WRITE_ALLOWED:
@@ -381,10 +380,10 @@ static void put_judged(struct step *s, struct operation *op, const struct write_
       break;
     case WRITE_REFUSED:
       pins_refused(s, &op->key, request.key_text, why);
-      finish_fault(s, op, 403, why);
+      operation_fault(s, op, 403, why);
       break;
     case WRITE_UNSURE:
-      finish_fault(s, op, 503, why);
+      operation_fault(s, op, 503, why);
       break;
   }
 }
@@ -399,7 +398,7 @@ static bool may_lack_pin(const struct node *node, const struct operation *op) {
 static void put_good(struct step *s, struct operation *op, const struct verified *verified) {
   struct write_signer signer;
   struct pin_facts facts = {.pin = {.state = WRITE_PIN_NONE}};
-  struct write_request request = request_of(op, 0);
+  struct write_request request = operation_request(op, 0);
   enum write_mode mode = s->node->config.policy;
   pins_signer(&op->claims[0].signer, verified, &signer);
   if (write_is_pin(mode, request.key_text)) {
@@ -423,11 +422,11 @@ static void put_verified(struct step *s, struct operation *op, const struct veri
   bool immutable = record_is_immutable(&op->records[0]);
   if (verified->status == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
   if (verified->status != OK && verified->status != ERR_REFUSED) /* */
-    finish_fault(s, op, 503, "this peer cannot verify the record now");
+    operation_fault(s, op, 503, "this peer cannot verify the record now");
   else if (verified->status != OK && immutable)
-    finish_fault(s, op, 400, "the key is not the hash of the immutable value");
+    operation_fault(s, op, 400, "the key is not the hash of the immutable value");
   else if (verified->status != OK)
-    finish_fault(s, op, 403, "the record's signature was refused");
+    operation_fault(s, op, 403, "the record's signature was refused");
   else if (immutable) /* nobody's: its hash says that it is right */
     put_allowed(s, op);
   else
@@ -443,7 +442,7 @@ static void put_on_pin(struct step *s, struct operation *op, const struct pin_fa
 
 /* the key that was pinned before has named this one. */
 static void follow_pin(struct step *s, const struct operation *op) {
-  struct slice key_text = claimed_key(&op->claims[0]);
+  struct slice key_text = operation_claimed_key(&op->claims[0]);
   enum write_mode mode = s->node->config.policy;
   struct dht_effects fx;
   fx.count = 0;
@@ -455,11 +454,11 @@ static void follow_pin(struct step *s, const struct operation *op) {
 
 static void put_done(struct step *s, struct operation *op, enum err status, unsigned copies) {
   if (status == ERR_IO) {
-    finish_fault(s, op, 503, "the store of this peer does not take the record");
+    operation_fault(s, op, 503, "the store of this peer does not take the record");
     return;
   }
   if (status != OK) {
-    finish_fault(s, op, 503, "fewer copies than wanted could be made in time");
+    operation_fault(s, op, 503, "fewer copies than wanted could be made in time");
     return;
   }
   follow_pin(s, op);
@@ -471,7 +470,7 @@ static void put_done(struct step *s, struct operation *op, enum err status, unsi
                                        .n = copies});
   size_t mark = outbox_mark(s->out);
   xml_put_answer(&s->out->bytes, 1, NULL, 0, &stored);
-  finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
+  operation_finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
 }
 
 /* ---- get ---- */
@@ -543,7 +542,7 @@ void operation_find(struct step *s, struct operation *op) {
   usec deadline = op->timer.at - OPERATION_GRACE;
   if (dht_find_wait(s->node->dht, s->now, &op->key, deadline, operation_ticket(s->node, op), &fx) !=
       OK) {
-    finish_fault(s, op, 503, "this peer has as many searches under way as it can");
+    operation_fault(s, op, 503, "this peer has as many searches under way as it can");
   }
   pump_dht(s, &fx);
 }
@@ -563,8 +562,8 @@ void operation_on_found(struct step *s, struct operation *op, enum err status) {
     const struct verified again = {.status = OK};
     op->asked_first = true;
     if (status != OK && overlay_is_responsible(s->node->overlay, &op->key))
-      finish_fault(s, op, 503, "this peer cannot be sure yet that it knows all under this key");
-    else if (write_is_pin(s->node->config.policy, claimed_key(&op->claims[0])))
+      operation_fault(s, op, 503, "this peer cannot be sure yet that it knows all under this key");
+    else if (write_is_pin(s->node->config.policy, operation_claimed_key(&op->claims[0])))
       put_verified(s, op, &again);
     else
       put_now(s, op);
@@ -585,170 +584,7 @@ void operation_on_found(struct step *s, struct operation *op, enum err status) {
   }
 }
 
-/* ---- pushes, and answers to our pulls ---- */
-
-void operation_accept(struct step *s, struct operation *op, const struct xml_body *body,
-                      struct slice text) {
-  if (take_records(s, op, body, text)) verify_records(s, op);
-}
-
-static void pass_on(struct step *s, const struct operation *op) {
-  for (unsigned i = 0; i < op->record_count; i++) {
-    struct dht_effects fx;
-    fx.count = 0;
-    dht_pass_on(s->node->dht, s->now, &op->records[i].key, &fx);
-    pump_dht(s, &fx);
-  }
-}
-
-/* Where a key has records of two owners now, the pin is looked up, and what is not the pinned key's
- * is dropped (R-6.35). */
-static void settle_owners(struct step *s, const struct operation *op) {
-  enum write_mode mode = s->node->config.policy;
-  for (unsigned i = 0; mode == WRITE_OPEN && i < op->record_count; i++) {
-    const struct record *record = &op->records[i];
-    const struct write_request request = request_of(op, i);
-    const struct write_signer signer = {.key = record->owner};
-    struct pin_facts facts;
-    if (write_is_pin(mode, request.key_text) || !write_needs_pin(mode, &request, &signer) ||
-        !dht_has_others(s->node->dht, &record->key, &record->owner))
-      continue;
-    struct slice address = write_address(mode, request.key_text);
-    if (pins_ask(s, address, 0, &facts) && facts.pin.state == WRITE_PIN_KNOWN)
-      pins_drop_others(s, address, &facts.pin.key);
-  }
-}
-
-static void records_are_in(struct step *s, struct operation *op) {
-  settle_owners(s, op);
-  if (op->kind == OPERATION_PULLED) {
-    uint32_t ticket = op->pull_ticket;
-    bool more = op->more, owner = op->takes_writes, all = op->failed == 0;
-    enum err status = !all ? ERR_REFUSED : op->incomplete ? ERR_BUSY : OK;
-    struct record_id after = op->after;
-    operation_close(s->node, op);
-    struct dht_effects fx;
-    fx.count = 0;
-    dht_on_pulled(s->node->dht, s->now, ticket, status, owner, more, &after, &fx);
-    pump_dht(s, &fx);
-  } else if (op->failed > 0) {
-    finish_fault(s, op, 503, "not every record could be stored");
-  } else {
-    struct xml_overlay self = {.present = true};
-    self.peer[self.peer_count++] = (struct xml_peer){.role = XML_PEER_SELF, .peer = s->node->self};
-    if (op->stray) pass_on(s, op);
-    size_t mark = outbox_mark(s->out);
-    xml_put_answer(&s->out->bytes, 1, NULL, 0, &self);
-    finish(s, op, 200, NULL, SLICE_EMPTY, outbox_text(s->out, mark));
-  }
-}
-
-static void record_is_in(struct step *s, struct operation *op, bool failed) {
-  ASSERT(op->pending > 0);
-  if (failed) op->failed++;
-  if (--op->pending == 0) records_are_in(s, op);
-}
-
-/* R-6.35: what is known here decides. A pin that is not sure is asked for: where the copy was
- * pushed, it waits for that; a range must not wait for a pin that may be in it (R-6.17). False: it
- * waits. */
-static bool judge_copy(struct step *s, struct operation *op, unsigned item,
-                       const struct verified *verified, struct pin_facts *facts,
-                       enum write_verdict *verdict) {
-  struct node *node = s->node;
-  enum write_mode mode = node->config.policy;
-  const char *why = NULL;
-  struct write_signer signer;
-  struct write_request request = request_of(op, item);
-  struct slice address = write_address(mode, request.key_text);
-  bool is_pin = write_is_pin(mode, request.key_text);
-  pins_signer(&op->claims[item].signer, verified, &signer);
-  *facts = (struct pin_facts){.pin = {.state = WRITE_PIN_UNREACHABLE}};
-  if (is_pin)
-    pins_held(s, &op->records[item].key, facts);
-  else if (write_needs_pin(mode, &request, &signer))
-    (void)pins_recall(s, address, facts);
-  *verdict = write_judge_copy(mode, &request, &signer, &facts->pin, node_wall(node, s->now), &why);
-  if (*verdict == WRITE_REFUSED && !is_pin && facts->pin.state == WRITE_PIN_KNOWN &&
-      !key_equal(&facts->pin.key, &signer.key) && pins_doubt(s, address))
-    *verdict = WRITE_UNSURE; /* */
-  if (*verdict == WRITE_REFUSED) pins_refused(s, &op->records[item].key, request.key_text, why);
-  if (*verdict != WRITE_UNSURE) return true;
-  bool waits = op->kind == OPERATION_ACCEPT;
-  uint64_t ticket = tag_handle(TAG_OPERATION, pool_handle_of(&node->operations, op), item);
-  struct pin_facts asked;
-  return pins_ask(s, address, waits ? ticket : 0, &asked) || !waits;
-}
-
-/* It is the pin of its address, and wins over the one that was held. */
-static void follow_copy(struct step *s, const struct operation *op, unsigned item,
-                        const struct pin_facts *held) {
-  const struct record *record = &op->records[item];
-  struct slice key_text = claimed_key(&op->claims[item]);
-  enum write_mode mode = s->node->config.policy;
-  if (!write_is_pin(mode, key_text) || held->pin.state != WRITE_PIN_KNOWN || record->tombstone ||
-      key_equal(&held->pin.key, &record->owner))
-    return;
-  struct dht_effects fx;
-  fx.count = 0;
-  (void)dht_drop_others(s->node->dht, s->now, &record->key, &record->owner, &fx);
-  pins_learn(s, write_address(mode, key_text), NULL);
-  pump_dht(s, &fx);
-}
-
-/* merged like a put, and no further copies. */
-static void merge_copy(struct step *s, struct operation *op, unsigned item) {
-  struct node *node = s->node;
-  struct dht_effects fx;
-  fx.count = 0;
-  enum dht_verdict verdict = dht_accept(node->dht, s->now, node_wall(node, s->now),
-                                        &op->records[item], operation_ticket(node, op), &fx);
-  if (verdict == DHT_NO_ROOM) limits_note(s, LIMIT_ROOM, &op->to.from);
-  if (verdict == DHT_OVER_QUOTA) limits_note(s, LIMIT_COPIES, &op->to.from); /* */
-  if (verdict == DHT_NO_ROOM || verdict == DHT_TOO_MANY || verdict == DHT_TOO_LARGE) {
-    record_is_in(s, op, true);
-  } else if (verdict != DHT_NEW && verdict != DHT_SAME) {
-    record_is_in(s, op, false); /* lapsed, or a newer version is held: as good as stored */
-  }
-  pump_dht(s, &fx);
-}
-
-/* Refused: there is nothing to be stored. Unsure: it is pushed again. */
-static void copy_judged(struct step *s, struct operation *op, unsigned item,
-                        enum write_verdict verdict) {
-  if (verdict == WRITE_ALLOWED)
-    merge_copy(s, op, item);
-  else
-    record_is_in(s, op, verdict == WRITE_UNSURE && op->kind != OPERATION_PULLED);
-}
-
-static void accept_verified(struct step *s, struct operation *op, unsigned item,
-                            const struct verified *verified) {
-  enum write_verdict verdict = WRITE_ALLOWED;
-  struct pin_facts facts = {.pin = {.state = WRITE_PIN_NONE}};
-  if (verified->status == ERR_REFUSED) limits_note(s, LIMIT_FORGED, &op->to.from);
-  if (verified->status != OK) {
-    record_is_in(s, op, true);
-    return;
-  }
-  if (!record_is_immutable(&op->records[item])) {
-    if (!judge_copy(s, op, item, verified, &facts, &verdict)) return; /* operation_on_pin goes on */
-    if (verdict == WRITE_ALLOWED) follow_copy(s, op, item, &facts);
-  }
-  copy_judged(s, op, item, verdict);
-}
-
-/* Only in an open overlay is a pin asked for, where certificates count for nothing. */
-static void accept_on_pin(struct step *s, struct operation *op, unsigned item,
-                          const struct pin_facts *facts) {
-  struct write_request request = request_of(op, item);
-  const struct write_signer signer = {.key = op->claims[item].signer};
-  const char *why = NULL;
-  enum write_verdict verdict = write_judge_copy(s->node->config.policy, &request, &signer,
-                                                &facts->pin, node_wall(s->node, s->now), &why);
-  if (verdict == WRITE_REFUSED) pins_refused(s, &op->records[item].key, request.key_text, why);
-  copy_judged(s, op, item, verdict);
-}
+/* ---- what they wait for ---- */
 
 void operation_on_pin(struct step *s, struct operation *op, unsigned item,
                       const struct pin_facts *facts) {
@@ -756,7 +592,7 @@ void operation_on_pin(struct step *s, struct operation *op, unsigned item,
   if (op->kind == OPERATION_PUT)
     put_on_pin(s, op, facts);
   else if (op->kind == OPERATION_ACCEPT)
-    accept_on_pin(s, op, item, facts);
+    copy_on_pin(s, op, item, facts);
 }
 
 void operation_on_verified(struct step *s, struct operation *op, unsigned item,
@@ -765,7 +601,7 @@ void operation_on_verified(struct step *s, struct operation *op, unsigned item,
   if (op->kind == OPERATION_PUT) {
     put_verified(s, op, verified);
   } else {
-    accept_verified(s, op, item, verified);
+    copy_on_verified(s, op, item, verified);
   }
 }
 
@@ -773,52 +609,16 @@ void operation_on_done(struct step *s, struct operation *op, enum err status, un
   if (op->kind == OPERATION_PUT) {
     put_done(s, op, status, copies);
   } else {
-    record_is_in(s, op, status != OK);
-  }
-}
-
-static void pull_failed(struct step *s, uint32_t ticket, enum err err) {
-  struct dht_effects fx;
-  fx.count = 0;
-  dht_on_pulled(s->node->dht, s->now, ticket, err, false, false, &(struct record_id){0}, &fx);
-  pump_dht(s, &fx);
-}
-
-void operation_pulled(struct step *s, uint32_t pull_ticket, uint16_t status, struct slice text) {
-  struct xml_body body;
-  const char *why;
-  if (status != 200 || xml_body_read(s->node->config.xml, text, &body, &why) != OK) {
-    pull_failed(s, pull_ticket, status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
-    return;
-  }
-  const struct reply_to nobody = {.errand = 0};
-  struct operation *op = operation_open(s, OPERATION_PULLED, &nobody, text,
-                                        s->now + s->node->config.lookup_timeout_us);
-  if (op == NULL) {
-    pull_failed(s, pull_ticket, ERR_FULL);
-    return;
-  }
-  op->pull_ticket = pull_ticket;
-  op->more = body.overlay.more;
-  op->incomplete = body.overlay.incomplete;
-  op->takes_writes = body.overlay.owner;
-  op->after = body.overlay.after;
-  if (!take_records(s, op, &body, text)) {
-    pull_failed(s, pull_ticket, ERR_SYNTAX);
-  } else if (op->record_count == 0) {
-    records_are_in(s, op);
-  } else {
-    verify_records(s, op);
+    copy_on_done(s, op, status);
   }
 }
 
 void operation_on_timer(struct step *s, struct operation *op) {
   if (op->kind == OPERATION_PULLED) {
-    op->failed++;
-    records_are_in(s, op);
+    copy_on_timer(s, op);
   } else if (op->found) {
     operation_on_found(s, op, op->found_status);
   } else {
-    finish_fault(s, op, 503, "no outcome before the deadline");
+    operation_fault(s, op, 503, "no outcome before the deadline");
   }
 }

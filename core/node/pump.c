@@ -131,9 +131,7 @@ static void sync_answered(struct step *s, uint32_t ticket, uint16_t status, stru
   sync_ended(s, ticket, err, err == OK ? &body.sync : NULL);
 }
 
-static void pull_failed(struct step *s, uint32_t ticket) {
-  operation_pulled(s, ticket, 0, SLICE_EMPTY);
-}
+static void pull_failed(struct step *s, uint32_t ticket) { copy_pulled(s, ticket, 0, SLICE_EMPTY); }
 
 static bool replicate(struct step *s, const struct dht_effect *effect, enum tag tag,
                       struct slice body) {
@@ -288,7 +286,7 @@ void pump_on_answer(struct step *s, uint64_t user, uint16_t status, struct slice
       push_ended(s, (uint32_t)user, status == 200 ? OK : status == 0 ? ERR_TIMEOUT : ERR_REFUSED);
       break;
     case TAG_PULL:
-      operation_pulled(s, (uint32_t)user, status, body);
+      copy_pulled(s, (uint32_t)user, status, body);
       break;
     case TAG_SYNC:
       sync_answered(s, (uint32_t)user, status, body);
