@@ -58,7 +58,7 @@ void letters_free(struct node *node);
 #define MAILBOX_ITEMS_MAX 16u /* held of one; the oldest go first */
 /* That a delivery may take: 64 * T1, and the removal. */
 #define MAILBOX_TIME_MS ((msec_wall)35000)
-#define MAILBOX_TRIES_MAX 3u
+#define MAILBOX_TRIES_MAX 5u /* the last when a claim that was there at the first has lapsed */
 #define MAILBOX_PAUSE_US SEC(20)
 
 enum mailbox_stage {
@@ -85,7 +85,8 @@ struct mailbox {
   struct slice address;
   bool again; /* a phone registered meanwhile */
   bool claimed;
-  unsigned tries;
+  unsigned tries;         /* since the oldest message there was another */
+  uint64_t oldest;        /* its version */
   struct record_id after; /* reading goes on there */
   bool has_after, left_out;
   uint64_t passed; /* what is not newer is not for a key that is here */

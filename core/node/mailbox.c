@@ -54,6 +54,7 @@ static void end(struct step *s, struct mailbox *box) {
 
 static void pause(struct step *s, struct mailbox *box) {
   if (++box->tries >= MAILBOX_TRIES_MAX && !box->again) {
+    if (box->stage == BOX_CLAIMING) late_end(s->node, box->address); /* all was seen by now */
     end(s, box);
     return;
   }
@@ -123,6 +124,7 @@ void mailbox_begin(struct step *s, struct slice address) {
   struct mailbox *box = find(node, address);
   if (box != NULL) {
     box->again = true;
+    box->tries = 0;
     if (box->stage == BOX_PAUSING) timers_set(&node->timers, &box->timer, s->now);
     return;
   }
@@ -174,7 +176,10 @@ static void open_next(struct step *s, struct mailbox *box);
 static void release(struct step *s, struct mailbox *box);
 
 static void all_read(struct step *s, struct mailbox *box) {
-  box->tries = 0;
+  if (box->count > 0 && box->item[0].version > box->oldest) { /* somebody delivers */
+    box->oldest = box->item[0].version;
+    box->tries = 0;
+  }
   box->counted = true;
   if (box->claimed && box->count > 0)
     open_next(s, box);

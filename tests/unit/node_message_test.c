@@ -393,12 +393,13 @@ static void test_one_of_two_peers_delivers(void **state) {
 }
 
 /* words in alice's name by another's key; and what is no sealed text at all. */
-static unsigned leave(const struct key *signer, struct slice value, const char *nonce) {
+static unsigned leave_for(const struct key *signer, struct slice value, const char *nonce,
+                          msec_wall life) {
   static char plain_text[16384], text[20480], body[24576], call[32768];
   struct buf plain = buf_over(plain_text, sizeof plain_text), out = buf_over(text, sizeof text);
   struct buf record_call = buf_over(body, sizeof body);
   message_put_record(&plain, SLICE(BOB), slice_cstr(nonce), value, net_wall(&net) * 256,
-                     net_wall(&net) + 3600000);
+                     net_wall(&net) + life);
   assert_int_equal(record_model_sign(&net.crypto, signer, buf_slice(&plain), &out), OK);
   struct slice record = buf_slice(&out);
   xml_put_call(&record_call, XML_PUT_AUTH, &record, 1, NULL);
@@ -416,6 +417,10 @@ static unsigned leave(const struct key *signer, struct slice value, const char *
                    branch, number, hex, record_call.len, SLICE_FMT(buf_slice(&record_call)));
   net_inject(&net, 0, net_connect(&net, 0, &stranger), &stranger, slice_of(call, (size_t)n));
   return net_final(&net, branch, SEC(10));
+}
+
+static unsigned leave(const struct key *signer, struct slice value, const char *nonce) {
+  return leave_for(signer, value, nonce, 3600000);
 }
 
 static void test_forged_words_are_removed(void **state) {
@@ -512,6 +517,55 @@ static void test_limits(void **state) {
   end();
 }
 
+static unsigned refused_claims;
+
+static void count_refused_claims(struct net *w, uint32_t node, const struct output *send) {
+  (void)w, (void)node;
+  refused_claims += slice_find(send->data, SLICE("somebody else has claimed")) < send->data.len;
+}
+
+/* Bob comes back to a mailbox that another has claimed, who never says anything again. */
+static void come_back_to_claimed(msec_wall life) {
+  char text[100];
+  struct buf claim = buf_over(text, sizeof text);
+  ring_of(3, NODE_OPEN);
+  both_known(0, 2);
+  struct key key = net_key(&net, MAILBOX), owner = net_owner(&net, 2, SLICE(BOB));
+  assert_int_not_equal(net_responsible(&net, &key), 2); /* who refuses, says so aloud */
+  assert_int_equal(says(&alice, 0, BOB, "one"), 202);
+  message_put_claim_value(&claim, &net.at[1].config.id);
+  assert_int_equal(leave_for(&owner, buf_slice(&claim), MESSAGE_CLAIM_NONCE, life), 200);
+  refused_claims = 0;
+  net.on_send = count_refused_claims;
+  assert_int_equal(registers(&bob, 2, 3600), 200);
+}
+
+/* */
+static void test_a_claim_that_lasts_is_left_alone(void **state) {
+  (void)state;
+  come_back_to_claimed(3600000);
+  net_run_for(&net, SEC(600));
+  assert_int_equal(refused_claims, 5);
+  assert_int_equal(registers(&bob, 2, 0), 200);
+  assert_int_equal(registers(&bob, 2, 3600), 200);
+  net_run_for(&net, SEC(5));
+  assert_int_equal(refused_claims, 6);
+  end();
+}
+
+/* */
+static void test_a_claim_outlives_its_peer_for_a_while_only(void **state) {
+  bool heard = false;
+  (void)state;
+  come_back_to_claimed(MESSAGE_CLAIM_MS);
+  for (unsigned i = 0; i < 12 && !heard; i++) heard = hears(2, "one", 200, NULL);
+  assert_true(heard);
+  assert_in_range(refused_claims, 1, 4);
+  net_run_for(&net, SEC(3));
+  assert_int_equal(waiting(), 0);
+  end();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_kept_until_bob_is_back),
@@ -524,6 +578,8 @@ int main(void) {
       cmocka_unit_test(test_a_range_waits_for_no_pin),
       cmocka_unit_test(test_the_phone_decides),
       cmocka_unit_test(test_one_of_two_peers_delivers),
+      cmocka_unit_test(test_a_claim_that_lasts_is_left_alone),
+      cmocka_unit_test(test_a_claim_outlives_its_peer_for_a_while_only),
       cmocka_unit_test(test_forged_words_are_removed),
       cmocka_unit_test(test_what_is_for_another_key_is_left),
       cmocka_unit_test(test_by_hand),
