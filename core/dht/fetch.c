@@ -50,6 +50,13 @@ static void fetch_stop(struct dht *dht) {
   dht->fetch.active = false;
 }
 
+/* Nothing is missing. What was read is no use for what will be. */
+static void fetch_end(struct dht *dht) {
+  found_forget(dht);
+  fetch_stop(dht);
+  dht->fetch.source_count = dht->fetch.vouch_tries = 0;
+}
+
 /* Reading goes on where the ring changed, or one failed, before all were read: in a ring that never
  * rests no range would be filled otherwise. */
 static bool goes_on(const struct dht *dht, const struct interval *gap) {
@@ -68,7 +75,7 @@ static void fetch_begin(struct dht *dht, const struct interval *gap) {
   struct fetch *f = &dht->fetch;
   const struct fetch before = *f;
   bool same = goes_on(dht, gap);
-  if (!same) f->failures = f->vouch_tries = 0;
+  if (!same) f->failures = 0;
   f->gap = *gap;
   f->active = true;
   f->joining = !dht->was_complete;
@@ -102,8 +109,7 @@ static void fetch_next_source(struct dht *dht, unsigned from, struct dht_effects
 static void fetch_next_gap(struct dht *dht, struct dht_effects *fx) {
   struct interval gap;
   if (!first_gap(dht, &gap)) {
-    found_forget(dht);
-    fetch_stop(dht);
+    fetch_end(dht);
     return;
   }
   fetch_begin(dht, &gap);
@@ -161,16 +167,14 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
   struct fetch *f = &dht->fetch;
   struct interval gap;
   if (dht->own_known && is_alone(dht)) { /* a ring of one */
-    found_forget(dht);
-    fetch_stop(dht);
+    fetch_end(dht);
     struct ranges own = dht_own(dht);
     parts_keep(&dht->complete, dht->memory, &own);
     dht->was_complete = true;
     return;
   }
   if (!first_gap(dht, &gap)) {
-    found_forget(dht);
-    fetch_stop(dht);
+    fetch_end(dht);
     if (dht->own_known) dht->was_complete = true;
     return;
   }

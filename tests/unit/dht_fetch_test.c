@@ -304,6 +304,20 @@ static void test_reading_goes_on_in_another_ring(void **state) {
   assert_true(is_complete(40));
 }
 
+/* But not for a range that was another's in between. */
+static void test_reading_begins_again_for_another_death(void **state) {
+  (void)state;
+  SEE(100);
+  SEE(50, 100, 150, 200);
+  SEE(20, 100, 150, 200);
+  answer_pull(150, ERR_BUSY, false);
+  SEE(20, 50, 100, 150, 200);
+  SEE(20, 100, 150, 200);
+  answer_pull(150, ERR_BUSY, false);
+  answer_pull(200, ERR_BUSY, false);
+  assert_true(is_complete(40));
+}
+
 /* 50 was only believed dead. What was written here meanwhile is pushed to it. */
 static void test_who_is_back_is_told_what_it_missed(void **state) {
   (void)state;
@@ -395,6 +409,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_key_that_nobody_vouches_for, setup, teardown),
       cmocka_unit_test_setup_teardown(test_two_do_not_settle_it, setup, teardown),
       cmocka_unit_test_setup_teardown(test_reading_goes_on_in_another_ring, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_reading_begins_again_for_another_death, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
