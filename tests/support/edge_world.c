@@ -484,6 +484,18 @@ void world_expect_nothing(struct edge_world *w, const struct phone *phone) {
   if (sent != NULL) fail_msg("want nothing, got: %s", sent->bytes);
 }
 
+void world_register(struct edge_world *w, const struct phone *phone, const char *user,
+                    unsigned cseq, unsigned expires) {
+  const char *at = phone_text(phone);
+  world_send(w, phone,
+             "REGISTER sip:example.net SIP/2.0\nVia: SIP/2.0/UDP %s;branch=z9hG4bKr%u;rport\n"
+             "Max-Forwards: 70\nFrom: <sip:%s@example.net>;tag=r\nTo: <sip:%s@example.net>\n"
+             "Call-ID: r\nCSeq: %u REGISTER\nContact: <sip:%s@%s>;expires=%u\n"
+             "Content-Length: 0\n\n",
+             at, cseq, user, user, cseq, user, at, expires);
+  world_expect(w, phone, "SIP/2.0 200");
+}
+
 void world_answer(struct edge_world *w, const struct phone *phone, const struct sent *request,
                   unsigned status, const char *lines) {
   static char bytes[70000];

@@ -99,6 +99,10 @@ void world_expect_nothing(struct edge_world *w, const struct phone *phone);
 void world_answer(struct edge_world *w, const struct phone *phone, const struct sent *request,
                   unsigned status, const char *lines);
 
+/* A phone on UDP registers for USER@example.net, and is answered 200. cseq: another each time. */
+void world_register(struct edge_world *w, const struct phone *phone, const char *user,
+                    unsigned cseq, unsigned expires);
+
 void world_advance(struct edge_world *w, usec us);
 /* A record is there, as if some edge had put it. */
 void world_keep(struct edge_world *w, const char *key, struct slice nonce, struct slice value);

@@ -844,13 +844,21 @@ const struct net_letter *net_take(struct net *net, const char *word1, const char
   return NULL;
 }
 
-unsigned net_final(struct net *net, const char *branch, usec limit) {
+const struct net_letter *net_answer(struct net *net, const char *branch, usec limit) {
   for (usec stop = net->now + limit; net->now < stop; net_run_for(net, MSEC(5))) {
     const struct net_letter *letter;
     while ((letter = net_take(net, branch, "SIP/2.0 ")) != NULL)
-      if (atoi(letter->text + 8) >= 200) return (unsigned)atoi(letter->text + 8);
+      if (net_status(letter) >= 200) return letter;
   }
-  return 0;
+  return NULL;
+}
+
+unsigned net_status(const struct net_letter *answer) {
+  return answer != NULL ? (unsigned)atoi(answer->text + 8) : 0;
+}
+
+unsigned net_final(struct net *net, const char *branch, usec limit) {
+  return net_status(net_answer(net, branch, limit));
 }
 
 void net_clear_inbox(struct net *net) {

@@ -158,7 +158,11 @@ void net_inject(struct net *net, uint32_t i, uint32_t flow, const struct endpoin
 /* The first letter that contains all of `words`, taken out of the inbox; NULL: none. It lives
  * until the inbox has been filled again. */
 const struct net_letter *net_take(struct net *net, const char *word1, const char *word2);
-/* Status of the final answer that has this in it, within `limit`; 0: none. */
+/* The final answer that has this in it, within `limit`, taken as by net_take; NULL: none. */
+const struct net_letter *net_answer(struct net *net, const char *branch, usec limit);
+/* Of an answer; 0: NULL. */
+unsigned net_status(const struct net_letter *answer);
+/* net_status of net_answer. */
 unsigned net_final(struct net *net, const char *branch, usec limit);
 void net_clear_inbox(struct net *net);
 /* Gives that address another owner at node i, whom the one before has named. */

@@ -79,18 +79,6 @@ static struct sent *next_notify(const struct phone *phone) {
   return notify;
 }
 
-static void register_bob(const struct phone *phone, unsigned cseq, unsigned expires) {
-  world_send(
-      &w, phone,
-      "REGISTER sip:example.net SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKr%u;rport\n"
-      "Max-Forwards: 70\nFrom: <" BOB ">;tag=r\nTo: <" BOB
-      ">\nCall-ID: r\n"
-      "CSeq: %u REGISTER\nContact: <sip:bob@192.0.2.9:5070>;expires=%u\n"
-      "Content-Length: 0\n\n",
-      cseq, cseq, expires);
-  world_expect(&w, phone, "SIP/2.0 200");
-}
-
 static struct phone bob, alice;
 
 static int open_world(void **state) {
@@ -212,13 +200,13 @@ static void silence_ends_it(void **state) {
 static void a_registration_shows(void **state) {
   (void)state;
   watch(&alice, ALICE, BOB, "c1");
-  register_bob(&bob, 1, 600);
+  world_register(&w, &bob, "bob", 1, 600);
   struct sent *notify = next_notify(&alice);
   assert_true(sent_has(notify, "<basic>open</basic>"));
   assert_false(sent_has(notify, "192.0.2.9")); /* not where it is */
-  register_bob(&bob, 2, 0);
+  world_register(&w, &bob, "bob", 2, 0);
   assert_true(sent_has(next_notify(&alice), "<basic>closed</basic>"));
-  register_bob(&bob, 3, 60);
+  world_register(&w, &bob, "bob", 3, 60);
   assert_true(sent_has(next_notify(&alice), "<basic>open</basic>"));
   world_advance(&w, SEC(61));
   assert_true(sent_has(next_notify(&alice), "<basic>closed</basic>"));
@@ -267,7 +255,7 @@ static void a_document_has_a_bound(void **state) {
     world_advance(&w, SEC(1));
   }
   assert_int_equal(edge_stats(w.edge[0]).publications, 8);
-  register_bob(&bob, 1, 600);
+  world_register(&w, &bob, "bob", 1, 600);
   struct sent *notify = next_notify(&alice);
   assert_true(notify->len < 12500);
   assert_true(sent_has(notify, "llllllll")); /* the last one */
@@ -399,7 +387,7 @@ static void tables_have_limits(void **state) {
 /* What is no business of presence goes to the phone, as before. */
 static void others_pass(void **state) {
   (void)state;
-  register_bob(&bob, 1, 600);
+  world_register(&w, &bob, "bob", 1, 600);
   ask(&alice, &(struct asking){ALICE, BOB, "d", "", 1, "Event: dialog\n", ""});
   world_expect(&w, &bob, "SUBSCRIBE sip:bob@192.0.2.9:5070 SIP/2.0");
   ask(&alice, &(struct asking){ALICE, BOB, "e", "", 1, "", ""});
@@ -427,13 +415,13 @@ static struct sent *next_of_two(const struct phone *phone) {
 /* whoever comes later finds the other; a change goes to the watcher's peer. */
 static void homes_find_each_other(void **state) {
   bool bob_first = *state != NULL;
-  if (bob_first) register_bob(&bob, 1, 600);
+  if (bob_first) world_register(&w, &bob, "bob", 1, 600);
   world_advance(&w, SEC(1));
   struct sent *notify = watch(&dora, ALICE, BOB, "c1");
   assert_true(sent_has(notify, "<basic>closed</basic>"));
   if (!bob_first) {
     world_advance(&w, SEC(1));
-    register_bob(&bob, 1, 600);
+    world_register(&w, &bob, "bob", 1, 600);
   }
   notify = next_of_two(&dora);
   assert_true(sent_has(notify, "<basic>open</basic>"));
@@ -443,7 +431,7 @@ static void homes_find_each_other(void **state) {
   assert_true(sent_has(notify, TUPLE("a", "open")));
   world_expect_nothing(&w, &dora);
   for (unsigned i = 0; i < w.kept_count; i++) assert_null(strstr(w.kept[i].value, "alice"));
-  register_bob(&bob, 2, 0);
+  world_register(&w, &bob, "bob", 2, 0);
 }
 
 /* both begin before the record of either is there. */

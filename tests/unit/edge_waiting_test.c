@@ -46,19 +46,6 @@ static void wait_for_bob(unsigned count) {
   edge_on_waiting(w.edge[0], w.now, w.wall, SLICE(BOB), count);
 }
 
-static void register_bob(void) {
-  world_send(&w, &bob,
-             "REGISTER sip:example.net SIP/2.0\n"
-             "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKr%u;rport\n"
-             "Max-Forwards: 70\nFrom: <" BOB ">;tag=r\nTo: <" BOB
-             ">\nCall-ID: r\n"
-             "CSeq: %u REGISTER\nContact: <sip:bob@192.0.2.9:5070>;expires=600\n"
-             "Content-Length: 0\n\n",
-             branch + 1, branch + 1);
-  branch++;
-  world_expect(&w, &bob, "SIP/2.0 200");
-}
-
 static int open_world(void **state) {
   (void)state;
   world_open(&w, 1);
@@ -106,7 +93,7 @@ static void the_lamp_follows_the_mailbox(void **state) {
  */
 static void nobody_else_is_told(void **state) {
   (void)state;
-  register_bob();
+  world_register(&w, &bob, "bob", 1, 600);
   subscribe(&alice, ALICE, BOB, "", 1, "");
   world_expect_nothing(&w, &alice);
   world_expect(&w, &bob, "SUBSCRIBE sip:bob@192.0.2.9:5070 SIP/2.0");
@@ -122,7 +109,7 @@ static void it_is_no_watcher(void **state) {
   world_expect(&w, &bob, "SIP/2.0 200");
   notified(&bob, "Messages-Waiting: no\r\n");
   assert_false(edge_each_watcher(w.edge[0], SLICE(BOB), &cursor, &row));
-  register_bob();
+  world_register(&w, &bob, "bob", 1, 600);
   world_advance(&w, SEC(1));
   world_expect_nothing(&w, &bob); /* nor told of presence */
 }
@@ -145,7 +132,7 @@ static void message_to_bob(unsigned status) {
 /* */
 static void what_the_phone_missed_may_wait(void **state) {
   (void)state;
-  register_bob();
+  world_register(&w, &bob, "bob", 1, 600);
   message_to_bob(480);
   assert_int_equal(w.missed, 0); /* nobody asked */
   subscribe(&bob, BOB, BOB, "", 1, "");

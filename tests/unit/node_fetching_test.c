@@ -56,16 +56,9 @@ static unsigned ask(uint32_t node, const char *parameter, const char *body, char
   net_inject(&net, node, asker_flow[node], &asker, slice_of(text, (size_t)n));
   char branch[40];
   snprintf(branch, sizeof branch, "branch=z9hG4bKf%u.", number);
-  for (usec stop = net.now + SEC(8); net.now < stop; net_run_for(&net, MSEC(5))) {
-    const struct net_letter *letter;
-    while ((letter = net_take(&net, branch, "SIP/2.0 ")) != NULL) {
-      unsigned status = (unsigned)atoi(letter->text + 8);
-      if (status < 200) continue;
-      if (answer != NULL) snprintf(answer, TEXT_MAX, "%s", letter->text);
-      return status;
-    }
-  }
-  return 0;
+  const struct net_letter *letter = net_answer(&net, branch, SEC(8));
+  if (letter != NULL && answer != NULL) snprintf(answer, TEXT_MAX, "%s", letter->text);
+  return net_status(letter);
 }
 
 static unsigned get(uint32_t node, const char *parameter) {

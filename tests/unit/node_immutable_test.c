@@ -78,15 +78,12 @@ static unsigned ask(const char *key, const char *method, const char *record) {
                      branch, number, hex, len, body);
   assert_in_range(all, 1, sizeof message - 1);
   net_inject(&net, 0, flow, &asker, slice_of(message, (size_t)all));
-  for (usec stop = net.now + SEC(12); net.now < stop; net_run_for(&net, MSEC(10))) {
-    const struct net_letter *letter;
-    while ((letter = net_take(&net, branch, "SIP/2.0 ")) != NULL) {
-      assert_true(letter->len < sizeof answer);
-      memcpy(answer, letter->text, letter->len + 1);
-      if (atoi(answer + 8) >= 200) return (unsigned)atoi(answer + 8);
-    }
+  const struct net_letter *letter = net_answer(&net, branch, SEC(12));
+  if (letter != NULL) {
+    assert_true(letter->len < sizeof answer);
+    memcpy(answer, letter->text, letter->len + 1);
   }
-  return 0;
+  return net_status(letter);
 }
 
 static unsigned put(msec_wall life) {

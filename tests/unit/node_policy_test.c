@@ -126,16 +126,9 @@ static unsigned send_body(uint32_t node, const char *key, const char *parameter,
   uint32_t flow = net_connect(&net, node, &asker);
   net_inject(&net, node, flow, &asker, slice_of(text, (size_t)n));
   snprintf(branch, sizeof branch, "branch=z9hG4bKp%u.", number);
-  for (usec stop = net.now + SEC(10); net.now < stop; net_run_for(&net, MSEC(5))) {
-    const struct net_letter *letter;
-    while ((letter = net_take(&net, branch, "SIP/2.0 ")) != NULL) {
-      unsigned status = (unsigned)atoi(letter->text + 8);
-      if (status < 200) continue;
-      snprintf(last, sizeof last, "%s", letter->text);
-      return status;
-    }
-  }
-  return 0;
+  const struct net_letter *letter = net_answer(&net, branch, SEC(10));
+  if (letter != NULL) snprintf(last, sizeof last, "%s", letter->text);
+  return net_status(letter);
 }
 
 static unsigned put_at(uint32_t node, const struct what *what) {
