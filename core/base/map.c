@@ -46,8 +46,8 @@ static enum err grow(struct map *map) {
 
 enum err map_put(struct map *map, uint64_t hash, uint32_t value) {
   ASSERT(value != MAP_END);
-  /* Three slots in eight stay empty, so that every search ends soon. */
-  if (map->used >= map->capacity / 8 * 5) {
+  /* One slot in four stays empty, so that every search ends soon. */
+  if (map->used >= map->capacity / 4 * 3) {
     enum err err = grow(map);
     if (err != OK) return err;
   }

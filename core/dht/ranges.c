@@ -139,12 +139,12 @@ void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges
 /* ---- what waits ---- */
 
 static const struct interval *items_of(const struct parts *parts) {
-  return parts->more != NULL ? parts->more : &parts->one;
+  return parts->room > 0 ? parts->more : &parts->one;
 }
 
 struct interval *parts_first(struct parts *parts) {
   if (parts->count == 0) return NULL;
-  return parts->more != NULL ? parts->more : &parts->one;
+  return parts->room > 0 ? parts->more : &parts->one;
 }
 
 struct ranges parts_get(const struct parts *parts) {
@@ -162,8 +162,7 @@ static void join_all(struct ranges *set, const struct interval *interval) {
 }
 
 static void give_more(struct parts *parts, const struct memory *memory) {
-  memory_give(memory, parts->more, parts->room * sizeof *parts->more);
-  parts->more = NULL;
+  if (parts->room > 0) memory_give(memory, parts->more, parts->room * sizeof *parts->more);
   parts->room = 0;
 }
 
@@ -191,8 +190,7 @@ static bool put(struct parts *parts, const struct memory *memory, const struct r
     parts->room = (uint8_t)room;
   }
   if (set->count <= 1) give_more(parts, memory);
-  memcpy(parts->more != NULL ? parts->more : &parts->one, set->item,
-         set->count * sizeof *set->item);
+  memcpy(parts->room > 0 ? parts->more : &parts->one, set->item, set->count * sizeof *set->item);
   parts->count = (uint8_t)set->count;
   return true;
 }

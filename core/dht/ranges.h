@@ -41,8 +41,10 @@ void ranges_both(struct ranges *out, const struct ranges *a, const struct ranges
  * gives its memory back. Nothing here fails: where there are too many intervals, or no memory, it
  * holds more than it was given (all keys from the first to the last) or, by parts_keep, less. */
 struct parts {
-  struct interval one;   /* as in nearly all peers: a range that does not contain zero */
-  struct interval *more; /* instead of it */
+  union {
+    struct interval one;   /* as in nearly all peers: a range that does not contain zero */
+    struct interval *more; /* instead of it, if `room` is not 0 */
+  };
   uint8_t count, room;
 };
 

@@ -162,13 +162,13 @@ void shed_on_safe(struct dht *dht, struct stream *stream) {
   if (stream->slot != SLOT_SHED) return;
   shed_may_go(dht, &may_go);
   const struct interval *part = parts_first(&stream->todo);
-  struct record_id at = stream->after;
+  struct record_id at = stream->progress->after;
   bool has_at = stream->has_after;
   for (struct entry *e;
        (e = store_next_in(&dht->store, &part->first, &part->last, has_at ? &at : NULL)) != NULL;) {
     at = record_id_of(&e->record);
     has_at = true;
-    if (record_id_compare(&at, &stream->batch_last) > 0) break;
+    if (record_id_compare(&at, &stream->progress->batch_last) > 0) break;
     if (e->shedding && ranges_has(&may_go, &at.key))
       e->shed = true;
     else if (e->shedding)

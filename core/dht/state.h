@@ -126,15 +126,19 @@ struct fetch {
 
 /* Records on their way to one peer, batch by batch, each acknowledged before the next. */
 enum stream_kind { STREAM_NONE, STREAM_COPY, STREAM_HAND_OVER, STREAM_SHED };
+/* How far a stream is. Most have nothing to send nearly always, and none. */
+struct progress {
+  struct parts added;     /* while a batch was under way */
+  struct record_id after; /* position in the first interval of todo, if has_after */
+  struct record_id batch_last;
+};
 struct stream {
   enum stream_kind kind;
   unsigned slot; /* in dht.stream */
   struct peer to;
-  struct parts todo;  /* what is left, in order */
-  struct parts added; /* while a batch was under way */
+  struct parts todo;         /* what is left, in order */
+  struct progress *progress; /* owned; NULL: nothing of todo was sent yet */
   bool has_after, batch_more;
-  struct record_id after; /* position in the first interval of todo */
-  struct record_id batch_last;
   uint32_t ticket; /* 0: none under way */
   unsigned failures;
   struct timer timer;

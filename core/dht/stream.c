@@ -8,10 +8,11 @@
 /* todo always begins at the position, so what comes before it is a part of its own. */
 void stream_add(struct dht *dht, struct stream *stream, const struct interval *interval) {
   if (stream->ticket != 0) {
-    parts_add(&stream->added, dht->memory, interval);
+    parts_add(&stream->progress->added, dht->memory, interval);
     return;
   }
-  if (stream->has_after && interval_has(interval, &stream->after.key)) stream->has_after = false;
+  if (stream->has_after && interval_has(interval, &stream->progress->after.key))
+    stream->has_after = false;
   const struct interval *part = parts_first(&stream->todo);
   struct key first = part != NULL ? part->first : interval->first;
   parts_add(&stream->todo, dht->memory, interval);
@@ -20,9 +21,9 @@ void stream_add(struct dht *dht, struct stream *stream, const struct interval *i
 
 static void stream_take_added(struct dht *dht, struct stream *stream) {
   const struct interval *part;
-  while ((part = parts_first(&stream->added)) != NULL) {
+  while ((part = parts_first(&stream->progress->added)) != NULL) {
     stream_add(dht, stream, part);
-    parts_remove_first(&stream->added, dht->memory);
+    parts_remove_first(&stream->progress->added, dht->memory);
   }
 }
 
@@ -30,12 +31,27 @@ void stream_add_key(struct dht *dht, struct stream *stream, const struct key *ke
   stream_add(dht, stream, &(struct interval){*key, *key});
 }
 
+/* False: no memory. */
+static bool has_progress(struct dht *dht, struct stream *stream) {
+  if (stream->progress == NULL)
+    stream->progress = memory_take(dht->memory, sizeof *stream->progress);
+  return stream->progress != NULL;
+}
+
+static void drop_progress(struct dht *dht, struct stream *stream) {
+  if (stream->progress == NULL) return;
+  parts_clear(&stream->progress->added, dht->memory);
+  memory_give(dht->memory, stream->progress, sizeof *stream->progress);
+  stream->progress = NULL;
+  stream->has_after = false;
+}
+
 void stream_stop(struct dht *dht, struct stream *stream) {
   unsigned slot = stream->slot;
   call_close(dht, stream->ticket);
   timers_clear(&dht->timers, &stream->timer);
   parts_clear(&stream->todo, dht->memory);
-  parts_clear(&stream->added, dht->memory);
+  drop_progress(dht, stream);
   *stream = (struct stream){.slot = slot};
 }
 
@@ -57,7 +73,7 @@ static bool fits_batch(const struct dht *dht, const struct stream *stream, const
 /* Fills a batch from the first interval of todo. 0: there is nothing (left) in it. */
 static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_effect *out) {
   const struct interval *part = parts_first(&stream->todo);
-  struct record_id at = stream->after;
+  struct record_id at = stream->progress->after;
   bool has_at = stream->has_after;
   unsigned count = 0, looked = 0;
   size_t bytes = 0;
@@ -82,7 +98,7 @@ static unsigned stream_batch(struct dht *dht, struct stream *stream, struct dht_
     out->record[count++] = e->record;
     bytes += e->record.bytes.len;
   }
-  if (has_at) stream->batch_last = at;
+  if (has_at) stream->progress->batch_last = at;
   out->record_count = count;
   out->range_from = interval_from(part);
   out->range_to = part->last;
@@ -105,9 +121,9 @@ static void stream_ended(struct dht *dht, struct stream *stream, struct dht_effe
 /* Moves on behind the batch that is done. */
 static void stream_advance(struct dht *dht, struct stream *stream) {
   stream->has_after = stream->batch_more;
-  stream->after = stream->batch_last;
+  stream->progress->after = stream->progress->batch_last;
   if (stream->batch_more) {
-    parts_first(&stream->todo)->first = stream->after.key;
+    parts_first(&stream->todo)->first = stream->progress->after.key;
     return;
   }
   parts_remove_first(&stream->todo, dht->memory);
@@ -115,6 +131,10 @@ static void stream_advance(struct dht *dht, struct stream *stream) {
 
 void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx) {
   if (stream->kind == STREAM_NONE || stream->ticket != 0) return;
+  if (stream->todo.count > 0 && !has_progress(dht, stream)) {
+    stream_later(dht, stream, RETRY_MIN_US);
+    return;
+  }
   for (unsigned rounds = 0; stream->todo.count > 0; rounds++) {
     if (!fx_has(fx, 2) || rounds == RANGES_MAX) {
       stream_later(dht, stream, 0);
@@ -137,6 +157,7 @@ void stream_step(struct dht *dht, struct stream *stream, struct dht_effects *fx)
     }
     return;
   }
+  drop_progress(dht, stream);
   stream_ended(dht, stream, fx);
 }
 

@@ -7,7 +7,7 @@
 _Static_assert(sizeof(struct hop) <= HOP_BYTES_MAX, "R-2.x: a forwarding entry is small");
 
 #define HOPS_CHUNK 32u
-#define COPIES_CHUNK 8u
+#define COPIES_CHUNK 1u /* they are large, and few at a time */
 
 static const struct slice branch_cookie = {"z9hG4bK", 7};
 #define TAG_DIGITS 8u

@@ -288,6 +288,12 @@ struct node_settings {
   struct xml_reader *xml;
 };
 
+/* What the log knows of stats.limit, and since when. */
+struct limits_told {
+  uint64_t count[NODE_LIMIT_COUNT];
+  usec at[NODE_LIMIT_COUNT];
+};
+
 struct node {
   struct node_settings config;
   char overlay_name[NODE_NAME_BYTES_MAX];
@@ -312,8 +318,7 @@ struct node {
   struct timers timers;
   struct sources sources;
   struct node_stats stats;
-  uint64_t told[NODE_LIMIT_COUNT]; /* of stats.limit, how many the log knows of */
-  usec told_at[NODE_LIMIT_COUNT];
+  struct limits_told *told; /* owned; NULL: nothing was told yet */
   struct peer self;
   char self_host[64]; /* advertised HOST:PORT */
   uint8_t self_host_len;

@@ -50,14 +50,17 @@ void limits_note(struct step *s, enum node_limit limit, const struct endpoint *f
   struct node *node = s->node;
   const struct endpoint nowhere = {.family = 0};
   uint64_t count = ++node->stats.limit[limit];
-  if (node->told[limit] != 0 && s->now < node->told_at[limit] + TOLD_US) return;
+  if (node->told == NULL) node->told = memory_take(node->config.memory, sizeof *node->told);
+  if (node->told == NULL) return; /* counted, and told when there is memory */
+  struct limits_told *told = node->told;
+  if (told->count[limit] != 0 && s->now < told->at[limit] + TOLD_US) return;
   outbox_trace(s->out, &(struct trace){.kind = TRACE_LIMIT,
                                        .at = s->now,
                                        .peer = from != NULL ? *from : nowhere,
-                                       .n = count - node->told[limit],
+                                       .n = count - told->count[limit],
                                        .a = slice_cstr(names[limit])});
-  node->told[limit] = count;
-  node->told_at[limit] = s->now;
+  told->count[limit] = count;
+  told->at[limit] = s->now;
 }
 
 bool limits_take(struct step *s, enum source_meter meter, size_t amount,

@@ -7,7 +7,7 @@
 #define OPERATIONS_CHUNK 16u
 #define LINKS_BESIDE 256u /* besides learnt peers: neighbours, fingers, and whom looks ask */
 #define ERRANDS_CHUNK 16u
-#define TRIM_US SEC(10)
+#define TRIM_US SEC(2)
 #define NONCES_MAX 8192u
 
 _Static_assert(NODE_SHA256 == 1 << DIGEST_SHA256 && NODE_MD5 == 1 << DIGEST_MD5, "named twice");
@@ -227,6 +227,7 @@ void node_free(struct node *node) {
   hops_free(&node->hops);
   links_free(&node->links);
   sources_free(&node->sources);
+  memory_give(memory, node->told, sizeof *node->told);
   memory_give(memory, node->config.trusted,
               node->config.trusted_count * sizeof *node->config.trusted);
   memory_give(memory, node->config.join, node->config.join_count * sizeof *node->config.join);
