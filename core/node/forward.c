@@ -412,10 +412,9 @@ static void heard_from(struct step *s, struct hop *hop, uint16_t status) {
   if (key_is_zero(&link->peer.id)) return;
   struct peer peer = link->peer;
   peer.at.transport = TRANSPORT_TCP;
-  if (status == 410 || status == 503)
+  if (status != 410 && status != 503) overlay_on_peer_alive(s->node->overlay, s->now, &peer);
+  if (status == 410 || status == 482 || status == 503)
     overlay_on_peer_refused(s->node->overlay, &peer);
-  else
-    overlay_on_peer_alive(s->node->overlay, s->now, &peer);
 }
 
 /* The peers that the Contacts of a 302 name. */

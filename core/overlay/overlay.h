@@ -122,7 +122,7 @@ usec overlay_deadline(const struct overlay *overlay);
 void overlay_on_peer_alive(struct overlay *overlay, usec now, const struct peer *peer);
 void overlay_on_peer_silent(struct overlay *overlay, usec now, const struct peer *peer,
                             struct overlay_calls *calls, struct outbox *trace);
-/* It does not want the request (410, 503): if it is a learnt peer, another may do better. */
+/* It does not want the request (410, 482, 503): if it is a learnt peer, another may do better. */
 void overlay_on_peer_refused(struct overlay *overlay, const struct peer *peer);
 /* An answer that passed says that this peer is responsible for its key (R-5.38). It is asked
  * itself before anything comes of that. */

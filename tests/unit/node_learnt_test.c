@@ -120,12 +120,35 @@ static void test_a_range_that_is_out_of_date(void **state) {
   assert_true(net_close(&net));
 }
 
+/* The same from all sides: where the request is sent back to where it came from, the range is
+ * forgotten there (R-5.17). */
+static void test_all_find_a_newcomer(void **state) {
+  (void)state;
+  char uri[40];
+  for (uint32_t asker = 0; asker < 8; asker++) {
+    begin(1); /* so few that who had the range knows nobody right before it */
+    owned_by(6, uri, sizeof uri);
+    const struct node_command command = {.kind = COMMAND_LOOKUP, .uri = slice_cstr(uri)};
+    assert_int_equal(net_command(&net, asker, &command, SEC(9))->code, 200);
+    net_run_for(&net, SEC(1));
+    struct key id = net_key(&net, uri);
+    id.byte[KEY_BYTES - 1]++;
+    net_add(&net, &id, 3);
+    assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
+    const struct net_reply *reply = net_command(&net, asker, &command, SEC(9));
+    assert_int_equal(reply->code, 200);
+    assert_memory_equal(reply->row[0].key.byte, id.byte, KEY_BYTES);
+    assert_true(net_close(&net));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_the_second_lookup_is_one_hop),
       cmocka_unit_test(test_without_a_budget_nothing_is_learnt),
       cmocka_unit_test(test_a_learnt_peer_that_died),
       cmocka_unit_test(test_a_range_that_is_out_of_date),
+      cmocka_unit_test(test_all_find_a_newcomer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
