@@ -5,6 +5,7 @@
 
 #define JOINS 4u /* addresses that a peer is told to join through */
 #define LEFT_US SEC(15)
+#define SETTLED_US SEC(5) /* then others know a newcomer */
 
 enum act {
   ACT_CLIENT,
@@ -68,12 +69,37 @@ void script_crash(struct script *script, uint32_t peer, bool dark, usec back_us)
   act_at(script, script->world->now + back_us, ACT_RETURN, peer);
 }
 
+/* Would one that stands still find nobody any more of those it knew? Newcomers cannot know of it
+ * then, nor it of them: two rings that nothing joins. */
+static bool strands(const struct script *script, uint32_t victim) {
+  const struct world *world = script->world;
+  for (uint32_t i = 0; i < world->peer_count; i++) {
+    const struct sim_peer *still = &world->peer[i];
+    if (i == victim || !world_is_up(world, i) || still->paused_until <= world->now) continue;
+    unsigned known = 0;
+    for (uint32_t k = 0; k < world->peer_count; k++) {
+      const struct sim_peer *other = &world->peer[k];
+      known += k != i && k != victim && world_is_up(world, k) && !other->leaving &&
+               other->paused_until <= world->now &&
+               other->started_at + SETTLED_US < still->paused_at;
+    }
+    if (known == 0) return true;
+  }
+  return false;
+}
+
+static bool may_go(const struct script *script, uint32_t peer) {
+  const struct world *world = script->world;
+  return peer != SIM_NONE && world->up_count > 3 && world->up_count * 2 > script->target &&
+         !strands(script, peer);
+}
+
 static void crash_some(struct script *script) {
   struct world *world = script->world;
   uint64_t count = rng_between(&script->rng, 1, world->weather.of[CRASHES]);
   for (; count > 0; count--) {
     uint32_t peer = truth_random_up(world, &script->rng);
-    if (peer == SIM_NONE || world->up_count <= 3 || world->up_count * 2 <= script->target) return;
+    if (!may_go(script, peer)) return;
     bool dark = chance(script, DARK), back = chance(script, RETURN), wipe = chance(script, WIPE);
     usec pause = rng_between(&script->rng, MSEC(100), SEC(20));
     script_crash(script, peer, dark, back ? pause : USEC_NEVER);
@@ -87,7 +113,7 @@ static void crash_some(struct script *script) {
 void script_leave(struct script *script) {
   struct world *world = script->world;
   uint32_t peer = truth_random_up(world, &script->rng);
-  if (peer == SIM_NONE || world->up_count <= 3 || world->up_count * 2 <= script->target) return;
+  if (!may_go(script, peer)) return;
   struct sim_peer *leaver = &world->peer[peer];
   leaver->leaving = true;
   script->leaves++;

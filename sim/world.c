@@ -501,5 +501,6 @@ void world_crash(struct world *world, uint32_t i, bool dark) {
 void world_wipe_disk(struct world *world, uint32_t i) { disk_wipe(&world->peer[i].disk); }
 
 void world_pause(struct world *world, uint32_t i, usec until) {
+  world->peer[i].paused_at = world->now;
   world->peer[i].paused_until = until;
 }

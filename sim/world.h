@@ -50,7 +50,7 @@ struct sim_peer {
   uint8_t side; /* of the partition */
   uint16_t x, y;
   int64_t skew_ms;
-  usec paused_until, uplink_free_at, tick_at, started_at, ended_at;
+  usec paused_at, paused_until, uplink_free_at, tick_at, started_at, ended_at;
   uint32_t first_end; /* connections of this life: 2 * connection + end + 1, 0: none */
   struct disk disk;
   struct record *old; /* what a liar held once, and gives out */
