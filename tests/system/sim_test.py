@@ -75,6 +75,11 @@ def test_computed_ring():
     assert re.search(r"happened [1-9]\d* crashes.* [1-9]\d* leaves, [1-9]\d* joins", output), output
     for figure in ("hops ", "upkeep ", "memory ", "speed "):
         assert "\n" + figure in output, output
+    # A peer that keeps no learnt peers: 10.6 kB; what is given back is not to stay again.
+    status, output = sim(BUILD, "--scenario", "million", "--peers", "300", "--set", "learnt=0",
+                         "--set", "faults-s=120", "--set", "lookups=2")
+    assert status == 0, output
+    assert int(re.search(r"memory +(\d+) bytes a peer", output).group(1)) < 11500, output
 
 
 def test_tables_of_a_paper():
