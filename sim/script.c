@@ -5,6 +5,7 @@
 
 #define JOINS 4u /* addresses that a peer is told to join through */
 #define LEFT_US SEC(15)
+#define MANY 200u
 #define SETTLED_US SEC(5) /* then others know a newcomer */
 
 enum act {
@@ -88,10 +89,14 @@ static bool strands(const struct script *script, uint32_t victim) {
   return false;
 }
 
+/* Those that leave are as good as gone. Where there are many, some are always left. */
 static bool may_go(const struct script *script, uint32_t peer) {
   const struct world *world = script->world;
-  return peer != SIM_NONE && world->up_count > 3 && world->up_count * 2 > script->target &&
-         !strands(script, peer);
+  uint32_t staying = 0;
+  if (peer != SIM_NONE && world->up_count > MANY) return world->up_count * 2 > script->target;
+  for (uint32_t i = 0; i < world->peer_count; i++)
+    staying += world_is_up(world, i) && !world->peer[i].leaving;
+  return peer != SIM_NONE && staying > 3 && staying * 2 > script->target && !strands(script, peer);
 }
 
 static void crash_some(struct script *script) {

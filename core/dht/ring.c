@@ -67,6 +67,7 @@ void dht_on_ring(struct dht *dht, usec now, msec_wall wall, struct dht_effects *
     struct ranges complete = parts_get(&dht->complete);
     ranges_both(&complete, &complete, &own);
     parts_keep(&dht->complete, dht->memory, &complete);
+    if (!dht->own_known || !key_equal(&from, &dht->own_from)) hand_over_again(dht);
     struct ranges ceded = parts_get(&dht->ceded);
     ranges_minus(&ceded, &ceded, &own);
     parts_keep(&dht->ceded, dht->memory, &ceded);

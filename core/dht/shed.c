@@ -274,6 +274,9 @@ bool hand_over_next(struct dht *dht, struct dht_effects *fx) {
   return false;
 }
 
+/* What is ours now is more, or less, than what was pushed. */
+void hand_over_again(struct dht *dht) { dht->hand_over_stage = 0; }
+
 /* All that could take something fell silent just now: they may be back, or be found dead. */
 bool hand_over_waits(const struct dht *dht) {
   struct peer other;

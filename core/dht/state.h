@@ -286,6 +286,7 @@ bool shed_next_hop(const struct dht *dht, const struct key *key, struct peer *ou
 /* Begins the next part of it. False: that was all. */
 bool hand_over_next(struct dht *dht, struct dht_effects *fx);
 bool hand_over_waits(const struct dht *dht);
+void hand_over_again(struct dht *dht);
 void hand_over_done(struct dht *dht, enum err status, struct dht_effects *fx);
 
 /* ---- sync.c ---- */

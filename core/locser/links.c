@@ -3,8 +3,8 @@
 
 #include "base/assert.h"
 
-#define LINKS_CHUNK 4u /* a peer of a large ring has some twenty for ever: little is to lie empty \
-                        */
+/* A peer of a large ring has some twenty for ever: little is to lie empty. */
+#define LINKS_CHUNK 4u
 
 void links_init(struct links *links, const struct memory *memory, struct hash_key hash,
                 uint32_t limit) {

@@ -413,7 +413,8 @@ bool look_begin(struct step *s, struct errand *errand, struct slice known, bool 
   errand->waiting = false;
   if (look->for_data) {
     keep_answer(node, look, known);
-    keep_answer(node, look, operation_held_records(s, &errand->key));
+    if (!dht_is_newcomer(node->dht)) /* what it held in an earlier life is of then */
+      keep_answer(node, look, operation_held_records(s, &errand->key));
   }
   unsigned count = forward_around(s, &errand->key, next, LOOK_OWN_MAX);
   for (unsigned i = 0; i < count; i++) add(node, errand, &next[i]);

@@ -25,24 +25,7 @@ static void call_failed(struct step *s, uint32_t ticket) {
   if (ticket != 0) answer_overlay(s, ticket, OVERLAY_BUSY, NULL);
 }
 
-/* Who is responsible? This peer itself may be. */
-static bool answer_route_here(struct step *s, const struct overlay_call *call) {
-  struct node *node = s->node;
-  if (!call->routed || !overlay_is_member(node->overlay) ||
-      !overlay_is_responsible(node->overlay, &call->key)) {
-    return false;
-  }
-  struct overlay_message answer = {.method = call->message.method, .sender = node->self};
-  const struct peer *predecessor = overlay_predecessor(node->overlay);
-  if (predecessor != NULL) answer.predecessor = *predecessor;
-  answer.successor_count =
-      overlay_successors(node->overlay, answer.successor, OVERLAY_SUCCESSORS_MAX);
-  if (call->ticket != 0) answer_overlay(s, call->ticket, OVERLAY_OK, &answer);
-  return true;
-}
-
 static void call_overlay(struct step *s, const struct overlay_call *call) {
-  if (answer_route_here(s, call)) return;
   struct xml_overlay xml = {0};
   locser_overlay_to_xml(&call->message, &xml);
   size_t mark = outbox_mark(s->out);

@@ -412,6 +412,24 @@ static void test_udp_with_loss(void **state) {
 }
 
 /* SEED=n: only that story of churn. An argument: only tests whose name matches. */
+/* R-5.19: who is left alone asks the other address that it was told to join through, where somebody
+ * is now who has never heard of it. */
+static void test_who_is_alone_asks_where_it_may_join(void **state) {
+  (void)state;
+  net_open(&net, 1);
+  net_add(&net, NULL, NET_NONE);
+  net.config.join[1] = net_address(2);
+  net.config.join_count = 2;
+  net_add(&net, NULL, 0);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(60)));
+  net_kill(&net, 0, true);
+  net_run_for(&net, SEC(60));
+  net.config.join_count = 0;
+  net_add(&net, NULL, NET_NONE);
+  assert_true(net_run_while(&net, net_is_ready, MSEC(500), SEC(120)));
+  close_all();
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
@@ -428,6 +446,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_udp_with_loss),
       cmocka_unit_test(test_many_at_once),
       cmocka_unit_test(test_slow_links),
+      cmocka_unit_test(test_who_is_alone_asks_where_it_may_join),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

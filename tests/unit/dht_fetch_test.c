@@ -367,6 +367,26 @@ static void test_a_leaver_tells_it_before(void **state) {
   assert_int_equal(f.fx.effect[0].status, OK);
 }
 
+/* what became ours while we leave is handed over, too. */
+static void test_a_leaver_whose_range_grows(void **state) {
+  (void)state;
+  SEE(100);
+  stored(put(40, 5));
+  SEE(20, 50, 100, 150);
+  assert_true(vouches(100, 50)); /* 50 has it */
+  f.fx.count = 0;
+  dht_hand_over(f.dht, f.now, WALL, f.now + SEC(10), &f.fx);
+  const struct dht_effect *push = effect_to(DHT_PUSH, 20); /* the copy that will be missing */
+  assert_non_null(push);
+  uint32_t ticket = push->ticket;
+  SEE(20, 100, 150);
+  f.fx.count = 0;
+  dht_on_pushed(f.dht, f.now, ticket, OK, &f.fx);
+  push = effect_to(DHT_PUSH, 150); /* the next to be responsible */
+  assert_non_null(push);
+  assert_int_equal(push->record_count, 1);
+}
+
 static void test_who_pulls_is_told_nothing(void **state) {
   (void)state;
   SEE(100);
@@ -412,6 +432,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_reading_begins_again_for_another_death, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_leaver_whose_range_grows, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newcomer, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newcomer_until_complete, setup, teardown),
