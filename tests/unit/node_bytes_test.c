@@ -12,9 +12,10 @@
 #include "support/world.h"
 
 #define ALONE_BYTES_MAX 8320u
-#define RING_BYTES_MAX 13184u      /* of a peer of 64, on average */
-#define RING_PEER_BYTES_MAX 16384u /* of any of them */
-#define BINDING_BYTES_MAX 2600u    /* with its signed record, and its share of the tables */
+#define RING_BYTES_MAX 13184u /* of a peer of 64, on average */
+#define RING_PEER_BYTES_MAX \
+  26624u /* of the one through which all joined, and which all ask at times */
+#define BINDING_BYTES_MAX 2600u /* with its signed record, and its share of the tables */
 #define PHONES 64u
 
 static struct net net;
