@@ -133,6 +133,9 @@ bool dht_is_complete(const struct dht *dht, const struct key *key);
 /* Joined a short time ago, and has not got the records of its own range: whoever pulls from it
  * must not take the little it holds for all that there is (R-5.33). */
 bool dht_is_newcomer(const struct dht *dht);
+/* No newcomer, and one of the k that hold what is under the key, as far as this peer knows: what it
+ * has of it is kept up to date. */
+bool dht_is_holder(const struct dht *dht, const struct key *key);
 /* For the answer to a pull of (from, to] (R-3.31). Vouches: all there is, is here; or was, until a
  * new owner came. False: others may hold more of it, and the answer says incomplete="true". */
 bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to);

@@ -69,6 +69,13 @@ static void outside_of_keep(const struct dht *dht, unsigned margin, struct range
   ranges_minus(outside, &all, &keep);
 }
 
+bool dht_is_holder(const struct dht *dht, const struct key *key) {
+  struct ranges keep;
+  if (dht_is_newcomer(dht)) return false;
+  compute_keep(dht, 0, &keep);
+  return ranges_has(&keep, key);
+}
+
 static void note_kept(struct dht *dht) {
   struct ranges keep;
   compute_keep(dht, 0, &keep);

@@ -413,7 +413,7 @@ bool look_begin(struct step *s, struct errand *errand, struct slice known, bool 
   errand->waiting = false;
   if (look->for_data) {
     keep_answer(node, look, known);
-    if (!dht_is_newcomer(node->dht)) /* what it held in an earlier life is of then */
+    if (dht_is_holder(node->dht, &errand->key)) /* else it may be of long ago */
       keep_answer(node, look, operation_held_records(s, &errand->key));
   }
   unsigned count = forward_around(s, &errand->key, next, LOOK_OWN_MAX);

@@ -399,6 +399,27 @@ static void test_who_pulls_is_told_nothing(void **state) {
   }
 }
 
+/* whose records are kept up to date here. */
+static bool is_holder(uint8_t key) {
+  struct key at = key_at(key);
+  return dht_is_holder(f.dht, &at);
+}
+static void test_holder(void **state) {
+  (void)state;
+  SEE(100);
+  assert_true(is_holder(30));
+  SEE(20, 40, 60, 80, 100, 150);
+  assert_true(is_holder(90) && is_holder(50));
+  assert_false(is_holder(30) || is_holder(120));
+}
+static void test_a_newcomer_is_no_holder(void **state) {
+  (void)state;
+  SEE(50, 100, 150);
+  assert_false(is_holder(60));
+  answer_pull(150, OK, false);
+  assert_true(is_holder(60));
+}
+
 /* */
 static void test_newcomer(void **state) {
   (void)state;
@@ -434,6 +455,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_whose_range_grows, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_holder, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_newcomer_is_no_holder, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newcomer, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newcomer_until_complete, setup, teardown),
   };
