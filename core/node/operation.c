@@ -66,8 +66,8 @@ struct operation *operation_open(struct step *s, enum operation_kind kind,
     pool_give(&node->operations, handle);
     return NULL;
   }
-  if (head.len > 0) memcpy(op->bytes, head.at, head.len);
-  if (body.len > 0) memcpy(op->bytes + head.len, body.at, body.len);
+  if (op->bytes != NULL && head.len > 0) memcpy(op->bytes, head.at, head.len);
+  if (op->bytes != NULL && body.len > 0) memcpy(op->bytes + head.len, body.at, body.len);
   op->to = *to;
   op->to.request = NULL;
   op->to.head = slice_of(op->bytes, head.len);
