@@ -138,7 +138,10 @@ bool dht_is_newcomer(const struct dht *dht);
 bool dht_is_holder(const struct dht *dht, const struct key *key);
 /* For the answer to a pull of (from, to] (R-3.31). Vouches: all there is, is here; or was, until a
  * new owner came. False: others may hold more of it, and the answer says incomplete="true". */
-bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to);
+bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to);
+/* All of (from, to] was given to one who pulled it, to the last page, and vouched for: the new
+ * owner need not be told of it (R-5.32). */
+void dht_was_pulled(struct dht *dht, const struct key *from, const struct key *to);
 /* Some of it is ours, or is being written: whoever pulls it now misses what comes next, and the
  * answer says owner="true". */
 bool dht_takes_writes(const struct dht *dht, const struct key *from, const struct key *to);

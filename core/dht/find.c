@@ -101,15 +101,20 @@ bool dht_takes_writes(const struct dht *dht, const struct key *from, const struc
 }
 
 /* What is ours (again) is never among the ceded: ring.c. */
-bool dht_vouches_for(struct dht *dht, const struct key *from, const struct key *to) {
+bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to) {
   struct interval part[2];
   unsigned count = interval_cut(from, to, part);
   for (unsigned i = 0; i < count; i++)
     if (!parts_cover(&dht->ceded, &part[i]) && !parts_cover(&dht->complete, &part[i])) return false;
+  return true;
+}
+
+void dht_was_pulled(struct dht *dht, const struct key *from, const struct key *to) {
+  struct interval part[2];
+  unsigned count = interval_cut(from, to, part);
   struct ranges owed = parts_get(&dht->owed);
   for (unsigned i = 0; i < count; i++) (void)ranges_subtract(&owed, &part[i]);
   parts_set(&dht->owed, dht->memory, &owed);
-  return true;
 }
 
 unsigned dht_read_range(const struct dht *dht, msec_wall wall, const struct key *from,

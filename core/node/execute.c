@@ -126,6 +126,8 @@ static void answer_pull(struct step *s, const struct reply_to *to,
   unsigned fitting = page_of(to, records, count);
   page.more = page.more || fitting < count;
   count = fitting;
+  if (!page.more && !page.incomplete)
+    dht_was_pulled(node->dht, &asked->range_from, &asked->range_to);
   for (unsigned i = 0; i < count; i++) texts[i] = records[i].bytes;
   if (count > 0) {
     page.has_after = page.more;

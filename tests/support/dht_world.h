@@ -279,6 +279,7 @@ static void answer_pull(unsigned n, const struct event *ask) {
   e->more = more;
   e->owner = dht_takes_writes(node->dht, &ask->range_from, &ask->range_to);
   e->vouched = dht_vouches_for(node->dht, &ask->range_from, &ask->range_to);
+  if (e->vouched && !more) dht_was_pulled(node->dht, &ask->range_from, &ask->range_to);
   e->count = count;
   for (unsigned i = 0; i < count; i++) e->record[i] = copy_record(&out[i]);
   if (count > 0) e->after = record_id_of(&out[count - 1]);

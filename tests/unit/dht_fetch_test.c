@@ -373,7 +373,8 @@ static void test_a_leaver_whose_range_grows(void **state) {
   SEE(100);
   stored(put(40, 5));
   SEE(20, 50, 100, 150);
-  assert_true(vouches(100, 50)); /* 50 has it */
+  struct key first = place(100), last = place(50);
+  dht_was_pulled(f.dht, &first, &last); /* 50 has it */
   f.fx.count = 0;
   dht_hand_over(f.dht, f.now, WALL, f.now + SEC(10), &f.fx);
   const struct dht_effect *push = effect_to(DHT_PUSH, 20); /* the copy that will be missing */
@@ -392,11 +393,23 @@ static void test_who_pulls_is_told_nothing(void **state) {
   SEE(100);
   stored(put(40, 5));
   SEE(50, 100, 150);
-  assert_true(vouches(100, 50)); /* the answer to the pull of the newcomer at 50 */
+  struct key first = place(100), last = place(50);
+  dht_was_pulled(f.dht, &first, &last); /* by the newcomer at 50 */
   for (unsigned i = 0; i < 100; i++) {
     pass(MSEC(100));
     assert_null(effect_to(DHT_PUSH, 50));
   }
+}
+
+/* A first page is not all of it: whoever asked for that may not ask for more. */
+static void test_who_pulls_in_part_is_told(void **state) {
+  (void)state;
+  SEE(100);
+  stored(put(40, 5));
+  SEE(50, 100, 150);
+  assert_true(vouches(100, 50));
+  for (unsigned i = 0; i < 51 && effect_to(DHT_PUSH, 50) == NULL; i++) pass(MSEC(100));
+  assert_non_null(effect_to(DHT_PUSH, 50));
 }
 
 /* whose records are kept up to date here. */
@@ -455,6 +468,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_whose_range_grows, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_who_pulls_in_part_is_told, setup, teardown),
       cmocka_unit_test_setup_teardown(test_holder, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_newcomer_is_no_holder, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newcomer, setup, teardown),
