@@ -93,10 +93,11 @@ static bool strands(const struct script *script, uint32_t victim) {
 static bool may_go(const struct script *script, uint32_t peer) {
   const struct world *world = script->world;
   uint32_t staying = 0;
-  if (peer != SIM_NONE && world->up_count > MANY) return world->up_count * 2 > script->target;
+  if (peer == SIM_NONE) return false;
+  if (world->up_count > MANY) return world->up_count * 2 > script->target;
   for (uint32_t i = 0; i < world->peer_count; i++)
     staying += world_is_up(world, i) && !world->peer[i].leaving;
-  return peer != SIM_NONE && staying > 3 && staying * 2 > script->target && !strands(script, peer);
+  return staying > 3 && staying * 2 > script->target && !strands(script, peer);
 }
 
 static void crash_some(struct script *script) {

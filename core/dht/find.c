@@ -177,11 +177,8 @@ void found_forget(struct dht *dht) {
 }
 
 static void found_add(struct dht *dht, const struct key *key) {
-  if (dht->found == NULL) {
-    dht->found = memory_take(dht->memory, sizeof *dht->found);
-    if (dht->found == NULL) return; /* it is asked for again */
-    dht->found->count = dht->found->next = 0;
-  }
+  if (dht->found == NULL) dht->found = memory_take(dht->memory, sizeof *dht->found);
+  if (dht->found == NULL) return; /* it is asked for again */
   struct found *found = dht->found;
   found->key[found->next] = *key;
   found->next = (found->next + 1) % FOUND_MAX;

@@ -106,6 +106,11 @@ static bool vouches(uint8_t from, uint8_t to) {
   return dht_vouches_for(f.dht, &first, &last);
 }
 
+static void was_pulled(uint8_t from, uint8_t to) {
+  struct key first = place(from), last = place(to);
+  dht_was_pulled(f.dht, &first, &last);
+}
+
 /* R-5.20: 150 took the range over from 200 and does not know of us yet. 200 vouches for what it
  * gave up, but 150 still takes writes: only when it has stopped is all of it here. */
 static void test_who_takes_writes_is_read_again(void **state) {
@@ -290,13 +295,18 @@ static void test_two_do_not_settle_it(void **state) {
   assert_false(is_complete(60));
 }
 
-/* 150 was read through; that 200 is gone, and 180 has come, is no reason to begin again. */
-static void test_reading_goes_on_in_another_ring(void **state) {
-  (void)state;
+/* 50 has died, and the first of two sources has been read. */
+static void read_half_after_a_death(void) {
   SEE(100);
   SEE(50, 100, 150, 200);
   SEE(20, 100, 150, 200);
   answer_pull(150, ERR_BUSY, false);
+}
+
+/* 150 was read through; that 200 is gone, and 180 has come, is no reason to begin again. */
+static void test_reading_goes_on_in_another_ring(void **state) {
+  (void)state;
+  read_half_after_a_death();
   assert_non_null(effect_to(DHT_PULL, 200));
   SEE(20, 100, 150, 180);
   assert_null(effect_to(DHT_PULL, 150));
@@ -307,10 +317,7 @@ static void test_reading_goes_on_in_another_ring(void **state) {
 /* But not for a range that was another's in between. */
 static void test_reading_begins_again_for_another_death(void **state) {
   (void)state;
-  SEE(100);
-  SEE(50, 100, 150, 200);
-  SEE(20, 100, 150, 200);
-  answer_pull(150, ERR_BUSY, false);
+  read_half_after_a_death();
   SEE(20, 50, 100, 150, 200);
   SEE(20, 100, 150, 200);
   answer_pull(150, ERR_BUSY, false);
@@ -373,8 +380,7 @@ static void test_a_leaver_whose_range_grows(void **state) {
   SEE(100);
   stored(put(40, 5));
   SEE(20, 50, 100, 150);
-  struct key first = place(100), last = place(50);
-  dht_was_pulled(f.dht, &first, &last); /* 50 has it */
+  was_pulled(100, 50); /* 50 has it */
   f.fx.count = 0;
   dht_hand_over(f.dht, f.now, WALL, f.now + SEC(10), &f.fx);
   const struct dht_effect *push = effect_to(DHT_PUSH, 20); /* the copy that will be missing */
@@ -393,8 +399,8 @@ static void test_who_pulls_is_told_nothing(void **state) {
   SEE(100);
   stored(put(40, 5));
   SEE(50, 100, 150);
-  struct key first = place(100), last = place(50);
-  dht_was_pulled(f.dht, &first, &last); /* by the newcomer at 50 */
+  assert_true(vouches(100, 50)); /* the answer to the pull of the newcomer at 50 */
+  was_pulled(100, 50);
   for (unsigned i = 0; i < 100; i++) {
     pass(MSEC(100));
     assert_null(effect_to(DHT_PUSH, 50));
