@@ -139,8 +139,8 @@ bool dht_is_holder(const struct dht *dht, const struct key *key);
 /* For the answer to a pull of (from, to] (R-3.31). Vouches: all there is, is here; or was, until a
  * new owner came. False: others may hold more of it, and the answer says incomplete="true". */
 bool dht_vouches_for(const struct dht *dht, const struct key *from, const struct key *to);
-/* All of (from, to] was given to one who pulled it, to the last page, and vouched for: the new
- * owner need not be told of it (R-5.32). */
+/* All of (from, to] was given to one who pulled it, there is no more, and it was vouched for: the
+ * new owner need not be told of it (R-5.32). */
 void dht_was_pulled(struct dht *dht, const struct key *from, const struct key *to);
 /* Some of it is ours, or is being written: whoever pulls it now misses what comes next, and the
  * answer says owner="true". */
@@ -150,7 +150,8 @@ enum err dht_find_wait(struct dht *dht, usec now, const struct key *key, usec de
                        uint64_t user, struct dht_effects *fx) MUST_USE;
 /* Answers a pull of another peer: up to 16 records (tombstones included, live and unexpired) of
  * (from, to] after the cursor, in key order counted from `from`, at most DHT_PUSH_BYTES_MAX. The
- * next cursor is record_id_of the last one. */
+ * next cursor is record_id_of the last one. There is `more`, too, where some of it is still to be
+ * told to its new owner: whoever asks with that cursor has got these (R-5.32). */
 unsigned dht_read_range(const struct dht *dht, msec_wall wall, const struct key *from,
                         const struct key *to, const struct record_id *after, struct record *out,
                         unsigned max, bool *more);

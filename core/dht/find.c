@@ -117,6 +117,14 @@ void dht_was_pulled(struct dht *dht, const struct key *from, const struct key *t
   parts_set(&dht->owed, dht->memory, &owed);
 }
 
+/* Is any of it still to be told to its new owner? */
+static bool owes(const struct dht *dht, const struct key *from, const struct key *to) {
+  struct ranges owed = parts_get(&dht->owed), range, both;
+  ranges_of(&range, from, to);
+  ranges_both(&both, &owed, &range);
+  return both.count > 0;
+}
+
 unsigned dht_read_range(const struct dht *dht, msec_wall wall, const struct key *from,
                         const struct key *to, const struct record_id *after, struct record *out,
                         unsigned max, bool *more) {
@@ -142,6 +150,8 @@ unsigned dht_read_range(const struct dht *dht, msec_wall wall, const struct key 
       bytes += e->record.bytes.len;
     }
   }
+  /* An answer may be lost: who asks for what comes after these has them. */
+  *more = count > 0 && owes(dht, from, to);
   return count;
 }
 
