@@ -69,6 +69,7 @@ void dht_free(struct dht *dht) {
   for (struct put *put; (put = pool_next(&dht->puts, &index)) != NULL;) put_free(dht, put);
   for (unsigned i = 0; i < dht->streams; i++) stream_stop(dht, &dht->stream[i]);
   sync_stop(dht);
+  fetch_free(dht);
   found_forget(dht);
   parts_clear(&dht->complete, dht->memory);
   parts_clear(&dht->ceded, dht->memory);

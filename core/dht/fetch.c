@@ -27,15 +27,17 @@ static bool is_asking_round(const struct fetch *f) {
 }
 
 bool fetch_needs_no_vouch(const struct dht *dht) {
-  return dht->was_complete || (dht->fetch.joining && !is_asking_round(&dht->fetch));
+  const struct fetch *f = dht->fetch;
+  return dht->was_complete || (f != NULL && f->joining && !is_asking_round(f));
 }
 
 bool fetch_had_no_vouch(const struct dht *dht) {
-  return is_asking_round(&dht->fetch) && dht->fetch.vouch_tries > 0;
+  const struct fetch *f = dht->fetch;
+  return f != NULL && is_asking_round(f) && f->vouch_tries > 0;
 }
 
 static void fetch_later(struct dht *dht, usec delay) {
-  timer_set(dht, &dht->fetch.timer, TIMER_FETCH, 0, dht->now + delay);
+  timer_set(dht, &dht->fetch_timer, TIMER_FETCH, 0, dht->now + delay);
 }
 
 /* Peers that restarted together do not ask together. */
@@ -44,23 +46,30 @@ static usec jittered(struct dht *dht, usec delay) {
 }
 
 static void fetch_stop(struct dht *dht) {
-  call_close(dht, dht->fetch.ticket);
-  timers_clear(&dht->timers, &dht->fetch.timer);
-  dht->fetch.ticket = 0;
-  dht->fetch.active = false;
+  timers_clear(&dht->timers, &dht->fetch_timer);
+  if (dht->fetch == NULL) return;
+  call_close(dht, dht->fetch->ticket);
+  dht->fetch->ticket = 0;
+  dht->fetch->active = false;
+}
+
+void fetch_free(struct dht *dht) {
+  fetch_stop(dht);
+  memory_give(dht->memory, dht->fetch, sizeof *dht->fetch);
+  dht->fetch = NULL;
 }
 
 /* Nothing is missing. What was read is no use for what will be. */
 static void fetch_end(struct dht *dht) {
   found_forget(dht);
-  fetch_stop(dht);
-  dht->fetch.source_count = dht->fetch.vouch_tries = 0;
+  fetch_free(dht);
+  if (dht->own_known) dht->was_complete = true;
 }
 
 /* Reading goes on where the ring changed, or one failed, before all were read: in a ring that never
  * rests no range would be filled otherwise. */
 static bool goes_on(const struct dht *dht, const struct interval *gap) {
-  const struct fetch *f = &dht->fetch;
+  const struct fetch *f = dht->fetch;
   return f->source_count > 0 && f->joining == !dht->was_complete &&
          interval_has(&f->gap, &gap->first) && interval_has(&f->gap, &gap->last);
 }
@@ -71,8 +80,11 @@ static bool was_read(const struct fetch *before, const struct peer *peer) {
   return false;
 }
 
-static void fetch_begin(struct dht *dht, const struct interval *gap) {
-  struct fetch *f = &dht->fetch;
+/* False: no memory. */
+static bool fetch_begin(struct dht *dht, const struct interval *gap) {
+  if (dht->fetch == NULL) dht->fetch = memory_take(dht->memory, sizeof *dht->fetch);
+  struct fetch *f = dht->fetch;
+  if (f == NULL) return false;
   const struct fetch before = *f;
   bool same = goes_on(dht, gap);
   if (!same) f->failures = 0;
@@ -84,10 +96,11 @@ static void fetch_begin(struct dht *dht, const struct interval *gap) {
   f->has_after = f->vouched = f->sure = false;
   for (unsigned i = 0; i < FETCH_SOURCES; i++)
     f->read[i] = same && i < f->source_count && was_read(&before, &f->peer[i]);
+  return true;
 }
 
 static void fetch_pull(struct dht *dht, struct dht_effects *fx) {
-  struct fetch *f = &dht->fetch;
+  struct fetch *f = dht->fetch;
   uint32_t ticket = fx_has(fx, 1) ? call_open(dht, CALL_FETCH, HANDLE_NONE, 0) : 0;
   if (ticket == 0) {
     fetch_later(dht, fx_has(fx, 1) ? FETCH_RETRY_US : 0);
@@ -112,8 +125,7 @@ static void fetch_next_gap(struct dht *dht, struct dht_effects *fx) {
     fetch_end(dht);
     return;
   }
-  fetch_begin(dht, &gap);
-  if (dht->fetch.source_count > 0)
+  if (fetch_begin(dht, &gap) && dht->fetch->source_count > 0)
     fetch_next_source(dht, 0, fx);
   else
     fetch_later(dht, FETCH_RETRY_US);
@@ -121,8 +133,8 @@ static void fetch_next_gap(struct dht *dht, struct dht_effects *fx) {
 
 /* The gap is COMPLETE. The replica set gets what came in. */
 static void fetch_filled(struct dht *dht, struct dht_effects *fx) {
-  struct interval gap = dht->fetch.gap;
-  dht->fetch.source_count = 0;
+  struct interval gap = dht->fetch->gap;
+  dht->fetch->source_count = 0;
   struct ranges complete = parts_get(&dht->complete);
   if (!ranges_add(&complete, &gap)) {
     fetch_stop(dht); /* cannot be: both sets lie in one range of the ring */
@@ -131,12 +143,11 @@ static void fetch_filled(struct dht *dht, struct dht_effects *fx) {
   parts_keep(&dht->complete, dht->memory, &complete);
   copies_add(dht, &gap, fx);
   fetch_next_gap(dht, fx);
-  if (!dht->fetch.active) dht->was_complete = true;
 }
 
 /* The first from this one on that has not been read; else the verdict. */
 static void fetch_next_source(struct dht *dht, unsigned from, struct dht_effects *fx) {
-  struct fetch *f = &dht->fetch;
+  struct fetch *f = dht->fetch;
   f->has_after = false;
   for (f->source = from; f->source < f->needed; f->source++)
     if (!f->read[f->source]) {
@@ -164,25 +175,24 @@ static void fetch_next_source(struct dht *dht, unsigned from, struct dht_effects
 }
 
 void fetch_restart(struct dht *dht, struct dht_effects *fx) {
-  struct fetch *f = &dht->fetch;
+  struct fetch *f = dht->fetch;
   struct interval gap;
   if (dht->own_known && is_alone(dht)) { /* a ring of one */
     fetch_end(dht);
     struct ranges own = dht_own(dht);
     parts_keep(&dht->complete, dht->memory, &own);
-    dht->was_complete = true;
     return;
   }
   if (!first_gap(dht, &gap)) {
     fetch_end(dht);
-    if (dht->own_known) dht->was_complete = true;
     return;
   }
   /* The same gap from the same peers goes on. */
   struct peer peer[FETCH_SOURCES];
   unsigned count =
       dht_live_successors(dht, peer, dht->was_complete ? DEATH_SOURCES : FETCH_SOURCES);
-  bool same = f->active && memcmp(&gap, &f->gap, sizeof gap) == 0 && count == f->source_count;
+  bool same =
+      f != NULL && f->active && memcmp(&gap, &f->gap, sizeof gap) == 0 && count == f->source_count;
   for (unsigned i = 0; same && i < count; i++) same = peer_same(&peer[i], &f->peer[i]);
   if (same) return;
   found_forget(dht);
@@ -192,10 +202,10 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx) {
 
 void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,
                      const struct record_id *after, struct dht_effects *fx) {
-  struct fetch *f = &dht->fetch;
+  struct fetch *f = dht->fetch;
   bool first_page = !f->has_after;
   f->ticket = 0;
-  timers_clear(&dht->timers, &f->timer);
+  timers_clear(&dht->timers, &dht->fetch_timer);
   if (!f->active) return;
   if (status != OK && status != ERR_BUSY) {
     fetch_next_source(dht, f->source + 1, fx);
@@ -230,12 +240,12 @@ void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,
 }
 
 void fetch_on_timer(struct dht *dht, struct dht_effects *fx) {
-  struct fetch *f = &dht->fetch;
-  if (f->ticket != 0) { /* the answer was lost */
+  struct fetch *f = dht->fetch;
+  if (f != NULL && f->ticket != 0) { /* the answer was lost */
     call_close(dht, f->ticket);
     f->ticket = 0;
     fetch_next_source(dht, f->source + 1, fx);
-  } else if (f->active && f->source_count > 0) {
+  } else if (f != NULL && f->active && f->source_count > 0) {
     fetch_pull(dht, fx); /* there was no room for it */
   } else {
     fetch_next_gap(dht, fx);

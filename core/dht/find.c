@@ -171,7 +171,7 @@ struct dht_stats dht_stats(const struct dht *dht) {
                             .bytes = dht->store.bytes,
                             .puts = dht->put_count,
                             .finds = dht->finds.used,
-                            .pulls = dht->fetch.ticket != 0,
+                            .pulls = dht->fetch != NULL && dht->fetch->ticket != 0,
                             .syncs = dht->sync.exchanges};
   for (unsigned i = 0; i < dht->streams; i++) stats.pushes += dht->stream[i].ticket != 0;
   stats.complete = dht->own_known && dht_gaps(dht).count == 0;

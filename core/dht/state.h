@@ -121,7 +121,6 @@ struct fetch {
   struct record_id after;
   uint32_t ticket; /* 0: none under way */
   unsigned vouch_tries, failures;
-  struct timer timer;
 };
 
 /* Records on their way to one peer, batch by batch, each acknowledged before the next. */
@@ -184,7 +183,8 @@ struct dht {
   struct timer ceded_timer;
   struct parts owed; /* was ours, and its new owner has not pulled it yet */
   struct timer owed_timer;
-  struct fetch fetch;
+  struct fetch *fetch; /* owned; NULL: nothing is missing, or no memory */
+  struct timer fetch_timer;
   struct found *found; /* owned; NULL: none */
   uint32_t rings;      /* so many times all that was found had to be forgotten */
   usec hand_over_deadline;
@@ -247,6 +247,7 @@ void fetch_restart(struct dht *dht, struct dht_effects *fx);
 void fetch_on_pulled(struct dht *dht, enum err status, bool owner, bool more,
                      const struct record_id *after, struct dht_effects *fx);
 void fetch_on_timer(struct dht *dht, struct dht_effects *fx);
+void fetch_free(struct dht *dht);
 
 /* ---- stream.c ---- */
 void stream_add(struct dht *dht, struct stream *stream, const struct interval *interval);

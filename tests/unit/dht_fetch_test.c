@@ -325,6 +325,19 @@ static void test_reading_begins_again_for_another_death(void **state) {
   assert_true(is_complete(40));
 }
 
+/* Without memory to remember whom it asks it tries again, and takes nothing for COMPLETE. */
+static void test_reading_waits_for_memory(void **state) {
+  (void)state;
+  f.memory.fail_after = 0;
+  SEE(50, 100, 150, 200);
+  assert_null(effect_to(DHT_PULL, 150));
+  assert_false(is_complete(60));
+  f.memory.fail_after = TEST_MEMORY_UNLIMITED;
+  pass(SEC(1));
+  answer_pull(150, OK, false);
+  assert_true(is_complete(60));
+}
+
 /* 50 was only believed dead. What was written here meanwhile is pushed to it. */
 static void test_who_is_back_is_told_what_it_missed(void **state) {
   (void)state;
@@ -492,6 +505,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_two_do_not_settle_it, setup, teardown),
       cmocka_unit_test_setup_teardown(test_reading_goes_on_in_another_ring, setup, teardown),
       cmocka_unit_test_setup_teardown(test_reading_begins_again_for_another_death, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_reading_waits_for_memory, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_whose_range_grows, setup, teardown),
