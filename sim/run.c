@@ -15,7 +15,7 @@
 #define EACH_CHANGE_PEERS_MAX 32u /* smaller ones after each event that changed them */
 #define HEARD_PEERS_MAX 256u
 #define ANSWER_US SEC(10) /* before a pointer is adopted; it may have to wait for another */
-#define REST_US SEC(12)   /* in which everything under way must end once */
+#define REST_US SEC(60)   /* in which everything must end once, probes of the dead, too */
 #define EXPLAIN_LINES 200u
 
 /* First successor, predecessor. Zero: none yet. */
@@ -159,8 +159,18 @@ static void look_at_ring(struct run *run) {
   if (zave_holds(run)) check_invariant(run);
 }
 
+/* Who lost its last neighbour joins again. */
+static void note_alone(struct run *run, uint32_t peer) {
+  struct node_ring ring;
+  if (run->near == NULL || key_is_zero(&run->near[peer].id[0]) || !world_is_up(&run->world, peer))
+    return;
+  node_inspect_ring(run->world.peer[peer].node, &ring);
+  if (ring.successor_count == 0) run->near[peer] = (struct near){0};
+}
+
 static void on_stepped(void *context, uint32_t peer) {
   note_adopted(context, peer);
+  note_alone(context, peer);
   look_at_ring(context);
 }
 
