@@ -179,7 +179,7 @@ static void ask_peer(struct step *s, struct errand *errand, const struct peer *t
   if (slice_starts_nocase(errand->key_text, SLICE("sip:"))) own.uri = errand->key_text;
   errand->asked = *to;
   errand->asked_at = s->now;
-  usec patience = (errand->silences + 1) * TRY_TIMEOUT;
+  usec patience = (errand->slow_tries + 1) * TRY_TIMEOUT;
   timers_set(&s->node->timers, &errand->timer, usec_min(errand->deadline, s->now + patience));
   if (!forward_own(s, &own)) ask_later(s, errand, short_pause(s->node));
 }
@@ -722,6 +722,7 @@ void errand_on_timer(struct step *s, struct errand *errand) {
     ask(s, errand);
   } else if (is_asking(errand) && s->now < errand->deadline) {
     struct peer slow = errand->asked; /* its way is long or stuck: another is tried beside it */
+    errand->slow_tries++;
     errand_on_silence(s, errand, &slow);
   } else {
     errand_fail(s, errand, 503, "no peer could answer before the deadline");

@@ -16,12 +16,14 @@ static struct net net;
 static struct endpoint asker;
 static uint32_t asker_flow;
 static uint64_t tickets[16]; /* of the requests that node 0 sent */
+static usec sent_at[16];
 static unsigned ticket_count;
 
 static void see(struct net *world, uint32_t node, const struct output *send) {
-  (void)world;
   if (node != 0 || !slice_starts(send->data, SLICE("LOCSER sip:u"))) return;
-  if (ticket_count < 16) tickets[ticket_count++] = send->ticket;
+  if (ticket_count == 16) return;
+  sent_at[ticket_count] = world->now;
+  tickets[ticket_count++] = send->ticket;
 }
 
 /* Nodes 0, 1, 2 in the order of their Peer-IDs. */
@@ -158,6 +160,31 @@ static void test_late_answers_count(void **state) {
   end();
 }
 
+/* Whoever says 100 to node 0 says nothing more. */
+static bool stop_there(struct net *world, uint32_t node, const struct input *message) {
+  for (uint32_t i = 1; node == 0 && i < world->count; i++) {
+    struct endpoint at = net_address(i);
+    if (endpoint_equal(&at, &message->peer) && slice_starts(message->data, SLICE("SIP/2.0 100")))
+      world->at[i].paused = true;
+  }
+  return false;
+}
+
+/* R-2.24: only a way that is too long is given more time the next time, not a silent hop (swarm,
+ * seed 2845). */
+static void test_a_silence_makes_nobody_patient(void **state) {
+  (void)state;
+  char uri[40];
+  begin_large(5, uri, sizeof uri); /* by way of 4 */
+  net.at[4].paused = true;
+  net.on_hear = stop_there;
+  assert_int_equal(look_up(uri)->code, 200);
+  assert_true(ticket_count > 2);
+  assert_in_range(sent_at[1] - sent_at[0], MSEC(200), MSEC(1000));
+  assert_int_equal(sent_at[2] - sent_at[1], MSEC(2500));
+  end();
+}
+
 /* R-5.37: the peer after the responsible one is dead, so that who comes next would execute whatever
  * it is told is its own. One slow answer is no reason to tell it so. */
 static void test_who_is_responsible_is_waited_for(void **state) {
@@ -196,6 +223,7 @@ int main(void) {
       cmocka_unit_test(test_an_earlier_try_fails_late),
       cmocka_unit_test(test_final_when_the_predecessor_is_silent),
       cmocka_unit_test(test_late_answers_count),
+      cmocka_unit_test(test_a_silence_makes_nobody_patient),
       cmocka_unit_test(test_who_is_responsible_is_waited_for),
       cmocka_unit_test(test_who_is_silent_twice_is_passed_over),
   };
