@@ -378,8 +378,9 @@ void net_on_crash(struct world *world, uint32_t peer, bool dark) {
     unsigned end = (end_id - 1) % 2;
     const struct conn *conn = &world->conn[c];
     uint32_t other = conn->peer[1 - end];
+    usec at = usec_max(conn->last_at[1 - end], world->now + net_latency(world, peer, other));
     if (!dark && !conn->broken && !world_blocked(world, peer, other))
-      tell_closed(world, world->now + net_latency(world, peer, other), c, 1 - end);
+      tell_closed(world, at, c, 1 - end); /* its system does so, behind what it has sent */
     end_close(world, c, end);
   }
 }

@@ -68,3 +68,9 @@ void copies_add_key(struct dht *dht, const struct key *key, const struct target 
     stream_step(dht, s, fx);
   }
 }
+
+bool copies_lack(const struct dht *dht) {
+  for (unsigned i = SLOT_COPIES; i < dht->streams; i++)
+    if (dht->stream[i].todo.count > 0 && dht->stream[i].failures < HAND_OVER_TRIES) return true;
+  return false;
+}

@@ -28,6 +28,7 @@
 #define NEWCOMER_US SEC(20)    /* then a ring in which nobody has its records settles without */
 #define OWED_US SEC(5)         /* a new owner pulls what we gave up by then, or we push it */
 #define HAND_OVER_LOOK_US MSEC(100)
+#define HAND_OVER_TRIES 2u   /* of copies, which are somewhere else, too */
 #define SHED_US SEC(60)      /* between looks for copies that are not ours */
 #define HOLD_DOWN_US SEC(60) /* between the copy's safe arrival and dropping it here */
 #define SHED_MARGIN 2u       /* nearer predecessors than k that may be gone */
@@ -265,6 +266,8 @@ unsigned copies_peers(const struct dht *dht, struct peer out[COPIES_MAX]);
 void copies_on_ring(struct dht *dht, struct dht_effects *fx);
 /* A range of our own was filled: the others of the replica set get it, too. */
 void copies_add(struct dht *dht, const struct interval *interval, struct dht_effects *fx);
+/* Others of the replica set lack some of our own range still, and were not silent twice. */
+bool copies_lack(const struct dht *dht);
 /* One record that `has` of the replica set hold already. */
 void copies_add_key(struct dht *dht, const struct key *key, const struct target *has,
                     unsigned has_count, struct dht_effects *fx);

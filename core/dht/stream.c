@@ -3,8 +3,6 @@
  * a failed one again after a growing pause (R-5.22, R-5.30). */
 #include "dht/state.h"
 
-#define HAND_OVER_TRIES 2u /* of copies, which are somewhere else, too */
-
 /* todo always begins at the position, so what comes before it is a part of its own. */
 void stream_add(struct dht *dht, struct stream *stream, const struct interval *interval) {
   if (stream->ticket != 0) {
@@ -110,7 +108,7 @@ static void stream_ended(struct dht *dht, struct stream *stream, struct dht_effe
   timers_clear(&dht->timers, &stream->timer);
   if (stream->kind == STREAM_HAND_OVER) {
     if (dht->stream[SLOT_STRAYS].todo.count > 0 || /* these know what nobody else may */
-        hand_over_waits(dht))
+        copies_lack(dht) || hand_over_waits(dht))
       stream_later(dht, stream, HAND_OVER_LOOK_US);
     else if (!hand_over_next(dht, fx))
       hand_over_done(dht, OK, fx);

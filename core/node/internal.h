@@ -229,7 +229,7 @@ struct errand {
   unsigned first_try; /* of the question that is being asked now */
   unsigned silences;
   unsigned slow_tries; /* of these, by a way that took too long */
-  bool waiting; /* for the timer, before the next try */
+  bool waiting;        /* for the timer, before the next try */
   bool learnt_version;
   bool looked;                        /* a second time */
   struct look *look;                  /* owned; while that is under way */

@@ -57,6 +57,12 @@ static const struct dht_effect *effect_to(enum dht_effect_kind kind, uint8_t to)
   return NULL;
 }
 
+static const struct dht_effect *effect_of(enum dht_effect_kind kind) {
+  for (unsigned i = 0; i < f.fx.count; i++)
+    if (f.fx.effect[i].kind == kind) return &f.fx.effect[i];
+  return NULL;
+}
+
 /* The pull of this peer that was just made is answered, with no records. */
 static void answer_pull(uint8_t from, enum err status, bool owner) {
   const struct dht_effect *pull = effect_to(DHT_PULL, from);
@@ -387,6 +393,46 @@ static void test_a_leaver_tells_it_before(void **state) {
   assert_int_equal(f.fx.effect[0].status, OK);
 }
 
+static void acknowledge_all(void) {
+  uint32_t ticket[16];
+  unsigned count = 0;
+  for (unsigned i = 0; i < f.fx.count && count < 16; i++)
+    if (f.fx.effect[i].kind == DHT_PUSH) ticket[count++] = f.fx.effect[i].ticket;
+  f.fx.count = 0;
+  for (unsigned i = 0; i < count; i++) dht_on_pushed(f.dht, f.now, ticket[i], OK, &f.fx);
+}
+
+/* R-5.21: a replica left meanwhile, and the one in its place has nothing yet. We are the last that
+ * sees to it. */
+static void test_a_leaver_waits_for_its_copies(void **state) {
+  (void)state;
+  SEE(100);
+  stored(put(90, 5));
+  SEE(20, 50, 100, 150, 200);
+  was_pulled(100, 50);
+  while (f.fx.count > 0) acknowledge_all();
+  dht_hand_over(f.dht, f.now, WALL, f.now + SEC(10), &f.fx);
+  struct dht_effects handed_over = f.fx;
+  SEE(20, 50, 100, 200, 220);
+  const struct dht_effect *copy = effect_to(DHT_PUSH, 220);
+  assert_non_null(copy);
+  uint32_t ticket = copy->ticket;
+  f.fx = handed_over;
+  for (unsigned i = 0; i < 20; i++) {
+    acknowledge_all();
+    for (unsigned k = 0; k < f.fx.count; k++)
+      assert_int_not_equal(f.fx.effect[k].kind, DHT_HANDED_OVER);
+    if (f.fx.count == 0) pass(MSEC(100));
+  }
+  f.fx.count = 0;
+  dht_on_pushed(f.dht, f.now, ticket, OK, &f.fx);
+  for (unsigned i = 0; i < 20 && effect_of(DHT_HANDED_OVER) == NULL; i++) {
+    acknowledge_all();
+    if (f.fx.count == 0) pass(MSEC(100));
+  }
+  assert_non_null(effect_of(DHT_HANDED_OVER));
+}
+
 /* what became ours while we leave is handed over, too. */
 static void test_a_leaver_whose_range_grows(void **state) {
   (void)state;
@@ -508,6 +554,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_reading_waits_for_memory, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_is_back_is_told_what_it_missed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_tells_it_before, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_leaver_waits_for_its_copies, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_leaver_whose_range_grows, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_is_told_nothing, setup, teardown),
       cmocka_unit_test_setup_teardown(test_who_pulls_one_page_is_told, setup, teardown),
