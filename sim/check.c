@@ -24,10 +24,6 @@ void check_lists(struct world *world) {
     if (world_is_up(world, i)) check_list(world, i);
 }
 
-static bool is_member(const struct world *world, uint32_t i) {
-  return world_is_up(world, i) && node_stats(world->peer[i].node).member;
-}
-
 /* The first successor that is up and a member; SIM_NONE: none is left. */
 static uint32_t best_successor(const struct world *world, uint32_t i) {
   struct node_ring ring;
@@ -35,7 +31,7 @@ static uint32_t best_successor(const struct world *world, uint32_t i) {
   if (ring.successor_count == 0) return i;
   for (unsigned k = 0; k < ring.successor_count; k++) {
     uint32_t next = world_peer_at(world, &ring.successor[k].at);
-    if (next != SIM_NONE && is_member(world, next)) return next;
+    if (next != SIM_NONE && world_is_member(world, next)) return next;
   }
   return SIM_NONE;
 }
@@ -72,7 +68,8 @@ static void check_graph(struct world *world, const uint32_t *next, uint8_t *mark
 /* Of whoever is left alone all successors may be dead: it will find that out. */
 static bool has_others(const struct world *world) {
   uint32_t members = 0;
-  for (uint32_t i = 0; i < world->peer_count && members < 2; i++) members += is_member(world, i);
+  for (uint32_t i = 0; i < world->peer_count && members < 2; i++)
+    members += world_is_member(world, i);
   return members == 2;
 }
 
@@ -83,7 +80,7 @@ void check_one_ring(struct world *world) {
   bool whole = true;
   for (uint32_t i = 0; i < world->peer_count; i++) {
     next[i] = SIM_NONE;
-    if (!is_member(world, i)) continue;
+    if (!world_is_member(world, i)) continue;
     next[i] = best_successor(world, i);
     if (next[i] == SIM_NONE) {
       whole = false;
@@ -140,7 +137,7 @@ struct check_principals check_principals(const struct world *world) {
   uint32_t *member = sim_take((world->peer_count + 1) * sizeof *member);
   bool small = false;
   for (uint32_t i = 0; i < world->peer_count; i++)
-    if (world_is_up(world, i) && node_stats(world->peer[i].node).member) member[count++] = i;
+    if (world_is_member(world, i)) member[count++] = i;
   truth_sort(world, member, count);
   struct skipped skipped = {world, member, count, sim_take((count + 1) * sizeof(int64_t))};
   for (uint32_t i = 0; i < count; i++) {

@@ -360,13 +360,19 @@ void net_send(struct world *world, uint32_t from, const struct output *out) {
   }
 }
 
+/* When the other end hears that this one is closed: behind what was sent before. */
+static usec closed_at(struct world *world, uint32_t c, unsigned end) {
+  const struct conn *conn = &world->conn[c];
+  usec latency = net_latency(world, conn->peer[end], conn->peer[1 - end]);
+  return usec_max(conn->last_at[1 - end], world->now + latency);
+}
+
 void net_close(struct world *world, uint32_t peer, uint32_t flow) {
   uint32_t c = (flow - 1) / 2;
   unsigned end = (flow - 1) % 2;
   if (flow == 0 || c >= world->conn_count || world->conn[c].peer[end] != peer) return;
   if (!end_lives(world, &world->conn[c], end)) return;
-  uint32_t to = world->conn[c].peer[1 - end];
-  usec at = usec_max(world->conn[c].last_at[1 - end], world->now + net_latency(world, peer, to));
+  usec at = closed_at(world, c, end);
   tell_closed(world, world->now, c, end);
   tell_closed(world, at, c, 1 - end);
   world->conn[c].broken = true;
@@ -378,9 +384,9 @@ void net_on_crash(struct world *world, uint32_t peer, bool dark) {
     unsigned end = (end_id - 1) % 2;
     const struct conn *conn = &world->conn[c];
     uint32_t other = conn->peer[1 - end];
-    usec at = usec_max(conn->last_at[1 - end], world->now + net_latency(world, peer, other));
+    usec at = closed_at(world, c, end);
     if (!dark && !conn->broken && !world_blocked(world, peer, other))
-      tell_closed(world, at, c, 1 - end); /* its system does so, behind what it has sent */
+      tell_closed(world, at, c, 1 - end); /* its system does so */
     end_close(world, c, end);
   }
 }

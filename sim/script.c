@@ -89,13 +89,6 @@ static bool strands(const struct script *script, uint32_t victim) {
   return false;
 }
 
-static bool is_member(const struct world *world, uint32_t peer) {
-  struct node_ring ring;
-  if (!world_is_up(world, peer) || world->peer[peer].leaving) return false;
-  node_inspect_ring(world->peer[peer].node, &ring);
-  return ring.member;
-}
-
 /* Those that leave are as good as gone. Where there are many, some are always left, and one who
  * lets the others in: joiners wait for it for ever. */
 static bool may_go(const struct script *script, uint32_t peer) {
@@ -104,8 +97,9 @@ static bool may_go(const struct script *script, uint32_t peer) {
   if (peer == SIM_NONE) return false;
   if (world->up_count > MANY) return world->up_count * 2 > script->target;
   for (uint32_t i = 0; i < world->peer_count; i++) {
-    staying += world_is_up(world, i) && !world->peer[i].leaving;
-    members += i != peer && is_member(world, i);
+    if (!world_is_up(world, i) || world->peer[i].leaving) continue;
+    staying++;
+    members += i != peer && world_is_member(world, i);
   }
   return staying > 3 && staying * 2 > script->target && members > 0 && !strands(script, peer);
 }

@@ -151,6 +151,9 @@ uint32_t world_peer_at(const struct world *world, const struct endpoint *at);
 static inline bool world_is_up(const struct world *world, uint32_t peer) {
   return world->peer[peer].state == PEER_UP;
 }
+static inline bool world_is_member(const struct world *world, uint32_t peer) {
+  return world_is_up(world, peer) && node_stats(world->peer[peer].node).member;
+}
 /* Peers are linked by TLS, with identities that nobody else can show (R-6.1); datagrams prove
  * nothing: a laboratory. */
 static inline bool world_proves(const struct world *world) { return world->weather.of[UDP] == 0; }

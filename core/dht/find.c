@@ -93,11 +93,16 @@ static bool is_being_written(const struct dht *dht, const struct ranges *range) 
   return false;
 }
 
+static bool have_common(const struct ranges *a, const struct ranges *b) {
+  struct ranges both;
+  ranges_both(&both, a, b);
+  return both.count > 0;
+}
+
 bool dht_takes_writes(const struct dht *dht, const struct key *from, const struct key *to) {
-  struct ranges own = dht_own(dht), range, both;
+  struct ranges own = dht_own(dht), range;
   ranges_of(&range, from, to);
-  ranges_both(&both, &own, &range);
-  return both.count > 0 || is_being_written(dht, &range);
+  return have_common(&own, &range) || is_being_written(dht, &range);
 }
 
 /* What is ours (again) is never among the ceded: ring.c. */
@@ -119,10 +124,9 @@ void dht_was_pulled(struct dht *dht, const struct key *from, const struct key *t
 
 /* Is any of it still to be told to its new owner? */
 static bool owes(const struct dht *dht, const struct key *from, const struct key *to) {
-  struct ranges owed = parts_get(&dht->owed), range, both;
+  struct ranges owed = parts_get(&dht->owed), range;
   ranges_of(&range, from, to);
-  ranges_both(&both, &owed, &range);
-  return both.count > 0;
+  return have_common(&owed, &range);
 }
 
 unsigned dht_read_range(const struct dht *dht, msec_wall wall, const struct key *from,
